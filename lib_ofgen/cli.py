@@ -1,0 +1,298 @@
+"""The command line: `ofgen animate | plan | evaluate | flow | presets | settings | ...`.
+
+Exit status: 0 done; 1 failed; 2 bad usage, settings or input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from importlib import resources
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lib_ofgen import __version__, console, evaluate, images, pipeline, presets, report, workspace
+from lib_ofgen.brush import BrushPainter
+from lib_ofgen.errors import OfgenError, SettingsError, VideoError
+from lib_ofgen.flow import choose, flo
+from lib_ofgen.http_painter import HttpPainter
+from lib_ofgen.making import Stopwatch
+from lib_ofgen.settings import Settings, table
+from lib_ofgen.values import Frame, Painter
+from lib_ofgen.workspace import Workspace, write_whole
+
+__all__ = ["main"]
+
+_SHORT = ("flow", "start", "end", "max_frames")
+"""Settings that have an option of their own."""
+
+_TAKEN = ("start", "end", "max_frames", "every_nth")
+"""Settings that say which frames of a source are taken."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line and tell of names that begin with a dash."""
+
+    def error(self, message: str) -> NoReturn:
+        dashed = [word for word in sys.argv[1:] if word.startswith("-") and Path(word).exists()]
+        hint = f"; write ./{dashed[0]} for the file {dashed[0]}" if dashed else ""
+        self.exit(2, f"ofgen: error: {message}{hint}; see {self.prog} --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit status."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except OfgenError as error:
+        console.say(f"ofgen: {'stopped' if error.exit_status == 130 else 'error'}: {error}")
+        return error.exit_status
+    except BrokenPipeError:
+        # Whoever read our output has left; what is still buffered must not raise at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="ofgen", description="Turns a video into a steady animation.")
+    parser.add_argument("--version", action="version", version=f"ofgen {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_animate(commands)
+    _add_looking(commands)
+    _add_keeping(commands)
+    return parser
+
+
+def _add_animate(commands: Any) -> None:
+    one = commands.add_parser("animate", help="make the film")
+    one.add_argument("input", type=Path, metavar="INPUT")
+    one.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.mp4")
+    _add_making(one)
+    one.set_defaults(run=_animate)
+    demo = commands.add_parser("demo", help="the main job on the embedded clip and painter")
+    demo.add_argument("-o", "--output", type=Path, default=Path("ofgen-demo.mp4"))
+    _add_making(demo)
+    demo.set_defaults(run=_demo)
+
+
+def _add_making(one: argparse.ArgumentParser) -> None:
+    _add_settings(one)
+    one.add_argument("--painter", default="brush", metavar="brush|URL")
+    one.add_argument("--painter-auth", metavar="USER:PASSWORD")
+    one.add_argument("--workspace", type=Path, metavar="DIR", help="default: OUT.ofgen")
+    one.add_argument("--report", type=Path, metavar="FILE.json")
+    one.add_argument("--frames", type=Path, metavar="DIR", help="also write each frame as PNG")
+    one.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_settings(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--preset", metavar="NAME|FILE")
+    one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="pairs")
+    for name in _SHORT:
+        one.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE", help=f"--set {name}=VALUE")
+
+
+def _add_looking(commands: Any) -> None:
+    plan = commands.add_parser("plan", help="show scenes and key frames; paints nothing")
+    plan.add_argument("input", type=Path, metavar="INPUT")
+    plan.add_argument("-o", "--output", type=Path, metavar="SHEET.png")
+    plan.add_argument("--json", action="store_true")
+    plan.add_argument("--workspace", type=Path, metavar="DIR", help="default: a temporary one")
+    plan.add_argument("--quiet", action="store_true")
+    _add_settings(plan)
+    plan.set_defaults(run=_plan)
+    judged = commands.add_parser("evaluate", help="warp error and sharpness of a result")
+    judged.add_argument("source", type=Path, metavar="SOURCE")
+    judged.add_argument("result", type=Path, metavar="RESULT")
+    judged.add_argument("--json", action="store_true")
+    judged.add_argument("--quiet", action="store_true")
+    _add_settings(judged)
+    judged.set_defaults(run=_evaluate)
+    flow = commands.add_parser("flow", help="flow from one picture to another")
+    flow.add_argument("first", type=Path, metavar="A")
+    flow.add_argument("second", type=Path, metavar="B")
+    flow.add_argument("-o", "--output", type=Path, required=True, metavar="FLOW.flo")
+    flow.add_argument("--png", type=Path, metavar="PNG", help="also as a picture")
+    flow.add_argument("--flow", default="auto", metavar="NAME")
+    flow.set_defaults(run=_flow)
+
+
+def _add_keeping(commands: Any) -> None:
+    one = commands.add_parser("presets", help="named settings")
+    deeds = one.add_subparsers(required=True, metavar="list|show|validate|export")
+    deeds.add_parser("list").set_defaults(run=_list_presets)
+    for verb, run in (("show", _show_preset), ("validate", _validate_preset)):
+        deed = deeds.add_parser(verb)
+        deed.add_argument("name", metavar="NAME|FILE")
+        deed.set_defaults(run=run)
+    export = deeds.add_parser("export", help="write the given settings as a preset")
+    export.add_argument("name", metavar="NAME")
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.json")
+    _add_settings(export)
+    export.set_defaults(run=_export_preset)
+    shown = commands.add_parser("settings", help="the table of all settings")
+    shown.set_defaults(run=_settings_table)
+    space = commands.add_parser("workspace", help="the folder of a job")
+    spaces = space.add_subparsers(required=True, metavar="clean")
+    clean = spaces.add_parser("clean", help="delete it")
+    clean.add_argument("folder", type=Path, metavar="DIR")
+    clean.set_defaults(run=_clean)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """Defaults, then the preset, then what was said on the command line."""
+    settings = Settings()
+    if options.preset:
+        settings = settings.replace(presets.find(options.preset)[1])
+    said: dict[str, str] = {}
+    for pair in options.pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise SettingsError(f"--set {pair!r} is not of the form key=value")
+        said[name.strip()] = value
+    given = {name: getattr(options, name) for name in _SHORT}
+    said |= {name: value for name, value in given.items() if value is not None}
+    return settings.replace(Settings.parse(said))
+
+
+def _animate(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    painter = _painter(options, settings)
+    folder = options.workspace or options.output.with_name(options.output.name + ".ofgen")
+    job = pipeline.Job(
+        options.input, options.output, folder, settings, options.report, options.frames
+    )
+    with console.Progress(quiet=options.quiet) as progress:
+        outcome = pipeline.animate(job, painter, progress)
+    console.say(f"video   {outcome.video}", out=True)
+    console.say(f"keys    {outcome.sheet}", out=True)
+    console.say(f"report  {options.report or outcome.report}", out=True)
+    return 0
+
+
+def _painter(options: argparse.Namespace, settings: Settings) -> Painter:
+    if options.painter == "brush":
+        return BrushPainter()
+    painter = HttpPainter(
+        options.painter,
+        auth=options.painter_auth,
+        checkpoint=settings.checkpoint,
+        inpaint_checkpoint=settings.inpaint_checkpoint,
+        sampler=settings.sampler,
+        scheduler=settings.scheduler,
+        steps=settings.steps,
+        cfg_scale=settings.cfg_scale,
+    )
+    painter.connect()
+    return painter
+
+
+def _demo(options: argparse.Namespace) -> int:
+    clip = resources.files("lib_ofgen") / "demo" / "bbb_4s_640x360.mp4"
+    with resources.as_file(clip) as path:
+        options.input = path
+        return _animate(options)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    with ExitStack() as stack:
+        progress = stack.enter_context(console.Progress(quiet=options.quiet))
+        folder = options.workspace or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        space = Workspace(folder)
+        stack.enter_context(space.locked())
+        known = pipeline.look(options.input, space, settings, progress, Stopwatch())
+        if options.output:
+            source = known.spool.frame
+            report.save_sheet(
+                options.output, lambda i: source(i).image, known.keys, known.spool.clip
+            )
+    clip = known.spool.clip
+    if options.json:
+        console.say(json.dumps(report.plan_facts(clip, known.scenes, known.keys)), out=True)
+        return 0
+    console.say(f"{clip.length} frames of {clip.size} at {clip.rate} a second", out=True)
+    console.say(f"{len(known.scenes)} scenes, {len(known.keys)} key frames", out=True)
+    for key in known.keys:
+        console.say(f"{key.index:6}  {clip.seconds(key.index):9.3f} s  {key.cause}", out=True)
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    with console.Progress(quiet=options.quiet) as progress:
+        found = evaluate.evaluate(
+            options.source,
+            options.result,
+            progress,
+            sampling={name: getattr(settings, name) for name in _TAKEN},
+            cut_threshold=settings.cut_threshold,
+        )
+    if options.json:
+        console.say(json.dumps(found), out=True)
+        return 0
+    for name in ("warp_error", "sharpness"):
+        values = "  ".join(f"{key} {value}" for key, value in found[name].items())
+        console.say(f"{name:10}  {values}", out=True)
+    return 0
+
+
+def _flow(options: argparse.Namespace) -> int:
+    first, second = (_picture(path) for path in (options.first, options.second))
+    if first.shape != second.shape:
+        sizes = " and ".join(str(images.size_of(image)) for image in (first, second))
+        raise VideoError(f"the pictures are {sizes}; give two of one size", bad_input=True)
+    estimator, _ = choose(options.flow)
+    (found,) = estimator.estimate([(Frame(1, second), Frame(0, first))])
+    write_whole(options.output, flo.to_flo(found.vectors))
+    if options.png:
+        write_whole(options.png, images.encode_png(flo.picture(found.vectors)))
+    return 0
+
+
+def _picture(path: Path) -> Any:
+    try:
+        return images.decode_png(path.read_bytes())
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise VideoError(f"cannot read the picture '{path}': {cause}", bad_input=True) from error
+
+
+def _list_presets(_: argparse.Namespace) -> int:
+    for name, (_, settings) in presets.bundled().items():
+        console.say(f"{name:16} {json.dumps(settings)}", out=True)
+    return 0
+
+
+def _show_preset(options: argparse.Namespace) -> int:
+    name, settings = presets.find(options.name)
+    console.say(presets.dump(name, Settings().replace(settings)).rstrip(), out=True)
+    return 0
+
+
+def _validate_preset(options: argparse.Namespace) -> int:
+    name, settings = presets.find(options.name)
+    console.say(f"{name!r} is good: {len(settings)} settings differ from the defaults", out=True)
+    return 0
+
+
+def _export_preset(options: argparse.Namespace) -> int:
+    write_whole(options.output, presets.dump(options.name, _settings(options)).encode())
+    return 0
+
+
+def _settings_table(_: argparse.Namespace) -> int:
+    console.say(table().rstrip(), out=True)
+    return 0
+
+
+def _clean(options: argparse.Namespace) -> int:
+    freed = workspace.clean(options.folder)
+    console.say(f"deleted '{options.folder}': {freed / 1e6:.1f} MB are free again", out=True)
+    return 0

@@ -1,0 +1,192 @@
+"""Decoded frames as sRGB arrays: matrix and range as players choose them, HDR brought down to SDR.
+
+Numbers of matrix, transfer and primaries are those of ITU-T H.273, which libav uses too.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lib_ofgen.values import Image
+
+__all__ = ["Colour", "colour_of", "settled", "to_rgb", "to_srgb"]
+
+PQ, HLG = 16, 18
+BT2020 = 9
+
+LIMITED, FULL = 1, 2
+MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+"""H.273 matrix coefficients to the number that swscale has for them."""
+
+WHITE = 203.0
+"""cd/m²: HDR reference white, which becomes SDR white's neighbour (ITU-R BT.2408)."""
+PEAK = 1000.0
+"""cd/m²: what the brightest pixel of an HDR picture is taken to be."""
+
+TO_BT709 = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
+    dtype=np.float32,
+)
+"""Linear BT.2020 to linear BT.709 (ITU-R BT.2087, table 2 inverted)."""
+
+
+class Colour(NamedTuple):
+    """How numbers are to be read as colours; 0 and 2 stand for "not told" (H.273)."""
+
+    matrix: int = 2
+    reach: int = 0
+    """Luma 16..235 of 255 (1) or 0..255 (2)."""
+    transfer: int = 2
+    primaries: int = 2
+
+    @property
+    def mapped(self) -> bool:
+        """Whether `to_srgb` has anything to do."""
+        return self.primaries == BT2020 or self.transfer in (PQ, HLG)
+
+
+def colour_of(source: Any) -> Colour:
+    """What a codec context tells."""
+    return Colour(
+        int(source.colorspace),
+        int(source.color_range),
+        int(source.color_trc),
+        int(source.color_primaries),
+    )
+
+
+def settled(frame: av.VideoFrame, container: Colour, codec: Colour) -> Colour:
+    """The colour of one frame, nothing left open.
+
+    The container's word overrides the bitstream's (ISO 14496-12, 12.1.5). Where neither tells,
+    large pictures are BT.709 and small ones BT.601, as players have it.
+    """
+    large = frame.width >= 1280 or frame.height > 576
+    matrices = (container.matrix, int(frame.colorspace), codec.matrix)
+    known = [MATRICES[matrix] for matrix in matrices if matrix in MATRICES]
+    ranges = (container.reach, int(frame.color_range), codec.reach)
+    full = frame.format.name.startswith("yuvj") or next(filter(None, ranges), 0) == FULL
+    return Colour(
+        matrix=known[0] if known else 1 if large else 5,
+        reach=FULL if full else LIMITED,
+        transfer=codec.transfer if container.transfer == 2 else container.transfer,
+        primaries=codec.primaries if container.primaries == 2 else container.primaries,
+    )
+
+
+def to_rgb(frame: av.VideoFrame, colour: Colour) -> NDArray[Any]:
+    """(H, W, 3) RGB, alpha over black; uint8, or uint16 where `to_srgb` has work to do."""
+    has_alpha = any(component.is_alpha for component in frame.format.components)
+    planar = frame.format.name.startswith("yuva")
+    options: dict[str, Any] = {"format": "rgba" if has_alpha and not planar else "rgb24"}
+    if colour.mapped:
+        options["format"] = "rgb48le"
+    if not frame.format.is_rgb and not frame.format.has_palette:
+        options["src_colorspace"] = colour.matrix
+        options["src_color_range"] = colour.reach
+    try:
+        array = frame.reformat(**options).to_ndarray()
+    except KeyError:  # PyAV before 14 has no word for the matrix of BT.2020
+        options["src_colorspace"] = 1
+        array = _reread(frame.reformat(**options).to_ndarray())
+    if array.shape[2] == 4:
+        return _over_black(array[..., :3], array[..., 3])
+    if planar and not colour.mapped:
+        return _over_black(array, _alpha_plane(frame))
+    return array
+
+
+def _alpha_plane(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """(H, W) of a planar frame; read here because swscale up to 8 overruns packing it to RGBA."""
+    plane = frame.planes[3]
+    bits = frame.format.components[3].bits
+    samples = np.frombuffer(plane, dtype=np.uint8 if bits == 8 else np.dtype("<u2"))
+    rows = samples.reshape(plane.height, -1)[:, : plane.width]
+    return (rows >> (bits - 8)).astype(np.uint8)
+
+
+def _reread(array: NDArray[Any]) -> NDArray[Any]:
+    """RGB by the matrix of BT.2020 where that of BT.709 was used."""
+    bt709 = np.array([[1, 0, 1.5748], [1, -0.1873, -0.4681], [1, 1.8556, 0]])
+    bt2020 = np.array([[1, 0, 1.4746], [1, -0.16455, -0.57135], [1, 1.8814, 0]])
+    moved = cv2.transform(array.astype(np.float32), bt2020 @ np.linalg.inv(bt709))
+    return np.clip(moved + 0.5, 0, np.iinfo(array.dtype).max).astype(array.dtype)
+
+
+def to_srgb(array: NDArray[Any], colour: Colour) -> Image:
+    """8 bit sRGB of a picture that `to_rgb` gave.
+
+    HDR is brought to SDR channel by channel with the EETF of ITU-R BT.2390 (section 5.4.1), then
+    from BT.2020 to BT.709 primaries, then to a display gamma of 2.2.
+    """
+    if array.dtype == np.uint8:
+        return array
+    linear = _linear_table(colour.transfer)[array >> 4]
+    if colour.primaries == BT2020:
+        linear = cv2.transform(linear, TO_BT709)
+    # The root spreads the table's steps as the eye sees them.
+    steps = np.sqrt(np.clip(linear, 0.0, 1.0), out=linear)
+    return _display_table()[(steps * 4095 + 0.5).astype(np.uint16)]
+
+
+def _over_black(array: NDArray[Any], alpha: NDArray[np.uint8]) -> NDArray[Any]:
+    """(H, W, 3) of a picture laid over black."""
+    return ((array * alpha[..., None].astype(np.uint16) + 127) // 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=4)
+def _linear_table(transfer: int) -> NDArray[np.float32]:
+    """(4096,) light from 0 to 1, SDR white, of each 12 bit code."""
+    code = np.arange(4096, dtype=np.float64) / 4095
+    if transfer == PQ:
+        light = _tone_mapped(_pq_light(code))
+    elif transfer == HLG:
+        # Inverse OETF and OOTF (ITU-R BT.2100, table 5), the latter channel by channel.
+        a, b, c = 0.17883277, 0.28466892, 0.55991073
+        scene = np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
+        light = _tone_mapped(PEAK * scene**1.2)
+    else:
+        light = code**2.2
+    return light.astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _display_table() -> NDArray[np.uint8]:
+    """(4096,) 8 bit values of the square root of linear light."""
+    root = np.arange(4096, dtype=np.float64) / 4095
+    return np.rint(255 * root ** (2 / 2.2)).astype(np.uint8)
+
+
+def _tone_mapped(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Light from 0 to 1 of light in cd/m²: unchanged in the dark, a Hermite shoulder to white."""
+    peak, white = _pq_code(np.array([PEAK, WHITE]))
+    code = np.minimum(_pq_code(light) / peak, 1.0)
+    ceiling = white / peak
+    knee = 1.5 * ceiling - 0.5
+    t = (code - knee) / (1 - knee)
+    shoulder = (
+        (2 * t**3 - 3 * t**2 + 1) * knee
+        + (t**3 - 2 * t**2 + t) * (1 - knee)
+        + (-2 * t**3 + 3 * t**2) * ceiling
+    )
+    return _pq_light(np.where(code < knee, code, shoulder) * peak) / WHITE
+
+
+def _pq_light(code: NDArray[np.float64]) -> NDArray[np.float64]:
+    """cd/m² of a PQ code 0..1 (SMPTE ST 2084)."""
+    root = code ** (1 / 78.84375)
+    return 10000 * (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (
+        1 / 0.1593017578125
+    )
+
+
+def _pq_code(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    """PQ code 0..1 of cd/m² (SMPTE ST 2084)."""
+    power = (light / 10000) ** 0.1593017578125
+    return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375

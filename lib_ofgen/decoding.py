@@ -1,0 +1,360 @@
+"""Decoded pictures of a video file, in the order of showing, whatever is wrong with the file."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import av.container
+import av.error
+import av.filter
+import av.video.stream
+import numpy as np
+from numpy.typing import NDArray
+
+from lib_ofgen import colour, timing
+from lib_ofgen.errors import VideoError
+from lib_ofgen.values import Sound
+
+__all__ = ["Decoder", "Picture", "display_matrix", "open_container", "sound_codec"]
+
+NEAR = 4.0
+"""Seconds: a time before this is reached by decoding, a later one by seeking."""
+MARGIN = 1.0
+"""Seconds that seeking stays before its goal, so that no frame there lacks its references."""
+TRIES = 50
+"""Reads in a row that may fail before the file counts as ended."""
+FALLBACK_RATE = Fraction(25)
+
+
+class Picture(NamedTuple):
+    """A decoded frame and its time as the file tells it, in ticks of the stream."""
+
+    frame: av.VideoFrame
+    stamp: int | None
+    duration: int
+    """0 where the file does not tell."""
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """The file opened for reading.
+
+    Raises:
+        VideoError: it is not there, may not be read, or is no video.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise VideoError(f"{path.name!r} cannot be read: {cause}; check the path", bad_input=True) from error
+    if not head:
+        raise VideoError(f"{path.name!r} is empty (0 bytes); give a video file", bad_input=True)
+    try:
+        # `file:` keeps libav from reading "a:b.mp4" as a protocol; the whitelist keeps a play
+        # list under a video's name from reaching into the network.
+        return av.open(
+            f"file:{path.absolute()}",
+            mode="r",
+            options={"protocol_whitelist": "file", "pattern_type": "none"},
+            metadata_errors="replace",
+        )
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or str(error)
+        remedy = "give a video file such as mp4, mov, mkv, webm or gif"
+        if head[4:8] == b"ftyp":
+            cause = "its index (moov) is missing or damaged: the file was cut off"
+            remedy = "copy or record it again"
+        raise VideoError(
+            f"{path.name!r} is not a video that can be read ({cause}); {remedy}", bad_input=True
+        ) from error
+
+
+def sound_codec(stream: Any) -> str:
+    """The name of a sound stream's codec, without what is the decoder's (`mp3float`)."""
+    return stream.codec_context.name.removeprefix("lib").removesuffix("float")
+
+
+def display_matrix(frame: av.VideoFrame) -> NDArray[np.int32] | None:
+    """The nine numbers of the frame's display matrix, or none."""
+    data = frame.side_data.get("DISPLAYMATRIX")  # type: ignore[call-overload]
+    return None if data is None else np.frombuffer(data, dtype=np.int32)
+
+
+class Decoder:
+    """The first true video stream of a file, decoded forward, with what its header promises."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file and decode its first frame.
+
+        Raises:
+            VideoError: there is none.
+        """
+        self.path = path
+        self.faults = 0
+        """Reads and packets that failed."""
+        self.decoded = 0
+        self.whole = True
+        """Whether decoding began with the first frame."""
+        self._open()
+        try:
+            first = next(self._running, None)
+            if first is None:
+                raise VideoError(
+                    f"{path.name!r} has a video stream ({self.stream.codec_context.name}), but not one"
+                    " frame of it can be decoded; convert or copy the file again",
+                    bad_input=True,
+                )
+        except BaseException:
+            self.close()
+            raise
+        self.first = first
+        self.origin = first.stamp or 0
+        """The first frame's time in ticks."""
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.container.close()
+
+    @property
+    def codec(self) -> Any:
+        """The codec context in use."""
+        return self._codec
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds per tick of the stream."""
+        return Fraction(self.stream.time_base or Fraction(1, 1000))
+
+    @property
+    def rates(self) -> list[Fraction]:
+        """The frame rates that the header tells, likeliest first."""
+        stream = self.stream
+        told = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+        return [Fraction(rate) for rate in told if rate and Fraction(1, 1000) < rate <= 1000]
+
+    @property
+    def rate(self) -> Fraction:
+        """The average frame rate; one that is off by a container's rounding is put right."""
+        rate = (self.rates or [FALLBACK_RATE])[0]
+        return rate if (1 / (rate * self.time_base)).denominator == 1 else timing.nominal_rate(rate)
+
+    @property
+    def promised(self) -> int:
+        """Frames that the header counts; 0 where it does not."""
+        return self.stream.frames or 0
+
+    @property
+    def duration(self) -> Fraction | None:
+        """Seconds that the header tells; None where it does not."""
+        if self.stream.duration:
+            return self.stream.duration * self.time_base
+        if self.container.duration:
+            return Fraction(self.container.duration, 1_000_000)
+        return None
+
+    @property
+    def end(self) -> int | None:
+        """The tick at which the header ends the stream; None where it does not tell."""
+        if self.stream.duration is None:
+            return None
+        return (self.stream.start_time or 0) + self.stream.duration
+
+    @property
+    def sound(self) -> Sound | None:
+        """The first sound stream that can be named."""
+        for stream in self.container.streams.audio:
+            codec = stream.codec_context
+            if codec is not None and codec.sample_rate:
+                return Sound(sound_codec(stream), codec.sample_rate, codec.channels)
+        return None
+
+    @property
+    def aspect(self) -> Fraction:
+        """Width of a pixel over its height, as stored."""
+        aspect = getattr(self.stream, "sample_aspect_ratio", None) or self._codec.sample_aspect_ratio
+        return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
+
+    def seconds(self, stamp: int) -> Fraction:
+        """Time after the first frame."""
+        return (stamp - self.origin) * self.time_base
+
+    def pictures(self, start: float) -> Iterator[Picture]:
+        """All pictures from one that lies at or before `start` seconds, or from the first."""
+        if start > NEAR and self.first.stamp is not None:
+            head = self._sought(start - MARGIN)
+            if head is not None:
+                self.whole = False
+                yield head
+                yield from self._running
+                return
+            self.close()
+            self._open()
+            yield from self._running
+            return
+        yield self.first
+        yield from self._running
+
+    def _sought(self, start: float) -> Picture | None:
+        """The first picture after seeking, if that lies at or before `start`."""
+        goal = self.origin + int(start / self.time_base)
+        with contextlib.suppress(av.error.FFmpegError):
+            self.container.seek(goal, stream=self.stream, backward=True)
+            self._codec.flush_buffers()
+            self._running = self._decode()
+            head = next(self._running, None)
+            if head is not None and head.stamp is not None and head.stamp <= goal:
+                return head
+        return None
+
+    def _open(self) -> None:
+        """Open the file, choose the stream and its decoder, stand before the first frame."""
+        self.container = open_container(self.path)
+        try:
+            self.stream = self._video_stream()
+        except BaseException:
+            self.container.close()
+            raise
+        self.stream.thread_type = "AUTO"
+        self._codec: Any = _alpha_decoder(self.stream) or self.stream.codec_context
+        self.decoded = self.faults = 0
+        # Taken before decoding, which replaces it by what the bitstream tells.
+        self.colour = colour.colour_of(self.stream.codec_context)
+        self._running = self._decode()
+
+    def _video_stream(self) -> av.video.stream.VideoStream:
+        """The first stream of moving pictures; cover art is none."""
+        name = repr(self.path.name)
+        streams = self.container.streams
+        for stream in streams.video:
+            cover = int(getattr(stream, "disposition", 0) or 0) & 0x400
+            if cover:
+                continue
+            if stream.codec_context is None:
+                raise VideoError(
+                    f"{name} has a video stream that this build of libav cannot decode;"
+                    " convert it to H.264 first",
+                    bad_input=True,
+                )
+            return stream
+        only = ", only sound" if streams.audio else ""
+        raise VideoError(f"{name} has no video stream{only}; give a file with pictures", bad_input=True)
+
+    def _decode(self) -> Iterator[Picture]:
+        """Pictures from where the container stands to its end; what is damaged is skipped."""
+        deinterlacer = _Deinterlacer(self.time_base)
+        for picture in self._pictured():
+            for finished in deinterlacer.give(picture):
+                self.decoded += 1
+                yield finished
+        for finished in deinterlacer.flush():
+            self.decoded += 1
+            yield finished
+
+    def _pictured(self) -> Iterator[Picture]:
+        """Pictures as the codec gives them, interlaced ones as they are."""
+        for packet in self._packets():
+            try:
+                frames = self._codec.decode(packet)
+            except av.error.FFmpegError:
+                self.faults += 1
+                continue
+            for frame in frames:
+                yield Picture(frame, frame.pts, getattr(frame, "duration", None) or packet.duration or 0)
+        # A decoder that runs in threads may report an old fault when it is flushed, and still
+        # hold pictures.
+        for _ in range(TRIES):
+            try:
+                for frame in self._codec.decode(None):
+                    yield Picture(frame, frame.pts, getattr(frame, "duration", None) or 0)
+                return
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                self.faults += 1
+
+    def _packets(self) -> Iterator[Any]:
+        """The stream's packets; reading goes on behind what cannot be read."""
+        failed = 0
+        while failed < TRIES:
+            try:
+                for packet in self.container.demux(self.stream):
+                    failed = 0
+                    self.faults += packet.is_corrupt
+                    yield packet
+                return
+            except av.error.FFmpegError:
+                failed += 1
+                self.faults += 1
+
+
+def _alpha_decoder(stream: Any) -> Any:
+    """A decoder that gives the alpha plane of VP8 and VP9, which libav's own leave out."""
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1" or name not in av.codecs_available:
+        return None
+    return av.CodecContext.create(name, "r")
+
+
+class _Deinterlacer:
+    """Whole frames of interlaced ones, as many as came, with the times that came (bwdif).
+
+    Nothing is done, or delayed, before the first interlaced frame.
+    """
+
+    def __init__(self, time_base: Fraction) -> None:
+        """Stand ready for a stream of that time base."""
+        self._time_base = time_base
+        self._graph: av.filter.Graph | None = None
+        self._form: tuple[int, int, str] | None = None
+        self._waiting: deque[Picture] = deque()
+
+    def give(self, picture: Picture) -> Iterator[Picture]:
+        """What is finished once `picture` has come."""
+        frame = picture.frame
+        form = (frame.width, frame.height, frame.format.name)
+        if self._graph is not None and form != self._form:
+            yield from self.flush()
+        if self._graph is None:
+            if not frame.interlaced_frame:
+                yield picture
+                return
+            self._graph, self._form = self._built(frame), form
+        self._waiting.append(picture)
+        # Times go round the filter: it doubles the time base and guesses what is missing.
+        frame.pts = None
+        self._graph.push(frame)
+        yield from self._finished()
+
+    def flush(self) -> Iterator[Picture]:
+        """What is still inside."""
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._finished()
+        yield from self._waiting
+        self._waiting.clear()
+        self._graph = None
+
+    def _built(self, frame: av.VideoFrame) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=self._time_base
+        )
+        filters = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+        sink = graph.add("buffersink")
+        graph.link_nodes(source, filters, sink)
+        graph.configure()
+        return graph
+
+    def _finished(self) -> Iterator[Picture]:
+        while self._graph is not None and self._waiting:
+            try:
+                frame: Any = self._graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            yield self._waiting.popleft()._replace(frame=frame)

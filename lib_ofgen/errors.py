@@ -1,0 +1,72 @@
+"""What can go wrong, as one tree.
+
+OfgenError
+├── SettingsError      a setting, preset or job document that cannot be accepted
+├── VideoError         an input or output video that cannot be read or written
+├── FlowError          a flow estimator that cannot run here
+├── PainterError       a painter that cannot be reached, or refuses
+├── WeightsError       a checkpoint that is missing, damaged or of another network
+├── WorkspaceError     a run's folder that cannot be used
+└── Stopped            the user asked to stop; what was finished is kept
+
+Each message is one line: what, which value, the remedy.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "FlowError",
+    "OfgenError",
+    "PainterError",
+    "SettingsError",
+    "Stopped",
+    "VideoError",
+    "WeightsError",
+    "WorkspaceError",
+]
+
+
+class OfgenError(Exception):
+    """Base of every error that a user is meant to read; `exit_status` is the command line's."""
+
+    exit_status = 1
+
+
+class SettingsError(OfgenError):
+    """A setting, preset or job document that cannot be accepted."""
+
+    exit_status = 2
+
+
+class VideoError(OfgenError):
+    """An input video that cannot be read, or an output that cannot be written.
+
+    `bad_input` says that the fault is the input's, which is bad usage rather than a failed run.
+    """
+
+    def __init__(self, message: str, *, bad_input: bool = False) -> None:
+        """Keep the message; `bad_input` picks exit status 2 over 1."""
+        super().__init__(message)
+        self.exit_status = 2 if bad_input else 1
+
+
+class FlowError(OfgenError):
+    """A flow estimator that cannot run here."""
+
+
+class PainterError(OfgenError):
+    """A painter that cannot be reached, or refuses what it is asked."""
+
+
+class WeightsError(OfgenError):
+    """A checkpoint that is missing, damaged or of another network."""
+
+
+class WorkspaceError(OfgenError):
+    """A run's folder that cannot be used."""
+
+
+class Stopped(OfgenError):  # noqa: N818 - it is a wish, not a fault
+    """The user asked to stop; what was finished is kept."""
+
+    exit_status = 130

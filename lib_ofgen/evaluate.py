@@ -1,0 +1,88 @@
+"""`ofgen evaluate`: a result is held against its source, by a judge that had no part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lib_ofgen import images, metrics
+from lib_ofgen.errors import Stopped, VideoError
+from lib_ofgen.report import mean
+from lib_ofgen.scenes import CutFinder
+from lib_ofgen.values import Frame, Image, Reporter, Scene
+from lib_ofgen.video import open_video
+
+__all__ = ["evaluate"]
+
+
+def evaluate(source: Path, result: Path, settings: Settings, reporter: Reporter) -> dict[str, Any]:
+    """Warp error by TV-L1 and sharpness, of both videos, at the result's size.
+
+    The source's frames are those that `sampling`, keywords of `open_video`, takes.
+
+    Raises:
+        VideoError: a video cannot be read, or they are not of one length.
+        Stopped: the user asked to stop.
+    """
+    scenes, length = _scenes(source, sampling, cut_threshold, reporter)
+    chosen = metrics.pairs(scenes)
+    errors: list[list[float]] = []
+    sharp: list[tuple[float, float]] = []
+    before: tuple[Image, Image] | None = None
+    for here, there in _together(source, sampling, result, length):
+        pair = images.resize(here.image, images.size_of(there.image)), there.image
+        sharp.append((metrics.sharpness(pair[0]), metrics.sharpness(pair[1])))
+        if before is not None and here.index - 1 in chosen:
+            first, second = (before[0], pair[0]), (before[1], pair[1])
+            errors.append(metrics.warp_error(first, [second, first], metrics.tvl1))
+        before = pair
+        _go_on(reporter, "measure", here.index + 1, length)
+    return {
+        "frames": length,
+        "warp_error": {
+            "result": mean([error[0] for error in errors]),
+            "source": mean([error[1] for error in errors]),
+            "judge": "tvl1",
+            "pairs": len(errors),
+        },
+        "sharpness": {
+            "result": mean([pair[1] for pair in sharp]),
+            "source": mean([pair[0] for pair in sharp]),
+        },
+    }
+
+
+def _scenes(
+    source: Path, sampling: dict[str, Any], threshold: float, reporter: Reporter
+) -> tuple[tuple[Scene, ...], int]:
+    finder, length = CutFinder(threshold), 0
+    with open_video(source, **sampling) as frames:
+        for frame in frames:
+            finder.see(frame)
+            length = frame.index + 1
+            _go_on(reporter, "analyse", length, max(length, frames.expected))
+    return finder.scenes(), length
+
+
+def _together(
+    source: Path, sampling: dict[str, Any], result: Path, length: int
+) -> Iterator[tuple[Frame, Frame]]:
+    """Frames of both videos side by side."""
+    with open_video(source, **sampling) as here, open_video(result) as there:
+        pair = zip(here, there, strict=True)
+        try:
+            yield from pair
+        except ValueError as error:
+            count = there.clip.length if length > there.expected else there.expected
+            raise VideoError(
+                f"'{source}' gives {length} frames and '{result}' {count}; name the frames that "
+                "the result was made of with --start, --end, --max-frames or --set every_nth=N",
+                bad_input=True,
+            ) from error
+
+
+def _go_on(reporter: Reporter, stage: str, done: int, of: int) -> None:
+    reporter.step(stage, done, of)
+    if reporter.stopped():
+        raise Stopped("stopped; nothing was written")

@@ -1,0 +1,107 @@
+"""Pictures: luma, size, packing. The only file that says BGR."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+import av.error
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lib_ofgen.values import Image, Size, check
+
+__all__ = [
+    "decode_png",
+    "encode_png",
+    "from_bgr",
+    "luma",
+    "pack",
+    "resize",
+    "size_of",
+    "to_bgr",
+    "unpack",
+]
+
+
+def size_of(image: NDArray[Any]) -> Size:
+    """Height and width of an (H, W) or (H, W, C) array."""
+    return Size(int(image.shape[0]), int(image.shape[1]))
+
+
+def luma(image: Image) -> NDArray[np.float32]:
+    """(H, W) float32 0..255: Rec. 601 luma of an (H, W, 3) picture."""
+    check(image, "H W 3", "image")
+    return cast("NDArray[np.float32]", cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32))
+
+
+def to_bgr(image: Image) -> Image:
+    """The picture with its channels in OpenCV's own order, contiguous."""
+    return cast("Image", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+
+def from_bgr(image: NDArray[Any]) -> Image:
+    """The RGB picture of one that OpenCV read."""
+    return cast("Image", cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+def resize(image: NDArray[Any], size: Size) -> NDArray[Any]:
+    """The (H, W[, C]) array at another size: by area when shrinking, else by Lanczos."""
+    here = size_of(image)
+    if here == size:
+        return image
+    shrinks = size.height <= here.height and size.width <= here.width
+    kernel = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
+    return cv2.resize(image, dsize=(size.width, size.height), interpolation=kernel)
+
+
+def encode_png(image: NDArray[np.uint8]) -> bytes:
+    """PNG bytes of an (H, W, 3) RGB picture or an (H, W) mask."""
+    pixels = to_bgr(image) if image.ndim == 3 else image
+    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise ValueError(f"no PNG can be made of an array of shape {image.shape}")
+    return data.tobytes()
+
+
+def decode_png(data: bytes) -> Image:
+    """(H, W, 3) RGB picture of the bytes of a PNG, JPEG or WebP file.
+
+    Raises:
+        ValueError: the bytes are no picture.
+    """
+    pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) if data else None
+    if pixels is None:
+        raise ValueError("these bytes are no picture")
+    return from_bgr(pixels)
+
+
+def pack(image: Image) -> bytes:
+    """Lossless bytes (the QOI format) of an (H, W, 3) picture.
+
+    A fifth of PNG's time at four fifths of its saving, measured on film frames; any viewer that
+    reads QOI, Pillow among them, shows the file.
+    """
+    check(image, "H W 3", "image")
+    encoder = cast("Any", av.CodecContext.create("qoi", "w"))
+    encoder.height, encoder.width = size_of(image)
+    encoder.pix_fmt = "rgb24"
+    encoder.time_base = Fraction(1, 25)
+    packets = encoder.encode(av.VideoFrame.from_ndarray(image, format="rgb24"))
+    return b"".join(bytes(packet) for packet in packets)
+
+
+def unpack(data: bytes) -> Image:
+    """The picture that `pack` made these bytes of.
+
+    Raises:
+        ValueError: the bytes are damaged.
+    """
+    decoder = cast("Any", av.CodecContext.create("qoi", "r"))
+    try:
+        (frame,) = decoder.decode(av.Packet(data))
+    except (av.error.FFmpegError, ValueError) as error:
+        raise ValueError("these bytes are no QOI picture") from error
+    return np.ascontiguousarray(frame.to_ndarray(format="rgb24"))

@@ -1,0 +1,116 @@
+"""Holes become what to repaint, and the result goes back into the picture.
+
+Confident pixels never pass through the painter: outside the margin around a hole the finished
+frame is the warp, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lib_ofgen.values import Image, Mask, Size, check
+
+__all__ = ["MARGIN", "Box", "boxes", "composite", "grown", "starting_image"]
+
+MARGIN = 8
+"""px by which a hole's mask is grown before it is painted; the seam is blended inside it."""
+
+
+class Box(NamedTuple):
+    """A region of a frame: `top <= y < bottom`, `left <= x < right`."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def of(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The region of an (H, W[, C]) array, as a view."""
+        return array[self.top : self.bottom, self.left : self.right]
+
+    @property
+    def size(self) -> Size:
+        """Height and width."""
+        return Size(self.bottom - self.top, self.right - self.left)
+
+
+def grown(holes: Mask) -> Mask:
+    """The holes and `MARGIN` px around them: the region that is painted."""
+    side = 2 * MARGIN + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, ksize=(side, side))
+    return cv2.dilate(holes.astype(np.uint8), kernel=kernel).astype(np.bool_)
+
+
+def boxes(mask: Mask, least: int) -> list[Box]:
+    """Boxes that together hold the mask, sides multiples of 8 and at least `least` px.
+
+    Boxes that overlap become one; none reaches outside the frame, whose sides are multiples of 8.
+    """
+    size = Size(*check(mask, "H W", "mask"))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    found = [
+        _fitted(Box(y - MARGIN, x - MARGIN, y + h + MARGIN, x + w + MARGIN), size, least)
+        for x, y, w, h, _ in (tuple(int(n) for n in row) for row in stats[1:count])
+    ]
+    return sorted(_joined(found, size, least))
+
+
+def _fitted(box: Box, size: Size, least: int) -> Box:
+    """The box, widened to at least `least` px and to multiples of 8, shifted into the frame."""
+    top, bottom = _span(box.top, box.bottom, size.height, least)
+    left, right = _span(box.left, box.right, size.width, least)
+    return Box(top, left, bottom, right)
+
+
+def _span(start: int, stop: int, length: int, least: int) -> tuple[int, int]:
+    """A span around start..stop, its length a multiple of 8 and at least `least`, in 0..length."""
+    wanted = min(length, max(least, -(-(stop - start) // 8) * 8))
+    begin = (start + stop - wanted) // 2
+    begin = min(max(0, begin), length - wanted)
+    return begin, begin + wanted
+
+
+def _joined(found: Sequence[Box], size: Size, least: int) -> list[Box]:
+    """Boxes of which no two overlap."""
+    apart: list[Box] = []
+    for box in found:
+        here = box
+        while (hit := next((other for other in apart if _overlap(here, other)), None)) is not None:
+            apart.remove(hit)
+            union = Box(
+                min(here.top, hit.top), min(here.left, hit.left),
+                max(here.bottom, hit.bottom), max(here.right, hit.right),
+            )  # fmt: skip
+            here = _fitted(union, size, least)
+        apart.append(here)
+    return apart
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return (
+        one.top < other.bottom
+        and other.top < one.bottom
+        and one.left < other.right
+        and other.left < one.right
+    )
+
+
+def starting_image(image: Image, mask: Mask, original: Image) -> Image:
+    """What painting starts from: the warp, with the source's own frame in the holes."""
+    return np.where(mask[..., None], original, image)
+
+
+def composite(image: Image, painted: Image, holes: Mask, mask: Mask) -> Image:
+    """The painted region laid over the picture: whole in the holes, fading out over the margin.
+
+    Outside `mask` the result is `image`, bit for bit.
+    """
+    reach = cv2.distanceTransform((~holes).astype(np.uint8), cv2.DIST_L2, maskSize=5)
+    alpha = np.clip(1 - reach / np.float32(MARGIN), 0, 1) * mask
+    mixed = image + alpha[..., None] * (painted.astype(np.float32) - image)
+    return np.where(alpha[..., None] > 0, np.rint(mixed), image).astype(np.uint8)

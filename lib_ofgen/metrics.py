@@ -1,0 +1,108 @@
+"""How steady and how sharp a result is.
+
+Warp error as in Lai et al. 2018 (Learning Blind Video Temporal Consistency, section 4): flow is
+estimated on the source video, by a judge that is never the estimator that made the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lib_ofgen import images, warp
+from lib_ofgen.values import Image, Mask, Scene, Size, check
+
+__all__ = ["Judge", "farneback", "occluded", "pairs", "sharpness", "tvl1", "warp_error"]
+
+Judge = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+"""From two (H, W) lumas 0..255, the (2, H, W) px by which the first's pixels have moved."""
+
+_WIDEST = 480
+"""px: wider pictures are shrunk before they are judged."""
+
+
+def tvl1(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
+    """TV-L1 flow (Zach et al. 2007) by scikit-image, at its defaults, on luma 0..1."""
+    from skimage.registration import optical_flow_tvl1
+
+    rows, columns = optical_flow_tvl1(here / 255, there / 255)
+    return np.stack([columns, rows]).astype(np.float32)
+
+
+def farneback(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Polynomial expansion flow (Farneback 2003) by OpenCV."""
+    found = cv2.calcOpticalFlowFarneback(
+        here.astype(np.uint8),
+        there.astype(np.uint8),
+        flow=cast("Any", None),  # the stub wants the optional output; None asks for a fresh one
+        pyr_scale=0.5,
+        levels=5,
+        winsize=15,
+        iterations=3,
+        poly_n=7,
+        poly_sigma=1.5,
+        flags=0,
+    )
+    return np.ascontiguousarray(np.moveaxis(found, -1, 0), dtype=np.float32)
+
+
+def pairs(scenes: Sequence[Scene], most: int = 24) -> list[int]:
+    """First frames of at most `most` neighbouring pairs, spread evenly; none lies across a cut."""
+    whole = [index for scene in scenes for index in range(scene.start, scene.stop - 1)]
+    chosen = np.linspace(0, len(whole) - 1, min(most, len(whole))).round().astype(int)
+    return [whole[place] for place in sorted(set(chosen.tolist()))]
+
+
+def warp_error(
+    source: tuple[Image, Image], results: Sequence[tuple[Image, Image]], judge: Judge
+) -> list[float]:
+    """Mean squared difference (images 0..1) between each pair's first frame and its warped second.
+
+    The flow and the mask come from the source pair: what the forward-backward check or a motion
+    boundary calls unreliable is left out. nan where nothing is left.
+    """
+    here, there = (images.luma(_judged(image)) for image in source)
+    forward, back = judge(here, there), judge(there, here)
+    seen = ~occluded(forward, back)
+    return [_difference(pair, forward, seen) for pair in results]
+
+
+def _difference(pair: tuple[Image, Image], forward: NDArray[np.float32], seen: Mask) -> float:
+    first, second = (_judged(image).astype(np.float32) / 255 for image in pair)
+    moved = warp.backward(second, forward, smooth=False)
+    squared = ((moved - first) ** 2).mean(axis=2)
+    return float(squared[seen].mean()) if seen.any() else float("nan")
+
+
+def occluded(forward: NDArray[np.float32], back: NDArray[np.float32]) -> Mask:
+    """(H, W): where a flow is unreliable, by the thresholds of Lai et al.'s evaluation.
+
+    |w + f|^2 > 0.01 (|w|^2 + |f|^2) + 0.5 with w the way back, warped; or a motion boundary,
+    |grad u|^2 + |grad v|^2 > 0.01 |f|^2 + 0.002. Also what leaves the picture. (2, H, W) px both.
+    """
+    size = Size(*check(forward, "2 H W", "forward"))
+    home = warp.backward(np.ascontiguousarray(np.moveaxis(back, 0, -1)), forward, smooth=False)
+    home = np.moveaxis(home, -1, 0)
+    length = (forward**2).sum(axis=0)
+    trip = ((home + forward) ** 2).sum(axis=0)
+    lost = trip > 0.01 * ((home**2).sum(axis=0) + length) + 0.5
+    slopes = [slope for plane in forward for slope in np.gradient(plane)]
+    boundary = sum(slope**2 for slope in slopes) > 0.01 * length + 0.002
+    return lost | boundary | ~warp.inside(forward, size)
+
+
+def sharpness(image: Image) -> float:
+    """Variance of the 3x3 Laplacian (4 neighbours) of luma, in squared grey levels."""
+    return float(cv2.Laplacian(images.luma(image), ddepth=cv2.CV_32F, ksize=1).var())
+
+
+def _judged(image: Image) -> Image:
+    """The picture, at most `_WIDEST` px wide."""
+    size = images.size_of(image)
+    if size.width <= _WIDEST:
+        return image
+    return images.resize(image, Size(round(size.height * _WIDEST / size.width), _WIDEST))

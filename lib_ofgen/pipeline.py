@@ -1,0 +1,247 @@
+"""The main job: a video and settings become a film, over the ports.
+
+The only module that reads a setting and passes it on to the stages.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from lib_ofgen import flow, plan, report, survey
+from lib_ofgen.encode import FrameFolder, check_output, write_video
+from lib_ofgen.making import Maker, Rules, Stopwatch
+from lib_ofgen.settings import Settings
+from lib_ofgen.survey import Spool
+from lib_ofgen.values import (
+    Clip,
+    Frame,
+    FrameSink,
+    Image,
+    KeyFrame,
+    Painter,
+    Reporter,
+    Scene,
+)
+from lib_ofgen.workspace import Workspace, write_whole
+
+__all__ = ["Job", "Outcome", "Survey", "animate", "look"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be made, and where."""
+
+    source: Path
+    output: Path
+    workspace: Path
+    settings: Settings
+    report: Path | None = None
+    """A second copy of the report; one is always in the workspace."""
+    frames: Path | None = None
+    """A folder that gets every finished frame as PNG."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known before anything is painted."""
+
+    spool: Spool
+    scenes: tuple[Scene, ...]
+    keys: list[KeyFrame]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where everything is."""
+
+    video: Path
+    workspace: Path
+    report: Path
+    sheet: Path
+    facts: dict[str, Any]
+    """The report's content."""
+
+
+def look(
+    source: Path, workspace: Workspace, settings: Settings, reporter: Reporter, watch: Stopwatch
+) -> Survey:
+    """Frames, scenes and key frames of a video; paints nothing."""
+    sampling = {
+        name: getattr(settings, name)
+        for name in ("start", "end", "max_frames", "every_nth", "width", "height", "fit")
+    }
+    rule = {
+        "kind": settings.key_frames,
+        "threshold": settings.key_threshold,
+        "gap_min": settings.key_gap_min,
+        "gap_max": settings.key_gap_max,
+        "interval": settings.key_interval,
+        "indices": list(settings.key_indices),
+        "last": settings.key_last,
+    }
+    with watch("decode"):
+        spool = survey.read_source(workspace, source, sampling, reporter)
+    with watch("analyse"):
+        found = survey.find_scenes(spool, settings.cut_threshold, reporter)
+        keys = survey.find_keys(spool, found, rule, reporter)
+    return Survey(spool, found[0], keys)
+
+
+def animate(job: Job, painter: Painter, reporter: Reporter) -> Outcome:
+    """Make the film of `job`; what was finished before is not made again.
+
+    Raises:
+        Stopped: the user asked to stop; the same job goes on from there.
+        OfgenError: anything else that one line can explain.
+    """
+    begun = perf_counter()
+    check_output(job.output)
+    workspace, watch = Workspace(job.workspace), Stopwatch()
+    with workspace.locked():
+        seed = _drawn(workspace, job.settings.seed)
+        known = look(job.source, workspace, job.settings, reporter, watch)
+        estimator, chosen = flow.choose(job.settings.flow, job.settings.confidence_radius)
+        ports = (estimator, painter, reporter)
+        with Maker(known.spool, _rules(job.settings, seed), ports, watch) as maker:
+            order = _made(maker, known, job.settings.key_agreement == "guided")
+            _film(job, known, maker, _told(order, known.spool.clip, maker, reporter), watch)
+        facts = _facts(known, maker, job.settings, seed, watch)
+        facts["flow"] = {"estimator": chosen, "asked": job.settings.flow}
+        facts["painter"] = painter.identity
+        facts["seconds"]["total"] = round(perf_counter() - begun, 3)
+        return _closed(job, known, maker, facts)
+
+
+def _rules(settings: Settings, seed: int) -> Rules:
+    return Rules(
+        confidence=settings.confidence,
+        least=settings.hole_min,
+        box=settings.hole_box,
+        strength=settings.strength,
+        hole_strength=settings.hole_strength,
+        prompt=settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        seed=seed,
+    )
+
+
+def _drawn(workspace: Workspace, seed: int) -> int:
+    """The seed; one that is to be drawn is drawn once per workspace and remembered."""
+    if seed >= 0:
+        return seed
+    known = workspace.facts("seed")
+    if known is None:
+        known = secrets.randbelow(2**32)
+        workspace.save_facts("seed", known)
+    return int(known)
+
+
+def _made(maker: Maker, known: Survey, guided: bool) -> Iterator[int]:
+    """Make all frames; gives the index of each as it is finished.
+
+    Whole key frames first, so that each model is loaded once.
+    """
+    steps = plan.group_keys(known.keys, known.scenes, guided=guided)
+    yield from maker.paint_whole([step for step in steps if not step.sources])
+    for step in steps:
+        if step.sources:
+            yield from maker.fuse_level([step])
+    for gap in plan.group_between(known.keys, known.scenes, guided=guided):
+        for level in gap:
+            yield from maker.fuse_level(level)
+
+
+def _told(order: Iterator[int], clip: Clip, maker: Maker, reporter: Reporter) -> Iterator[int]:
+    """The same, with the reporter told of each."""
+    for done, index in enumerate(order, start=1):
+        reporter.step("paint", done, clip.length, maker.picture(index))
+        yield index
+
+
+def _film(job: Job, known: Survey, maker: Maker, order: Iterator[int], watch: Stopwatch) -> None:
+    """Write the film while it is made: encoding has a thread of its own."""
+    clip = known.spool.clip
+    sound = job.source if job.settings.keep_sound and clip.sound else None
+    with (
+        write_video(job.output, clip, sound_from=sound, crf=job.settings.quality) as writer,
+        ThreadPoolExecutor(max_workers=1) as encoder,
+    ):
+        sinks: list[FrameSink] = [writer]
+        if job.frames is not None:
+            sinks.append(FrameFolder(job.frames))
+        try:
+            _feed(encoder, order, clip.length, _writer(sinks, maker, watch))
+        except BaseException:
+            encoder.shutdown(cancel_futures=True)
+            raise
+
+
+def _writer(sinks: Sequence[FrameSink], maker: Maker, watch: Stopwatch) -> Callable[[int], None]:
+    """What puts a finished frame into every sink."""
+
+    def write(index: int) -> None:
+        with watch("encode"):
+            image: Image = maker.picture(index)
+            for sink in sinks:
+                sink.write(Frame(index, image))
+
+    return write
+
+
+def _feed(
+    encoder: ThreadPoolExecutor, order: Iterator[int], length: int, write: Callable[[int], None]
+) -> None:
+    """Hand finished frames to the encoder in the order of showing; its errors rise here."""
+    ready: set[int] = set()
+    following = 0
+    written: list[Future[None]] = []
+    for index in order:
+        ready.add(index)
+        while following in ready:
+            ready.remove(following)
+            written.append(encoder.submit(write, following))
+            following += 1
+        while written and written[0].done():
+            written.pop(0).result()
+    if following != length:
+        raise AssertionError(f"the plan left out frame {following} of {length}")
+    for each in written:
+        each.result()
+
+
+def _facts(
+    known: Survey, maker: Maker, settings: Settings, seed: int, watch: Stopwatch
+) -> dict[str, Any]:
+    """The report, all but its total time."""
+    frames = report.frame_facts(maker.made)
+    with watch("measure"):
+        source = known.spool.frame
+        measured = report.evaluation(
+            lambda index: source(index).image, maker.picture, known.scenes, known.keys
+        )
+    return {
+        **report.plan_facts(known.spool.clip, known.scenes, known.keys),
+        "frames": frames,
+        "painted_mean": report.mean([frame["painted"] for frame in frames]),
+        **measured,
+        "seconds": {stage: round(spent, 3) for stage, spent in watch.seconds.items()},
+        "settings": settings.to_json(),
+        "seed": seed,
+        "versions": report.versions(),
+    }
+
+
+def _closed(job: Job, known: Survey, maker: Maker, facts: dict[str, Any]) -> Outcome:
+    """Write the report and the contact sheet, and say where everything is."""
+    kept, sheet = job.workspace / "report.json", job.workspace / "keys.png"
+    for path in (kept, job.report):
+        if path is not None:
+            write_whole(path, report.to_bytes(facts))
+    report.save_sheet(sheet, maker.picture, known.keys, known.spool.clip)
+    return Outcome(job.output, job.workspace, kept, sheet, facts)

@@ -1,0 +1,126 @@
+"""What a job says of itself when it ends: the report and the contact sheet."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from lib_ofgen import __version__, images, metrics
+from lib_ofgen.making import Made
+from lib_ofgen.sheet import contact_sheet
+from lib_ofgen.values import Clip, Image, KeyFrame, Scene
+from lib_ofgen.workspace import write_whole
+
+__all__ = [
+    "clip_facts",
+    "evaluation",
+    "frame_facts",
+    "mean",
+    "plan_facts",
+    "save_sheet",
+    "to_bytes",
+    "versions",
+]
+
+Pictures = Callable[[int], Image]
+
+
+def clip_facts(clip: Clip) -> dict[str, Any]:
+    """The clip's part of the report."""
+    sound = clip.sound
+    return {
+        "frames": clip.length,
+        "rate": str(clip.rate),
+        "width": clip.size.width,
+        "height": clip.size.height,
+        "seconds": round(float(clip.duration), 6),
+        "sound": None if sound is None else {"codec": sound.codec, "rate": sound.rate},
+        "damaged": clip.damaged,
+    }
+
+
+def plan_facts(clip: Clip, scenes: Sequence[Scene], keys: Sequence[KeyFrame]) -> dict[str, Any]:
+    """What is known before anything is painted."""
+    return {
+        "clip": clip_facts(clip),
+        "scenes": [{"start": scene.start, "stop": scene.stop} for scene in scenes],
+        "keys": [{"index": key.index, "cause": key.cause} for key in keys],
+    }
+
+
+def frame_facts(made: dict[int, Made]) -> list[dict[str, Any]]:
+    """Each frame's sources, coverage and painted share."""
+    return [
+        {"index": i, "sources": m.sources, "coverage": m.coverage, "painted": m.share}
+        for i, m in sorted(made.items())
+    ]
+
+
+def evaluation(
+    source: Pictures, result: Pictures, scenes: Sequence[Scene], keys: Sequence[KeyFrame]
+) -> dict[str, Any]:
+    """Warp error of the result and of its source, and sharpness beside the painter's own frames.
+
+    Judged by Farneback's flow, which no estimator of ours uses; sharpness on the same frames.
+    """
+    chosen = metrics.pairs(scenes)
+    errors = [
+        metrics.warp_error(
+            (source(i), source(i + 1)),
+            [(result(i), result(i + 1)), (source(i), source(i + 1))],
+            metrics.farneback,
+        )
+        for i in chosen
+    ]
+    step = max(1, len(keys) // 24)
+    painted = [metrics.sharpness(result(key.index)) for key in keys[::step]]
+    shown = [metrics.sharpness(result(i)) for i in chosen] or painted
+    return {
+        "warp_error": {
+            "result": mean([error[0] for error in errors]),
+            "source": mean([error[1] for error in errors]),
+            "judge": "farneback",
+            "pairs": len(chosen),
+        },
+        "sharpness": {"result": mean(shown), "painted": mean(painted)},
+    }
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """The mean of what is a number, to 7 digits; None where nothing is."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(f"{statistics.fmean(known):.7g}") if known else None
+
+
+def versions() -> dict[str, str]:
+    """Of ourselves and of the libraries that change a pixel."""
+    return {
+        "ofgen": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "av": av.__version__,
+    }
+
+
+def save_sheet(path: Path, result: Pictures, keys: Sequence[KeyFrame], clip: Clip) -> None:
+    """Write the contact sheet of the key frames as PNG."""
+    step = max(1, len(keys) // 60)
+    pictures = [
+        (f"{key.index}  {clip.seconds(key.index):.2f} s  {key.cause}", result(key.index))
+        for key in keys[::step]
+    ]
+    write_whole(path, images.encode_png(contact_sheet(pictures)))
+
+
+def to_bytes(report: dict[str, Any]) -> bytes:
+    """The report as a JSON file's content."""
+    return (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode()

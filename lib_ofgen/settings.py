@@ -1,0 +1,365 @@
+"""Every choice a user has, declared once.
+
+The command line, the webui's controls, the API's schema, presets, infotext and the table in the
+docs are all read from the fields of `Settings`. Nothing else names a default, a range or a label.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from lib_ofgen.errors import SettingsError
+
+__all__ = ["DEFAULTS_VERSION", "Choice", "Settings", "choices", "schema", "table"]
+
+DEFAULTS_VERSION = 1
+"""Goes up when a default changes, so that a preset says which defaults it differs from."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is known of one setting beside its name, type and default."""
+
+    label: str
+    help: str
+    group: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    options: tuple[str, ...] = ()
+    needs: str = ""
+    """The setting on which this one depends, as `name=value[|value]`; empty: none."""
+    long: bool = False
+    """Whether a text may run over several lines."""
+
+
+def _set(default: object, label: str, help: str, group: str, **more: Any) -> Any:
+    """A dataclass field with its `Choice`; the field's type is the annotation's."""
+    return field(default=default, metadata={"choice": Choice(label, help, group, **more)})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All choices of a job; immutable, checked when made.
+
+    Raises:
+        SettingsError: a value has the wrong type, is out of range or no option.
+    """
+
+    key_frames: str = _set(
+        "edges", "Key frames", "How the frames that are painted whole are chosen.", "Key frames",
+        options=("edges", "interval", "chosen", "every"),
+    )  # fmt: skip
+    key_threshold: float = _set(
+        8.5, "Key threshold", "Edge distance from the last key frame at which a new one is due.",
+        "Key frames", low=0, high=255, step=0.5, needs="key_frames=edges",
+    )  # fmt: skip
+    key_gap_min: float = _set(
+        0.33, "Shortest key gap", "Time from a key frame before which no new one is chosen.",
+        "Key frames", unit="s", low=0, high=60, step=0.01, needs="key_frames=edges",
+    )  # fmt: skip
+    key_gap_max: float = _set(
+        10.0, "Longest key gap", "Time from a key frame after which a new one is always chosen.",
+        "Key frames", unit="s", low=0.04, high=600, step=0.1, needs="key_frames=edges",
+    )  # fmt: skip
+    key_interval: int = _set(
+        12, "Key interval", "Every how many frames a key frame stands.",
+        "Key frames", unit="frames", low=1, high=100000, step=1, needs="key_frames=interval",
+    )  # fmt: skip
+    key_indices: tuple[int, ...] = _set(
+        (), "Chosen key frames", "Indices of the key frames, counted from 0.",
+        "Key frames", low=0, needs="key_frames=chosen",
+    )  # fmt: skip
+    key_last: bool = _set(
+        True, "Last frame is a key", "Makes the last frame of each scene a key frame too, so that "
+        "every frame has one on both sides.",
+        "Key frames", needs="key_frames=edges|interval",
+    )  # fmt: skip
+    key_agreement: str = _set(
+        "independent", "Key agreement", "independent: each key frame is painted whole. guided: "
+        "only the first of a scene is, later ones are moved there from it and completed.",
+        "Key frames", options=("independent", "guided"),
+    )  # fmt: skip
+    cut_threshold: float = _set(
+        3.0, "Cut threshold", "How much a frame must differ from its neighbours to begin a scene.",
+        "Key frames", low=0.5, high=100, step=0.1,
+    )  # fmt: skip
+
+    flow: str = _set(
+        "auto", "Flow", "Estimator of the optical flow; auto takes the best that is installed.",
+        "Flow", options=("auto", "dis"),
+    )  # fmt: skip
+    confidence: float = _set(
+        0.4, "Confidence", "Pixels whose flow is less sure than this are not taken from there.",
+        "Flow", low=0, high=1, step=0.01,
+    )  # fmt: skip
+    confidence_radius: float = _set(
+        1.0, "Confidence radius", "Error of the flow up to which it counts as right.",
+        "Flow", unit="px", low=0.25, high=16, step=0.25,
+    )  # fmt: skip
+
+    prompt: str = _set("", "Prompt", "What to paint.", "Painting", long=True)
+    negative_prompt: str = _set("", "Negative prompt", "What not to paint.", "Painting", long=True)
+    strength: float = _set(
+        0.4, "Strength", "Denoising strength of key frames: 0 keeps the frame, 1 ignores it.",
+        "Painting", low=0, high=1, step=0.01,
+    )  # fmt: skip
+    hole_strength: float = _set(
+        0.4, "Hole strength", "Denoising strength of the regions that no key frame shows.",
+        "Painting", low=0, high=1, step=0.01,
+    )  # fmt: skip
+    seed: int = _set(
+        0, "Seed", "Number that fixes the painter's chance; -1 draws one per job and records it.",
+        "Painting", low=-1, high=2**32 - 1, step=1,
+    )  # fmt: skip
+    steps: int = _set(
+        20, "Steps", "Sampling steps.", "Painting", low=1, high=150, step=1,
+    )  # fmt: skip
+    cfg_scale: float = _set(
+        7.0, "CFG scale", "How closely the prompt is followed.",
+        "Painting", low=1, high=30, step=0.5,
+    )  # fmt: skip
+    sampler: str = _set("", "Sampler", "Name as the host has it; empty: its own.", "Painting")
+    scheduler: str = _set("", "Scheduler", "Name as the host has it; empty: its own.", "Painting")
+    checkpoint: str = _set(
+        "", "Checkpoint", "Paints key frames; empty: the one that is loaded.", "Painting"
+    )
+    inpaint_checkpoint: str = _set(
+        "", "Inpainting checkpoint", "Paints holes; empty: the checkpoint of the key frames.",
+        "Painting",
+    )  # fmt: skip
+    hole_min: int = _set(
+        100, "Smallest hole", "Holes of fewer pixels take the best guess instead of paint.",
+        "Painting", unit="px", low=0, high=1000000, step=1,
+    )  # fmt: skip
+    hole_box: int = _set(
+        256, "Smallest box", "Sides of the region that is handed to the painter around a hole, "
+        "at least; larger gives the model more context.",
+        "Painting", unit="px", low=64, high=2048, step=8,
+    )  # fmt: skip
+
+    start: float = _set(
+        0.0, "Start", "Where in the video to begin.", "Video", unit="s", low=0, step=0.01
+    )
+    end: float = _set(
+        0.0, "End", "Where in the video to end; 0: at its end.",
+        "Video", unit="s", low=0, step=0.01,
+    )  # fmt: skip
+    max_frames: int = _set(
+        0, "Most frames", "Stop after so many; 0: all.", "Video", unit="frames", low=0, step=1
+    )
+    every_nth: int = _set(
+        1, "Every nth frame", "Take one frame in so many.",
+        "Video", unit="frames", low=1, high=1000, step=1,
+    )  # fmt: skip
+    width: int = _set(
+        0, "Width", "Width of the result, a multiple of 8; 0: from the source.",
+        "Video", unit="px", low=0, high=8192, step=8,
+    )  # fmt: skip
+    height: int = _set(
+        0, "Height", "Height of the result, a multiple of 8; 0: from the source.",
+        "Video", unit="px", low=0, high=8192, step=8,
+    )  # fmt: skip
+    fit: str = _set(
+        "fit", "Fit", "With both sides given: fit inside them, crop to them, or pad to them.",
+        "Video", options=("fit", "crop", "pad"),
+    )  # fmt: skip
+    quality: int = _set(
+        18, "Quality", "Constant rate factor of the encoder: lower is better and larger.",
+        "Video", low=0, high=51, step=1,
+    )  # fmt: skip
+    keep_sound: bool = _set(True, "Keep sound", "Copy the source's sound.", "Video")
+
+    def __post_init__(self) -> None:
+        """Check every field and put numbers into their own type."""
+        for item in dataclasses.fields(self):
+            value = _checked(item, getattr(self, item.name))
+            object.__setattr__(self, item.name, value)
+        if self.end and self.end <= self.start:
+            raise SettingsError(
+                f"end={self.end:g} does not lie after start={self.start:g}; "
+                "give a later end, or 0 for the video's end"
+            )
+        if self.key_gap_min > self.key_gap_max:
+            raise SettingsError(
+                f"key_gap_min={self.key_gap_min:g} is longer than key_gap_max={self.key_gap_max:g}"
+            )
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Every setting's name, in the order of declaration."""
+        return tuple(item.name for item in dataclasses.fields(cls))
+
+    def replace(self, changes: Mapping[str, object]) -> Settings:
+        """These settings with some changed.
+
+        Raises:
+            SettingsError: a name is unknown (the nearest known one is named), or a value is bad.
+        """
+        for name in changes:
+            if name not in self.names():
+                near = difflib.get_close_matches(name, self.names(), n=1)
+                hint = f"; did you mean {near[0]}?" if near else "; see `ofgen settings`"
+                raise SettingsError(f"unknown setting {name!r}{hint}")
+        return dataclasses.replace(self, **cast("dict[str, Any]", dict(changes)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Every setting as JSON has it."""
+        return {name: _plain(getattr(self, name)) for name in self.names()}
+
+    def differences(self) -> dict[str, Any]:
+        """Only what differs from the defaults, as JSON has it."""
+        standard = Settings().to_json()
+        return {name: value for name, value in self.to_json().items() if value != standard[name]}
+
+    @classmethod
+    def parse(cls, pairs: Mapping[str, str]) -> dict[str, object]:
+        """Typed values of texts such as `--set key=value` and infotext hold.
+
+        Unknown names pass through as texts, for `replace` to refuse.
+        """
+        kinds = {item.name: str(item.type) for item in dataclasses.fields(cls)}
+        return {name: _read(name, kinds.get(name, "str"), text) for name, text in pairs.items()}
+
+
+def choices() -> dict[str, Choice]:
+    """Name to `Choice`, in the order of declaration."""
+    return {item.name: _choice(item) for item in dataclasses.fields(Settings)}
+
+
+def _choice(item: dataclasses.Field[Any]) -> Choice:
+    return cast("Choice", item.metadata["choice"])
+
+
+def _plain(value: object) -> object:
+    return list(cast("tuple[int, ...]", value)) if isinstance(value, tuple) else value
+
+
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text",
+    "tuple[int, ...]": "a list of whole numbers",
+}
+
+
+def _read(name: str, kind: str, text: str) -> object:
+    """The value that a text stands for."""
+    try:
+        if kind == "bool":
+            return {"true": True, "1": True, "false": False, "0": False}[text.strip().lower()]
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+        if kind.startswith("tuple"):
+            return tuple(int(part) for part in text.strip("[]() ").split(",") if part.strip())
+    except (ValueError, KeyError) as error:
+        raise SettingsError(f"{name}={text!r} is not {_WORDS[kind]}") from error
+    return text
+
+
+def _checked(item: dataclasses.Field[Any], value: object) -> object:
+    """The value in the field's own type, or a refusal that names what is allowed."""
+    choice, kind = _choice(item), str(item.type)
+    typed = _typed(kind, value)
+    if typed is None:
+        raise SettingsError(f"{item.name}={value!r} is not {_WORDS[kind]}")
+    if choice.options and typed not in choice.options:
+        raise SettingsError(f"{item.name}={value!r} is none of {', '.join(choice.options)}")
+    numbers = cast("tuple[object, ...]", typed) if isinstance(typed, tuple) else (typed,)
+    if not all(_in_range(choice, number) for number in numbers):
+        raise SettingsError(f"{item.name}={value!r} is outside {_range(choice)}")
+    if item.name in ("width", "height", "hole_box") and cast("int", typed) % 8:
+        raise SettingsError(f"{item.name}={value!r} is no multiple of 8")
+    return typed
+
+
+def _typed(kind: str, value: object) -> object | None:
+    """The value in the type named by `kind`, or None where it is of another."""
+    if kind == "bool":
+        return value if isinstance(value, bool) else None
+    if kind == "str":
+        return value if isinstance(value, str) else None
+    if kind.startswith("tuple"):
+        if not isinstance(value, list | tuple):
+            return None
+        items = [_typed("int", part) for part in cast("list[object]", value)]
+        numbers = {part for part in items if isinstance(part, int)}
+        return None if None in items else cast("object", tuple(sorted(numbers)))
+    return _number(kind, value)
+
+
+def _number(kind: str, value: object) -> float | int | None:
+    """The number as a float or, if it is whole, an int; None where it is neither."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if kind == "float":
+        return float(value) if math.isfinite(value) else None
+    return int(value) if math.isfinite(value) and value == int(value) else None
+
+
+def _in_range(choice: Choice, value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return True
+    low = -math.inf if choice.low is None else choice.low
+    high = math.inf if choice.high is None else choice.high
+    return low <= value <= high
+
+
+def _range(choice: Choice) -> str:
+    low = "" if choice.low is None else f"{choice.low:.10g}"
+    high = "" if choice.high is None else f"{choice.high:.10g}"
+    unit = f" {choice.unit}" if choice.unit else ""
+    return f"{low}..{high}{unit}" if high else f"{low} and up{unit}"
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a `settings` object."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Optical Flow Animation settings",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {item.name: _property(item) for item in dataclasses.fields(Settings)},
+    }
+
+
+def _property(item: dataclasses.Field[Any]) -> dict[str, Any]:
+    kinds = {"int": "integer", "float": "number", "bool": "boolean", "str": "string"}
+    choice = _choice(item)
+    limits: dict[str, Any] = {}
+    if choice.low is not None:
+        limits["minimum"] = choice.low
+    if choice.high is not None:
+        limits["maximum"] = choice.high
+    shown: dict[str, Any] = {
+        "title": choice.label, "description": choice.help, "default": _plain(item.default),
+    }  # fmt: skip
+    if choice.options:
+        shown["enum"] = list(choice.options)
+    kind = str(item.type)
+    if kind.startswith("tuple"):
+        return {"type": "array", "items": {"type": "integer", **limits}, **shown}
+    return {"type": kinds[kind], **limits, **shown}
+
+
+def table() -> str:
+    """The settings as a Markdown table, for the docs."""
+    rows = ["| setting | meaning | values | default |", "|---|---|---|---|"]
+    for item in dataclasses.fields(Settings):
+        choice = _choice(item)
+        ranged = choice.low is not None or choice.high is not None
+        values = ", ".join(f"`{option}`" for option in choice.options)
+        values = values or (_range(choice) if ranged else _WORDS[str(item.type)])
+        default = json.dumps(_plain(item.default))
+        rows.append(f"| `{item.name}` | {choice.help} | {values} | `{default}` |")
+    return "\n".join(rows) + "\n"

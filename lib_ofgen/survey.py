@@ -1,0 +1,152 @@
+"""What is known of a clip before anything is painted: its frames, its scenes, its key frames.
+
+All of it is kept in the workspace, so that a second look costs nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lib_ofgen import keyframes, scenes
+from lib_ofgen.errors import SettingsError, Stopped
+from lib_ofgen.values import Clip, Frame, Image, KeyFrame, Reporter, Scene, Size, Sound
+from lib_ofgen.video import open_video
+from lib_ofgen.workspace import Workspace, digest, file_digest
+
+__all__ = ["Spool", "find_keys", "find_scenes", "read_source"]
+
+_READER = 1
+"""Goes up when the reader's pixels or times change, so that old spools are read anew."""
+_RECENT = 12
+"""Frames kept in memory."""
+
+
+class Spool:
+    """The clip's frames in the workspace; the few used last stay in memory."""
+
+    def __init__(self, workspace: Workspace, key: str, clip: Clip) -> None:
+        """The spool under `key`, which is whole."""
+        self.workspace, self.key, self.clip = workspace, key, clip
+        self._read = lru_cache(maxsize=_RECENT)(lambda index: workspace.source(key, index))
+
+    def frame(self, index: int) -> Frame:
+        """Frame `index`."""
+        return Frame(index, self._read(index))
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames, in order, each read from disk."""
+        for index in range(self.clip.length):
+            yield Frame(index, self.workspace.source(self.key, index))
+
+
+def read_source(
+    workspace: Workspace, path: Path, sampling: dict[str, Any], reporter: Reporter
+) -> Spool:
+    """The frames of `path` that `sampling` (keywords of `open_video`) takes, as a spool.
+
+    Raises:
+        VideoError: the file cannot be read.
+        Stopped: the user asked to stop.
+    """
+    with open_video(path, **sampling) as source:
+        key = digest("spool", _READER, file_digest(path), sampling, source.size)
+        held = workspace.clip(key)
+        if held is not None:
+            return Spool(workspace, key, _clip_of(held))
+        done = 0
+        for frame in source:
+            workspace.save_source(key, frame.index, frame.image)
+            done = frame.index + 1
+            _go_on(reporter, "decode", done, max(done, source.expected), frame.image)
+        workspace.save_clip(key, _plain(source.clip))
+        reporter.step("decode", done, done)
+        return Spool(workspace, key, source.clip)
+
+
+def find_scenes(
+    spool: Spool, threshold: float, reporter: Reporter
+) -> tuple[tuple[Scene, ...], str]:
+    """The scenes between cuts, and the digest of what they follow from."""
+    key = digest("scenes", spool.key, threshold)
+
+    def find() -> list[Scene]:
+        finder = scenes.CutFinder(threshold)
+        for frame in _watched(spool, reporter):
+            finder.see(frame)
+        return list(finder.scenes())
+
+    return tuple(Scene(*scene) for scene in _once(spool.workspace, key, find)), key
+
+
+def find_keys(
+    spool: Spool,
+    found: tuple[tuple[Scene, ...], str],
+    rule: dict[str, Any],
+    reporter: Reporter,
+) -> list[KeyFrame]:
+    """The key frames by `rule`: `kind`, and what that kind of choice asks for.
+
+    Raises:
+        SettingsError: a chosen frame does not exist.
+    """
+    cuts, cuts_key = found
+    if rule["kind"] == "edges":
+        edge = keyframes.EdgeRule(rule["threshold"], rule["gap_min"], rule["gap_max"])
+        last = rule["last"]
+
+        def find() -> list[KeyFrame]:
+            watched = _watched(spool, reporter)
+            return keyframes.by_edges(watched, cuts, spool.clip, edge, last=last)
+
+        key = digest("keys", cuts_key, rule)
+        return [KeyFrame(*item) for item in _once(spool.workspace, key, find)]
+    if rule["kind"] == "chosen":
+        try:
+            return keyframes.chosen(cuts, rule["indices"])
+        except ValueError as error:
+            raise SettingsError(f"{error}; name frames of the clip") from error
+    interval = 1 if rule["kind"] == "every" else rule["interval"]
+    return keyframes.every_nth(cuts, interval, last=rule["last"])
+
+
+def _once(
+    workspace: Workspace, key: str, find: Callable[[], Sequence[tuple[Any, ...]]]
+) -> list[list[Any]]:
+    """What the workspace knows under `key`; found and kept if it knows nothing."""
+    facts = workspace.facts(key)
+    if facts is None:
+        facts = [list(item) for item in find()]
+        workspace.save_facts(key, facts)
+    return facts
+
+
+def _watched(spool: Spool, reporter: Reporter) -> Iterator[Frame]:
+    """The spool's frames, each reported; ends in `Stopped` when the user asks."""
+    for frame in spool.frames():
+        yield frame
+        _go_on(reporter, "analyse", frame.index + 1, spool.clip.length, frame.image)
+
+
+def _go_on(reporter: Reporter, stage: str, done: int, of: int, preview: Image) -> None:
+    reporter.step(stage, done, of, preview)
+    if reporter.stopped():
+        raise Stopped("stopped; run the same command again to go on")
+
+
+def _plain(clip: Clip) -> dict[str, Any]:
+    """The clip as JSON has it."""
+    plain = dataclasses.asdict(clip)
+    return {name: str(v) if isinstance(v, Fraction) else v for name, v in plain.items()}
+
+
+def _clip_of(plain: dict[str, Any]) -> Clip:
+    """The clip that `_plain` described."""
+    exact = {name: Fraction(plain[name]) for name in ("rate", "time_base", "start")}
+    sound = Sound(**plain["sound"]) if plain["sound"] else None
+    rest = {"size": Size(*plain["size"]), "ticks": tuple(plain["ticks"]), "sound": sound}
+    return Clip(**{**plain, **exact, **rest})

@@ -1,0 +1,286 @@
+"""What travels between stages, and the ports of the engine.
+
+Images are `(H, W, 3)` uint8 sRGB, masks `(H, W)`, everything numpy. What lives on a device stays
+inside its estimator or painter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Cause",
+    "Clip",
+    "Flow",
+    "FlowEstimator",
+    "Frame",
+    "FrameSink",
+    "Fused",
+    "Image",
+    "KeyFrame",
+    "Mask",
+    "Painted",
+    "Painter",
+    "Repaint",
+    "Reporter",
+    "Scene",
+    "Size",
+    "Sound",
+    "Stage",
+    "Step",
+    "Tagger",
+    "check",
+]
+
+Image = NDArray[np.uint8]
+"""(H, W, 3) sRGB, 0..255."""
+
+Mask = NDArray[np.bool_]
+"""(H, W), true inside."""
+
+Cause = Literal[
+    "first", "cut", "change", "coverage", "gap", "pyramid", "interval", "chosen", "every", "last"
+]
+"""Why a frame is a key frame; `last` closes a scene so that every frame has a key on both sides."""
+
+Stage = Literal["keys", "holes"]
+"""The two stages of painting; each may use a checkpoint of its own."""
+
+
+class Frame(NamedTuple):
+    """One frame of the clip, at the working size."""
+
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]
+    """Counted from 0 over the frames taken from the source."""
+    image: Image
+
+
+class Size(NamedTuple):
+    """Height and width in px, in this order, and never a bare pair."""
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        """The order people write: width x height."""
+        return f"{self.width}x{self.height}"
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The source's first sound stream."""
+
+    codec: str
+    rate: int
+    """Samples per second."""
+    channels: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The frames taken from a source: their size and their time."""
+
+    size: Size
+    """Working size, a multiple of 8 both ways."""
+    rate: Fraction
+    """Average frames per second, after sampling; exact where the source is."""
+    time_base: Fraction
+    """Seconds per tick."""
+    ticks: tuple[int, ...]
+    """When each frame begins, counted from the first one."""
+    end: int
+    """The tick at which the last frame ends."""
+    start: Fraction
+    """Seconds into the source at which the first frame lies; sound is cut there."""
+    sound: Sound | None
+    damaged: int = 0
+    """Frames that the source's header promises and its data no longer holds."""
+
+    @property
+    def length(self) -> int:
+        """Number of frames."""
+        return len(self.ticks)
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first frame's start to the last one's end."""
+        return self.end * self.time_base
+
+    def seconds(self, index: int) -> float:
+        """When frame `index` begins, in seconds."""
+        return float(self.ticks[index] * self.time_base)
+
+
+class Scene(NamedTuple):
+    """Frames `start` to `stop - 1`, between two cuts."""
+
+    start: int
+    stop: int
+
+
+class KeyFrame(NamedTuple):
+    """A frame that is painted whole, and why."""
+
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]
+    distance: float
+    """What the choice measured (edge distance 0..255), or 0 where it measures nothing."""
+    cause: Cause
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Where each pixel of `target` is found in `source`.
+
+    Convention, the only one here: the target's pixel (x, y) shows what the source has at
+    (x + vectors[0, y, x], y + vectors[1, y, x]). Pixel centres are whole numbers
+    (`align_corners=True`). A flow is estimated in this direction, never negated from the other.
+    """
+
+    source: int
+    target: int
+    vectors: NDArray[np.float32]
+    """(2, H, W) px: x, then y."""
+    confidence: NDArray[np.float32]
+    """(H, W) 0..1: P(error <= radius); 0 where the vector leaves the source."""
+    radius: float
+    """px."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """How one frame is made: from which painted frames, in order of preference.
+
+    `shares[i]` is what source i contributes to a pixel that every source with a share shows. A
+    source with share 0 supplies only what the others lack. No sources: painted whole.
+    """
+
+    target: int
+    sources: tuple[int, ...]
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Painted:
+    """What was painted fresh in one frame, and nothing that was warped there.
+
+    This alone is lent to other frames, so that no pixel is ever warped twice.
+    """
+
+    index: int
+    image: Image
+    """Black where `mask` is false."""
+    mask: Mask
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A frame made of warped pixels, and what is missing from it."""
+
+    image: Image
+    """Complete: in a hole stands the best guess there is."""
+    holes: Mask
+    """Where no painted frame can be trusted to supply the pixel."""
+    origins: NDArray[np.int32]
+    """(K, H, W): the frame in which contribution k was painted; -1 for none."""
+    weights: NDArray[np.float32]
+    """(K, H, W) 0..1, summing to 1 over k."""
+
+
+@dataclass(frozen=True)
+class Repaint:
+    """One picture for the painter to make."""
+
+    target: int
+    """Index of the frame."""
+    image: Image
+    """What painting starts from."""
+    mask: NDArray[np.uint8] | None
+    """(H, W): 255 is painted, 0 is context; none: the whole picture."""
+    original: Image
+    """The source's pixels of the same region."""
+    prompt: str
+    negative_prompt: str
+    strength: float
+    """0..1: how far from `image` the result may go (denoising strength)."""
+    seed: int
+
+
+class FlowEstimator(Protocol):
+    """Gives the flow of pairs of frames."""
+
+    @property
+    def identity(self) -> str:
+        """Everything about the estimator that changes a vector or a confidence."""
+        ...
+
+    def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
+        """The flow of each (source, target), in order; batches and caches inside."""
+        ...
+
+
+class Painter(Protocol):
+    """Paints pictures in a style."""
+
+    @property
+    def identity(self) -> str:
+        """Everything about the painter that changes a pixel, beside what a `Repaint` says."""
+        ...
+
+    def stage(self, kind: Stage) -> AbstractContextManager[None]:
+        """Have the model of that stage loaded inside; restore on leaving, errors included."""
+        ...
+
+    def paint(self, jobs: Sequence[Repaint]) -> list[Image]:
+        """The pictures, in the order and of the size of the jobs; batches inside."""
+        ...
+
+
+class Tagger(Protocol):
+    """Names what a picture shows."""
+
+    def tag(self, images: Sequence[Image]) -> list[dict[str, float]]:
+        """Tag to confidence 0..1, one dictionary a picture."""
+        ...
+
+
+class FrameSink(Protocol):
+    """Takes the finished frames, in order."""
+
+    def write(self, frame: Frame) -> None:
+        """Append one frame."""
+        ...
+
+
+class Reporter(Protocol):
+    """Hears how far the job is, and is asked whether to go on."""
+
+    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+        """`done` of `of` units of `stage` are finished."""
+        ...
+
+    def stopped(self) -> bool:
+        """Whether the user asked to stop."""
+        ...
+
+
+def check(array: NDArray[Any], shape: str, name: str) -> tuple[int, ...]:
+    """The sizes bound by `shape`, such as "3 H W" or "H W 3"; repeated letters must agree.
+
+    Raises:
+        ValueError: the array has another shape; the message gives both.
+    """
+    wanted = shape.split()
+    bound: dict[str, int] = {}
+    fits = len(wanted) == array.ndim
+    for token, size in zip(wanted, array.shape, strict=False):
+        fits = fits and (int(token) if token.isdigit() else bound.setdefault(token, size)) == size
+    if not fits:
+        raise ValueError(f"{name} has shape {array.shape}, wanted ({shape})")
+    return tuple(bound.values())

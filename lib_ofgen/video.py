@@ -1,0 +1,258 @@
+"""A video as a stream of frames at the working size, with exact times (PyAV).
+
+Decoding runs once, forward, and holds a bounded number of frames.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from lib_ofgen import colour, framing, timing
+from lib_ofgen.decoding import Decoder, Picture, display_matrix
+from lib_ofgen.errors import VideoError
+from lib_ofgen.framing import working_size
+from lib_ofgen.values import Clip, Frame, Image, Size, Sound
+
+__all__ = ["Source", "open_video", "working_size"]
+
+
+class Sampling(NamedTuple):
+    """Which frames of a source are taken, and how they are framed."""
+
+    start: float
+    end: float
+    max_frames: int
+    every_nth: int
+    fit: str
+
+
+def open_video(
+    path: Path,
+    *,
+    start: float = 0.0,
+    end: float = 0.0,
+    max_frames: int = 0,
+    every_nth: int = 1,
+    width: int = 0,
+    height: int = 0,
+    fit: str = "fit",
+) -> Source:
+    """A stream of the frames of `path` with start <= t < end, every nth of them, at a working size.
+
+    Times are seconds after the video's first frame. 0 stands for: to the clip's end, all frames,
+    the source's width or height. `fit` is `fit`, `crop` or `pad` (see `framing.working_size`).
+
+    Raises:
+        VideoError: nothing can be read, or the range holds no frame.
+    """
+    decoder = Decoder(Path(path))
+    try:
+        sampling = Sampling(start, end, max_frames, max(1, every_nth), fit)
+        return Source(decoder, sampling, width=width, height=height)
+    except BaseException:
+        decoder.close()
+        raise
+
+
+class Source:
+    """The frames of a video file, in order, once; `clip` is known after the last.
+
+    A context manager: leaving it closes the file.
+    """
+
+    def __init__(self, decoder: Decoder, sampling: Sampling, *, width: int, height: int) -> None:
+        """Find the first frame of the range, and by it what is known beforehand."""
+        self._decoder = decoder
+        self._sampling = sampling
+        self._clip: Clip | None = None
+        self._stamps: list[int | None] = []  # of every source frame in the range
+        self._after: Picture | None = None  # the frame that ended the range
+        self._last: Picture | None = None
+        self._kept = self._keep()
+        self._first = next(self._kept, None)
+        if self._first is None:
+            raise VideoError(self._nothing_there(), bad_input=True)
+        self.path = decoder.path
+        self.size = working_size(self._shown(self._first), width, height, sampling.fit)
+        """Working size."""
+        self.rate = decoder.rate / sampling.every_nth
+        """Average frames per second after sampling, as the header tells it."""
+        self.expected = self._estimate()
+        """Best guess of the number of frames to come."""
+        self.sound: Sound | None = decoder.sound
+
+    def __enter__(self) -> Source:
+        """The source itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what `clip` says stays."""
+        self._decoder.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames; a source is read once."""
+        if self._first is None:
+            raise RuntimeError(f"the frames of {self.path.name!r} have been read; open it again")
+        first, self._first = self._first, None
+        yield Frame(0, self._image(first))
+        for index, picture in enumerate(self._kept, start=1):
+            yield Frame(index, self._image(picture))
+        self._clip = self._finished()
+
+    @property
+    def clip(self) -> Clip:
+        """Size and time of the frames that came; known after the last one."""
+        if self._clip is None:
+            raise RuntimeError("a clip is known after its last frame has been read")
+        return self._clip
+
+    def _keep(self) -> Iterator[Picture]:
+        """The pictures that become frames; notes the time of those between them."""
+        start, end, most, nth, _ = self._sampling
+        decoder = self._decoder
+        rounding = min(float(decoder.time_base) / 2, 0.0005)
+        step = max(1, round(1 / (decoder.rate * decoder.time_base)))
+        stamp, kept = decoder.origin - step, 0
+        for picture in decoder.pictures(start):
+            stamp = stamp + step if picture.stamp is None else picture.stamp
+            time = float(decoder.seconds(stamp)) + rounding
+            if time < start:
+                continue
+            due = len(self._stamps) % nth == 0
+            if (end and time >= end) or (due and most and kept == most):
+                self._after = picture
+                return
+            self._stamps.append(picture.stamp)
+            self._last = picture
+            if due:
+                kept += 1
+                yield picture
+
+    def _shown(self, picture: Picture) -> Size:
+        """The size of a picture in square pixels, the way up that it is shown."""
+        frame = picture.frame
+        wide = max(1, round(frame.width * self._decoder.aspect))
+        if self._turned(picture):
+            return Size(wide, frame.height)
+        return Size(frame.height, wide)
+
+    @staticmethod
+    def _turned(picture: Picture) -> bool:
+        """Whether height and width change places."""
+        matrix = display_matrix(picture.frame)
+        return matrix is not None and abs(int(matrix[1])) > abs(int(matrix[0]))
+
+    def _image(self, picture: Picture) -> Image:
+        """The picture at the working size, as sRGB."""
+        codec = colour.colour_of(self._decoder.codec)
+        told = colour.settled(picture.frame, self._decoder.colour, codec)
+        array = colour.to_rgb(picture.frame, told)
+        aspect = float(self._decoder.aspect)
+        matrix = display_matrix(picture.frame)
+        if matrix is not None:
+            array = framing.oriented(array, matrix)
+            aspect = 1 / aspect if self._turned(picture) else aspect
+        # Tone mapping comes last: at the working size it costs least.
+        return colour.to_srgb(framing.fitted(array, aspect, self.size, self._sampling.fit), told)
+
+    def _estimate(self) -> int:
+        """How many frames will come, by the header."""
+        start, end, most, nth, _ = self._sampling
+        decoder = self._decoder
+        lasts = decoder.duration
+        count = float(decoder.promised or (lasts or 0) * decoder.rate)
+        if start or end:
+            until = min(end or math.inf, float(lasts) if lasts else math.inf)
+            count = (until - start) * float(decoder.rate) if until < math.inf else 0.0
+        frames = max(1, math.ceil(round(count) / nth))
+        return min(frames, most) if most else frames
+
+    def _finished(self) -> Clip:
+        """The clip, from what was noted while reading."""
+        decoder, nth, most = self._decoder, self._sampling.every_nth, self._sampling.max_frames
+        source = self._timeline()
+        missing = self._missing(source)
+        line = source.on_grid([*decoder.rates, decoder.rate])
+        rate = decoder.rate
+        if not missing:
+            rate = len(line.ticks) / (line.end * line.time_base)
+        kept = line.every(nth, most)
+        begin = decoder.origin if self._stamps[0] is None else self._stamps[0]
+        return Clip(
+            size=self.size,
+            rate=rate / nth,
+            time_base=kept.time_base,
+            ticks=kept.ticks,
+            end=kept.end,
+            start=begin * decoder.time_base,
+            sound=self.sound,
+            damaged=missing,
+        )
+
+    def _timeline(self) -> timing.Timeline:
+        """The times of the source's frames in the range, rising, from 0."""
+        decoder, last, after = self._decoder, self._last, self._after
+        assert last is not None
+        step = round(1 / (decoder.rate * decoder.time_base))
+        step = timing.typical_step(self._stamps, step)
+        ended = [] if after is None else [after.stamp]
+        times = timing.mend([*self._stamps, *ended], step, decoder.time_base)
+        if after is None:
+            times.append(times[-1] + (last.duration or step))
+            times = self._closed(times)
+        return timing.Timeline(
+            decoder.time_base, tuple(time - times[0] for time in times[:-1]), times[-1] - times[0]
+        )
+
+    def _closed(self, times: list[int]) -> list[int]:
+        """The times, the last of them the end, squared with what the header says of the end."""
+        told, last = self._decoder.end, self._last
+        if told is None or last is None or self._decoder.faults:
+            return times
+        step = last.duration or times[-1] - times[-2]
+        # Copying a part of a file keeps a last frame that is shown late, its forerunners gone.
+        if times[-2] >= told and len(times) > 2 and told - step > times[-3]:
+            return [*times[:-2], told - step, told]
+        if not last.duration and told > times[-2]:
+            return [*times[:-1], told]
+        return times
+
+    def _missing(self, source: timing.Timeline) -> int:
+        """Frames that the header promises and the data does not hold; 0 where nothing tells."""
+        decoder, end = self._decoder, self._sampling.end
+        step = 1 / (decoder.rate * decoder.time_base)
+        upto = Fraction(source.end)
+        if self._after is None and decoder.end is not None:
+            begin = self._stamps[0] or decoder.origin
+            asked = end / decoder.time_base + decoder.origin if end else math.inf
+            upto = max(upto, Fraction(min(decoder.end, asked)) - begin)
+        if not decoder.faults and upto < source.end + 1.5 * step:
+            return 0
+        if self._after is None and decoder.whole and decoder.promised and not end:
+            return max(0, decoder.promised - decoder.decoded)
+        return max(0, round(upto / step) - len(source.ticks))
+
+    def _nothing_there(self) -> str:
+        """Why the range is empty, in a line."""
+        start, end, *_ = self._sampling
+        lasts = self._decoder.duration
+        upto = f" to {end:g} s" if end else ""
+        length = f"it lasts {float(lasts):.2f} s" if lasts else "it ends before"
+        return (
+            f"{self._decoder.path.name!r} has no frame from {start:g} s{upto}: {length};"
+            " choose an earlier start or a longer range"
+        )

@@ -1,0 +1,127 @@
+"""Moving pixels along a flow.
+
+Convention: `values.Flow`'s. Every function samples backward (a target's pixel looks up its source),
+pixel centres are whole numbers (`align_corners=True`), and what lies outside the source is the
+nearest edge pixel.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lib_ofgen.values import Mask, Size, check
+
+__all__ = [
+    "KERNEL_RADIUS",
+    "backward",
+    "backward_at",
+    "forward_backward",
+    "inside",
+    "resize_flow",
+    "still",
+]
+
+KERNEL_RADIUS = 4
+"""px: how far from the looked-up place a warped colour may draw its parts (Lanczos, 8 taps)."""
+
+_ROW = 1024
+"""Single looked-up places are handed to OpenCV in rows; it takes no side over 32767."""
+
+
+@lru_cache(maxsize=4)
+def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The x and y of every pixel, (H, W) each; not to be written to."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    x.setflags(write=False)
+    y.setflags(write=False)
+    return x, y
+
+
+def backward(
+    array: NDArray[Any], vectors: NDArray[np.float32], *, smooth: bool = True
+) -> NDArray[Any]:
+    """The (H, W[, C]) array as the target sees it: target (x, y) from source (x + u, y + v).
+
+    `vectors` is (2, H, W) px. Lanczos for pictures: measured on two clips it keeps 5 to 6 % more
+    of their sharpness than bicubic. Bilinear where `smooth` is false, for quantities that must not
+    overshoot. Whole vectors copy pixels exactly.
+    """
+    height, width = check(vectors, "2 H W", "vectors")
+    x, y = _grid(height, width)
+    return _sample(array, x + vectors[0], y + vectors[1], smooth=smooth)
+
+
+def backward_at(
+    array: NDArray[Any], vectors: NDArray[np.float32], where: Mask, *, smooth: bool = True
+) -> NDArray[Any]:
+    """The (N[, C]) values of `backward` where the (H, W) mask is true, and only their cost."""
+    check(vectors, "2 H W", "vectors")
+    row, column = np.nonzero(where)
+    places = np.zeros((2, -(-len(row) // _ROW) * _ROW), np.float32)
+    places[0, : len(row)] = column + vectors[0][where]
+    places[1, : len(row)] = row + vectors[1][where]
+    if not len(row):
+        return np.zeros((0, *array.shape[2:]), array.dtype)
+    sampled = _sample(array, *places.reshape(2, -1, _ROW), smooth=smooth)
+    return sampled.reshape(-1, *array.shape[2:])[: len(row)]
+
+
+def _sample(
+    array: NDArray[Any], x: NDArray[np.float32], y: NDArray[np.float32], *, smooth: bool
+) -> NDArray[Any]:
+    """The array's values at the places (x, y) px."""
+    return cv2.remap(
+        array,
+        map1=x,
+        map2=y,
+        interpolation=cv2.INTER_LANCZOS4 if smooth else cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def inside(vectors: NDArray[np.float32], size: Size) -> NDArray[np.bool_]:
+    """(H, W): whether the looked-up place lies within a source of `size`."""
+    height, width = check(vectors, "2 H W", "vectors")
+    x, y = _grid(height, width)
+    column, row = x + vectors[0], y + vectors[1]
+    return (column >= 0) & (column <= size.width - 1) & (row >= 0) & (row <= size.height - 1)
+
+
+def forward_backward(
+    vectors: NDArray[np.float32], back: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(H, W) px: how far a round trip, along `vectors` and home along `back`, ends from its start.
+
+    `vectors` lives on the target's grid, `back` on the source's; both (2, H, W) px.
+    """
+    check(np.stack([vectors, back]), "2 2 H W", "flow pair")
+    home = backward(np.ascontiguousarray(np.moveaxis(back, 0, -1)), vectors, smooth=False)
+    return cast(
+        "NDArray[np.float32]", np.hypot(vectors[0] + home[..., 0], vectors[1] + home[..., 1])
+    )
+
+
+def resize_flow(vectors: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
+    """The (2, h, w) flow on a grid of `size`: resampled, and its vectors scaled with the grid."""
+    height, width = check(vectors, "2 H W", "vectors")
+    scale = (size.width / width, size.height / height)
+    planes = [
+        cv2.resize(plane, dsize=(size.width, size.height), interpolation=cv2.INTER_LINEAR)
+        * np.float32(factor)
+        for plane, factor in zip(vectors, scale, strict=True)
+    ]
+    return np.stack(planes)
+
+
+def still(vectors: NDArray[np.float32], least: float = 0.15) -> NDArray[np.float32]:
+    """The flow with vectors shorter than `least` px set to zero, so that still pixels are copied.
+
+    Resampling at a fraction of a pixel blurs; a fraction this small is mostly the estimator's.
+    """
+    check(vectors, "2 H W", "vectors")
+    return vectors * (np.hypot(vectors[0], vectors[1]) >= least).astype(np.float32)
