@@ -105,7 +105,7 @@ def _repaint(job: Repaint) -> Image:
     part = np.s_[region.top : top + down + reach, region.left : left + across + reach]
     picture, inside = np.ascontiguousarray(job.image[part]), np.ascontiguousarray(mask[part])
     painted = _painting(picture, inside, region).astype(np.float32)
-    opacity = inside[..., None] * np.float32(min(1.0, strength / _OPAQUE_FROM) / 255)
+    opacity = inside[..., None].astype(np.float32) * (min(1.0, strength / _OPAQUE_FROM) / 255)
     result[part] = np.rint(picture + opacity * (painted - picture))
     return result
 

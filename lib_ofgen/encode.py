@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
+from bisect import bisect_left
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 import av.error
-import av.filter
 import PIL.Image
 
 from lib_ofgen.errors import VideoError
-from lib_ofgen.soundtrack import Soundtrack
+from lib_ofgen.media.container import open_container, sound_stream
+from lib_ofgen.media.formats import KINDS
+from lib_ofgen.media.palette import Palette
+from lib_ofgen.media.soundtrack import Soundtrack
 from lib_ofgen.values import Clip, Frame, check
 
 __all__ = ["FrameFolder", "Writer", "check_output", "write_video"]
@@ -28,40 +30,17 @@ __all__ = ["FrameFolder", "Writer", "check_output", "write_video"]
 BT709 = 1
 LIMITED = 1
 
-
-class Kind(NamedTuple):
-    """How a file of one extension is written."""
-
-    container: str
-    codec: str
-    options: dict[str, str]
-    kept_sounds: frozenset[str] | None
-    """Sound codecs that are copied as they are; None: all of them."""
-    sound_codec: str
-    """What other sound becomes; empty: it is left out."""
-
-
-MP4_SOUNDS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
-MOV_SOUNDS = (MP4_SOUNDS - {"opus"}) | {"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"}
-H264 = {"preset": "medium"}
-VP9 = {"b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
-
-KINDS = {
-    ".mp4": Kind("mp4", "libx264", H264, MP4_SOUNDS, "aac"),
-    ".m4v": Kind("mp4", "libx264", H264, MP4_SOUNDS, "aac"),
-    ".mov": Kind("mov", "libx264", H264, MOV_SOUNDS, "aac"),
-    ".mkv": Kind("matroska", "libx264", H264, None, "aac"),
-    ".webm": Kind("webm", "libvpx-vp9", VP9, frozenset({"opus", "vorbis"}), "libopus"),
-    ".gif": Kind("gif", "gif", {}, frozenset(), ""),
-}
-
+ROOM = "free some space or choose another folder"
+FOLDER = "choose a folder that may be written"
 REMEDIES = {
-    errno.ENOSPC: "free some space or choose another folder",
-    errno.EFBIG: "choose a folder without that limit",
+    errno.ENOSPC: ROOM,
+    errno.EDQUOT: ROOM,
+    errno.EFBIG: ROOM,
     errno.ENOENT: "create the folder first",
-    errno.EACCES: "choose a folder that may be written",
-    errno.EPERM: "choose a folder that may be written",
-    errno.EROFS: "choose a folder that may be written",
+    errno.ENOTDIR: "choose another folder",
+    errno.EACCES: FOLDER,
+    errno.EPERM: FOLDER,
+    errno.EROFS: FOLDER,
 }
 
 
@@ -71,10 +50,11 @@ def check_output(path: Path) -> None:
     Raises:
         VideoError: the extension is unknown, or the folder cannot be written.
     """
-    path = Path(path)
     if path.suffix.lower() not in KINDS:
         known = ", ".join(KINDS)
-        raise VideoError(f"{path.name!r} has no extension of a video that can be written; use one of {known}")
+        raise VideoError(
+            f"{path.name!r} is no name of a video that can be written; end it in {known}"
+        )
     if path.is_dir():
         raise VideoError(f"{path.name!r} cannot be written: it is a folder; choose another name")
     partial = _partial(path)
@@ -83,13 +63,14 @@ def check_output(path: Path) -> None:
         partial.unlink()
 
 
-def write_video(
-    path: Path, clip: Clip, *, sound_from: Path | None = None, crf: int = 18
-) -> Writer:
+def write_video(path: Path, clip: Clip, *, sound_from: Path | None = None, crf: int = 18) -> Writer:
     """A sink for the clip's frames; the file appears once all are written and the sink is left.
 
     Container by extension, times from the clip, sound from the same range of `sound_from`.
-    `crf` is x264's: 0 lossless .. 51.
+    `crf` is x264's scale, from 0, lossless, to 51.
+
+    Raises:
+        VideoError: the extension is unknown, or the folder cannot be written.
     """
     return Writer(Path(path), clip, sound_from=sound_from, crf=crf)
 
@@ -97,27 +78,223 @@ def write_video(
 class Writer:
     """A video file in the making: a context manager whose `write` takes the frames in order.
 
-    Leaving it with all frames written puts the file in place; leaving it otherwise, or by an
-    exception, leaves nothing behind and what was there before untouched.
+    Leaving it with all frames written puts the file in place. Leaving it otherwise, or by an
+    exception, leaves nothing, and what was there before as it was.
     """
 
     def __init__(self, path: Path, clip: Clip, *, sound_from: Path | None, crf: int) -> None:
-        """Remember what is to be written; nothing is opened yet."""
+        """Try the output out; the file is begun on entering."""
         check_output(path)
         self.path = path
         self._clip = clip
         self._sound_from = sound_from
-        self._kind = KINDS[path.suffix.lower()]
         self._crf = crf
-        self._next = 0
+        self._kind = KINDS[path.suffix.lower()]
+        self._times, self._time_base = self._schedule()
+        self._written = 0
         self._output: Any = None
-        self._palette: _Palette | None = None
+        self._stream: Any = None
+        self._palette: Palette | None = None
         self._sound: Soundtrack | None = None
-        ends = (*clip.ticks[1:], clip.end)
-        times = [self._pts(tick) for tick in (*clip.ticks, clip.end)]
-        if self._kind.container == "gif":
-            for place in range(1, len(times)):
-                times[place] = max(times[place], times[place - 1] + 1)
-        self._times = times
-        self._lengths = {a: b - a for a, b in zip(times, times[1:], strict=False)}
-        del ends
+
+    def __enter__(self) -> Writer:
+        """The sink, its file begun under a temporary name."""
+        try:
+            with _told(self.path):
+                self._begin()
+        except BaseException:
+            self._abandon()
+            raise
+        return self
+
+    def write(self, frame: Frame) -> None:
+        """Append one frame.
+
+        Raises:
+            VideoError: it is not the next one, or the disk does not take it.
+        """
+        if frame.index != self._written or self._written >= self._clip.length:
+            raise VideoError(
+                f"frame {frame.index} came for {self.path.name!r} where frame {self._written} of"
+                f" {self._clip.length} is due; write each frame once, in order"
+            )
+        check(frame.image, f"{self._clip.size.height} {self._clip.size.width} 3", "frame")
+        with _told(self.path):
+            picture = av.VideoFrame.from_ndarray(frame.image, format="rgb24")
+            picture.time_base = self._time_base
+            picture.pts = self._times[self._written]
+            self._written += 1
+            for shown in self._coloured(picture):
+                self._encode(shown)
+            if self._sound is not None:
+                self._sound.give(picture.pts * self._time_base)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the file in place, if every frame has come."""
+        if kind is not None:
+            self._abandon()
+            return
+        try:
+            if self._written != self._clip.length:
+                raise VideoError(
+                    f"{self.path.name!r} got {self._written} of {self._clip.length} frames and was"
+                    " not written; finish the missing frames"
+                )
+            with _told(self.path):
+                self._finish()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _schedule(self) -> tuple[list[int], Fraction]:
+        """When each frame begins and the last one ends, and the seconds per unit of that."""
+        clip = self._clip
+        ticks = (*clip.ticks, clip.end)
+        if self._kind.container != "gif":
+            # Whole units: containers have no time base such as 1001/30000.
+            return [tick * clip.time_base.numerator for tick in ticks], Fraction(
+                1, clip.time_base.denominator
+            )
+        times: list[int] = []
+        for tick in ticks:
+            time = round(tick * clip.time_base * 100)
+            times.append(max(time, times[-1] + 1) if times else time)
+        return times, Fraction(1, 100)
+
+    def _begin(self) -> None:
+        """Open the temporary file with its streams."""
+        kind, clip = self._kind, self._clip
+        options = {"movflags": "+faststart"} if kind.container in ("mp4", "mov") else {}
+        self._output = av.open(
+            f"file:{_partial(self.path).absolute()}",
+            mode="w",
+            format=kind.container,
+            options=options,
+        )
+        self._stream = self._output.add_stream(kind.codec, rate=clip.rate)
+        codec = self._stream.codec_context
+        codec.width, codec.height = clip.size.width, clip.size.height
+        codec.time_base = self._stream.time_base = self._time_base
+        if kind.container == "gif":
+            codec.pix_fmt = "pal8"
+            self._palette = Palette(clip.size, self._time_base)
+        else:
+            codec.pix_fmt = "yuv420p"
+            codec.colorspace = codec.color_primaries = codec.color_trc = BT709
+            codec.color_range = LIMITED
+            codec.options = self._options()
+        if self._sound_from is not None and kind.sound_codec:
+            self._sound = self._soundtrack(self._sound_from)
+
+    def _soundtrack(self, path: Path) -> Soundtrack | None:
+        """The sound of the clip's range, or none where the source has none."""
+        source = open_container(path)
+        if sound_stream(source) is None:
+            source.close()
+            return None
+        kind = self._kind
+        return Soundtrack(
+            source,
+            self._output,
+            start=self._clip.start,
+            duration=self._clip.duration,
+            kept=kind.sounds,
+            codec=kind.sound_codec,
+            rolls=kind.container in ("mp4", "mov"),
+        )
+
+    def _options(self) -> dict[str, str]:
+        """What the encoder is told."""
+        options = dict(self._kind.options)
+        if self._kind.codec == "libx264":
+            options["crf"] = str(self._crf)
+            steps = {b - a for a, b in zip(self._times, self._times[1:], strict=False)}
+            if len(steps) > 1:
+                # Reordered frames would be stored with times that do not add up to the clip's.
+                options["bf"] = "0"
+        else:
+            options["crf"] = str(min(63, self._crf + 12))  # looks like x264's on VP9's 0..63
+        return options
+
+    def _coloured(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        """The picture in the encoder's format; a GIF's comes one frame later."""
+        if self._palette is not None:
+            yield from self._palette.give(picture)
+            return
+        yield picture.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED)
+
+    def _encode(self, picture: av.VideoFrame | None) -> None:
+        """Hand the encoder a picture, or none to flush it, and the container what comes of it."""
+        if picture is not None:
+            picture.pict_type = 0  # the encoder's choice, not the source's
+        for packet in self._stream.encode(picture):
+            place = bisect_left(self._times, packet.pts)
+            packet.duration = self._times[place + 1] - self._times[place]
+            self._output.mux(packet)
+
+    def _finish(self) -> None:
+        """Flush everything, close the file and give it its name."""
+        if self._palette is not None:
+            for picture in self._palette.give(None):
+                self._encode(picture)
+        self._encode(None)
+        if self._sound is not None:
+            self._sound.give(self._clip.duration)
+            self._sound.close()
+        self._output.close()
+        _partial(self.path).replace(self.path)
+
+    def _abandon(self) -> None:
+        """Close everything and leave nothing."""
+        for part in (self._sound, self._output):
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                if part is not None:
+                    part.close()
+        with contextlib.suppress(OSError):
+            _partial(self.path).unlink(missing_ok=True)
+
+
+class FrameFolder:
+    """A sink that keeps the frames as PNG pictures: 000000.png, 000001.png, ..."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder if it is missing."""
+        self.folder = folder
+        with _told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, frame: Frame) -> None:
+        """One picture; it appears when it is whole."""
+        check(frame.image, "H W 3", "frame")
+        path = self.folder / f"{frame.index:06d}.png"
+        partial = _partial(path)
+        with _told(path):
+            try:
+                PIL.Image.fromarray(frame.image).save(partial, format="PNG", compress_level=1)
+                partial.replace(path)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
+
+
+def _partial(path: Path) -> Path:
+    """The temporary name, in the same folder so that renaming is one step."""
+    return path.with_name(f".{path.stem[:60]}.partial{path.suffix}")
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the system or libav refuses, as one line."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as error:
+        cause = getattr(error, "strerror", None) or str(error)
+        remedy = REMEDIES.get(getattr(error, "errno", None) or 0, "try another name or folder")
+        raise VideoError(
+            f"{path.name!r} cannot be written in {path.parent}: {cause}; {remedy}"
+        ) from error

@@ -12,10 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from lib_ofgen import colour, framing, timing
-from lib_ofgen.decoding import Decoder, Picture, display_matrix
 from lib_ofgen.errors import VideoError
-from lib_ofgen.framing import working_size
+from lib_ofgen.media import colour, framing, timing
+from lib_ofgen.media.decoding import Decoder, display_matrix
+from lib_ofgen.media.framing import working_size
+from lib_ofgen.media.interlace import Picture
 from lib_ofgen.values import Clip, Frame, Image, Size, Sound
 
 __all__ = ["Source", "open_video", "working_size"]

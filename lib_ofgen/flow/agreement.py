@@ -1,8 +1,7 @@
 """Confidence of a flow from how well it agrees: with its way back, and with the pictures.
 
 A logistic model, fitted to the true flow of MPI-Sintel (Butler et al. 2012), makes both one
-probability: sequence alley_1 fitted alone predicts cave_2, and the other way round, within 0.1 in
-every tenth of the scale (`python -m tests.benchmarks.calibrate`).
+probability (`python -m tests.benchmarks.calibrate`).
 """
 
 from __future__ import annotations

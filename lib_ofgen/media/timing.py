@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from statistics import median_low
 
 import numpy as np
@@ -43,7 +44,7 @@ class Timeline:
             places = [round(time / per_frame) for time in times]
             pairs = zip(times, places, strict=True)
             off = max(abs(time - place * per_frame) for time, place in pairs)
-            rising = all(a < b for a, b in zip(places, places[1:], strict=False))
+            rising = all(a < b for a, b in pairwise(places))
             if off == 0 and rising:
                 return self
             if off <= 1 and rising and per_frame >= 4:
@@ -68,7 +69,7 @@ def nominal_rate(rate: Fraction) -> Fraction:
 
 def typical_step(stamps: Sequence[int | None], fallback: int) -> int:
     """The median distance of neighbouring stamps in ticks; `fallback` where there is none."""
-    pairs = zip(stamps, stamps[1:], strict=False)
+    pairs = pairwise(stamps)
     steps = [b - a for a, b in pairs if a is not None and b is not None and b > a]
     return median_low(steps) if steps else max(1, fallback)
 

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
-import av.container
 import av.error
-import av.filter
 import av.video.stream
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import colour, timing
 from lib_ofgen.errors import VideoError
+from lib_ofgen.media import colour, timing
+from lib_ofgen.media.container import open_container, sound_of
+from lib_ofgen.media.interlace import Deinterlacer, Picture
 from lib_ofgen.values import Sound
 
-__all__ = ["Decoder", "Picture", "display_matrix", "open_container", "sound_codec"]
+__all__ = ["Decoder", "display_matrix"]
 
 NEAR = 4.0
 """Seconds: a time before this is reached by decoding, a later one by seeking."""
@@ -30,54 +29,6 @@ MARGIN = 1.0
 TRIES = 50
 """Reads in a row that may fail before the file counts as ended."""
 FALLBACK_RATE = Fraction(25)
-
-
-class Picture(NamedTuple):
-    """A decoded frame and its time as the file tells it, in ticks of the stream."""
-
-    frame: av.VideoFrame
-    stamp: int | None
-    duration: int
-    """0 where the file does not tell."""
-
-
-def open_container(path: Path) -> av.container.InputContainer:
-    """The file opened for reading.
-
-    Raises:
-        VideoError: it is not there, may not be read, or is no video.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except OSError as error:
-        cause = error.strerror or str(error)
-        raise VideoError(f"{path.name!r} cannot be read: {cause}; check the path", bad_input=True) from error
-    if not head:
-        raise VideoError(f"{path.name!r} is empty (0 bytes); give a video file", bad_input=True)
-    try:
-        # `file:` keeps libav from reading "a:b.mp4" as a protocol; the whitelist keeps a play
-        # list under a video's name from reaching into the network.
-        return av.open(
-            f"file:{path.absolute()}",
-            mode="r",
-            options={"protocol_whitelist": "file", "pattern_type": "none"},
-            metadata_errors="replace",
-        )
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or str(error)
-        remedy = "give a video file such as mp4, mov, mkv, webm or gif"
-        if head[4:8] == b"ftyp":
-            cause = "its index (moov) is missing or damaged: the file was cut off"
-            remedy = "copy or record it again"
-        raise VideoError(
-            f"{path.name!r} is not a video that can be read ({cause}); {remedy}", bad_input=True
-        ) from error
-
-
-def sound_codec(stream: Any) -> str:
-    """The name of a sound stream's codec, without what is the decoder's (`mp3float`)."""
-    return stream.codec_context.name.removeprefix("lib").removesuffix("float")
 
 
 def display_matrix(frame: av.VideoFrame) -> NDArray[np.int32] | None:
@@ -106,8 +57,8 @@ class Decoder:
             first = next(self._running, None)
             if first is None:
                 raise VideoError(
-                    f"{path.name!r} has a video stream ({self.stream.codec_context.name}), but not one"
-                    " frame of it can be decoded; convert or copy the file again",
+                    f"{path.name!r} has a video stream ({self.stream.codec_context.name}), but not"
+                    " one frame of it can be decoded; convert or copy the file again",
                     bad_input=True,
                 )
         except BaseException:
@@ -167,17 +118,15 @@ class Decoder:
 
     @property
     def sound(self) -> Sound | None:
-        """The first sound stream that can be named."""
-        for stream in self.container.streams.audio:
-            codec = stream.codec_context
-            if codec is not None and codec.sample_rate:
-                return Sound(sound_codec(stream), codec.sample_rate, codec.channels)
-        return None
+        """The first sound stream."""
+        return sound_of(self.container)
 
     @property
     def aspect(self) -> Fraction:
         """Width of a pixel over its height, as stored."""
-        aspect = getattr(self.stream, "sample_aspect_ratio", None) or self._codec.sample_aspect_ratio
+        aspect = (
+            getattr(self.stream, "sample_aspect_ratio", None) or self._codec.sample_aspect_ratio
+        )
         return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
 
     def seconds(self, stamp: int) -> Fraction:
@@ -243,11 +192,13 @@ class Decoder:
                 )
             return stream
         only = ", only sound" if streams.audio else ""
-        raise VideoError(f"{name} has no video stream{only}; give a file with pictures", bad_input=True)
+        raise VideoError(
+            f"{name} has no video stream{only}; give a file with pictures", bad_input=True
+        )
 
     def _decode(self) -> Iterator[Picture]:
         """Pictures from where the container stands to its end; what is damaged is skipped."""
-        deinterlacer = _Deinterlacer(self.time_base)
+        deinterlacer = Deinterlacer(self.time_base)
         for picture in self._pictured():
             for finished in deinterlacer.give(picture):
                 self.decoded += 1
@@ -265,7 +216,9 @@ class Decoder:
                 self.faults += 1
                 continue
             for frame in frames:
-                yield Picture(frame, frame.pts, getattr(frame, "duration", None) or packet.duration or 0)
+                yield Picture(
+                    frame, frame.pts, getattr(frame, "duration", None) or packet.duration or 0
+                )
         # A decoder that runs in threads may report an old fault when it is flushed, and still
         # hold pictures.
         for _ in range(TRIES):
@@ -299,62 +252,3 @@ def _alpha_decoder(stream: Any) -> Any:
     if name is None or stream.metadata.get("alpha_mode") != "1" or name not in av.codecs_available:
         return None
     return av.CodecContext.create(name, "r")
-
-
-class _Deinterlacer:
-    """Whole frames of interlaced ones, as many as came, with the times that came (bwdif).
-
-    Nothing is done, or delayed, before the first interlaced frame.
-    """
-
-    def __init__(self, time_base: Fraction) -> None:
-        """Stand ready for a stream of that time base."""
-        self._time_base = time_base
-        self._graph: av.filter.Graph | None = None
-        self._form: tuple[int, int, str] | None = None
-        self._waiting: deque[Picture] = deque()
-
-    def give(self, picture: Picture) -> Iterator[Picture]:
-        """What is finished once `picture` has come."""
-        frame = picture.frame
-        form = (frame.width, frame.height, frame.format.name)
-        if self._graph is not None and form != self._form:
-            yield from self.flush()
-        if self._graph is None:
-            if not frame.interlaced_frame:
-                yield picture
-                return
-            self._graph, self._form = self._built(frame), form
-        self._waiting.append(picture)
-        # Times go round the filter: it doubles the time base and guesses what is missing.
-        frame.pts = None
-        self._graph.push(frame)
-        yield from self._finished()
-
-    def flush(self) -> Iterator[Picture]:
-        """What is still inside."""
-        if self._graph is not None:
-            self._graph.push(None)
-            yield from self._finished()
-        yield from self._waiting
-        self._waiting.clear()
-        self._graph = None
-
-    def _built(self, frame: av.VideoFrame) -> av.filter.Graph:
-        graph = av.filter.Graph()
-        source = graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=self._time_base
-        )
-        filters = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
-        sink = graph.add("buffersink")
-        graph.link_nodes(source, filters, sink)
-        graph.configure()
-        return graph
-
-    def _finished(self) -> Iterator[Picture]:
-        while self._graph is not None and self._waiting:
-            try:
-                frame: Any = self._graph.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
-            yield self._waiting.popleft()._replace(frame=frame)

@@ -91,7 +91,7 @@ def to_rgb(frame: av.VideoFrame, colour: Colour) -> NDArray[Any]:
         options["src_colorspace"] = colour.matrix
         options["src_color_range"] = colour.reach
     try:
-        array = frame.reformat(**options).to_ndarray()
+        array: NDArray[Any] = frame.reformat(**options).to_ndarray()
     except KeyError:  # PyAV before 14 has no word for the matrix of BT.2020
         options["src_colorspace"] = 1
         array = _reread(frame.reformat(**options).to_ndarray())
@@ -104,7 +104,7 @@ def to_rgb(frame: av.VideoFrame, colour: Colour) -> NDArray[Any]:
 
 def _alpha_plane(frame: av.VideoFrame) -> NDArray[np.uint8]:
     """(H, W) of a planar frame; read here because swscale up to 8 overruns packing it to RGBA."""
-    plane = frame.planes[3]
+    plane: Any = frame.planes[3]
     bits = frame.format.components[3].bits
     samples = np.frombuffer(plane, dtype=np.uint8 if bits == 8 else np.dtype("<u2"))
     rows = samples.reshape(plane.height, -1)[:, : plane.width]

@@ -1,0 +1,74 @@
+"""Files opened for reading, and what their sound is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import av.container
+import av.error
+
+from lib_ofgen.errors import VideoError
+from lib_ofgen.values import Sound
+
+__all__ = ["open_container", "sound_codec", "sound_of", "sound_stream"]
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """The file opened for reading.
+
+    Raises:
+        VideoError: it is not there, may not be read, or is no video.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise VideoError(
+            f"{path.name!r} cannot be read: {cause}; check the path", bad_input=True
+        ) from error
+    if not head:
+        raise VideoError(f"{path.name!r} is empty (0 bytes); give a video file", bad_input=True)
+    try:
+        # `file:` keeps libav from reading "a:b.mp4" as a protocol; the whitelist keeps a play
+        # list under a video's name from reaching into the network.
+        return av.open(
+            f"file:{path.absolute()}",
+            mode="r",
+            options={"protocol_whitelist": "file", "pattern_type": "none"},
+            metadata_errors="replace",
+        )
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or str(error)
+        remedy = "give a video file such as mp4, mov, mkv, webm or gif"
+        if head[4:8] == b"ftyp":
+            cause = "its index (moov) is missing or damaged: the file was cut off"
+            remedy = "copy or record it again"
+        raise VideoError(
+            f"{path.name!r} is not a video that can be read ({cause}); {remedy}", bad_input=True
+        ) from error
+
+
+def sound_stream(container: av.container.InputContainer) -> Any:
+    """The first sound stream that can be decoded, or none."""
+    for stream in container.streams.audio:
+        codec = stream.codec_context
+        if codec is not None and codec.sample_rate and codec.channels:
+            return stream
+    return None
+
+
+def sound_of(container: av.container.InputContainer) -> Sound | None:
+    """What the container's sound is, or none."""
+    stream = sound_stream(container)
+    if stream is None:
+        return None
+    codec = stream.codec_context
+    return Sound(sound_codec(stream), codec.sample_rate, codec.channels)
+
+
+def sound_codec(stream: Any) -> str:
+    """The name of a sound stream's codec, without what is the decoder's (`mp3float`)."""
+    return stream.codec_context.name.removeprefix("lib").removesuffix("float")

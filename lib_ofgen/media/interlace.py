@@ -1,0 +1,83 @@
+"""Whole pictures of interlaced ones."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import av
+import av.error
+import av.filter
+
+__all__ = ["Deinterlacer", "Picture"]
+
+
+class Picture(NamedTuple):
+    """A decoded frame and its time as the file tells it, in ticks of the stream."""
+
+    frame: av.VideoFrame
+    stamp: int | None
+    duration: int
+    """0 where the file does not tell."""
+
+
+class Deinterlacer:
+    """Whole frames of interlaced ones, as many as came, with the times that came (bwdif).
+
+    Nothing is done, or delayed, before the first interlaced frame.
+    """
+
+    def __init__(self, time_base: Fraction) -> None:
+        """Stand ready for a stream of that time base."""
+        self._time_base = time_base
+        self._graph: av.filter.Graph | None = None
+        self._form: tuple[int, int, str] | None = None
+        self._waiting: deque[Picture] = deque()
+
+    def give(self, picture: Picture) -> Iterator[Picture]:
+        """What is finished once `picture` has come."""
+        frame = picture.frame
+        form = (frame.width, frame.height, frame.format.name)
+        if self._graph is not None and form != self._form:
+            yield from self.flush()
+        if self._graph is None:
+            if not frame.interlaced_frame:
+                yield picture
+                return
+            self._graph, self._form = self._built(frame), form
+        graph = self._graph
+        self._waiting.append(picture)
+        # Times go round the filter: it doubles the time base and guesses what is missing.
+        frame.pts = None
+        graph.push(frame)
+        yield from self._finished()
+
+    def flush(self) -> Iterator[Picture]:
+        """What is still inside."""
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._finished()
+        yield from self._waiting
+        self._waiting.clear()
+        self._graph = None
+
+    def _built(self, frame: av.VideoFrame) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=self._time_base
+        )
+        filters = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+        sink = graph.add("buffersink")
+        graph.link_nodes(source, filters, sink)
+        graph.configure()
+        return graph
+
+    def _finished(self) -> Iterator[Picture]:
+        while self._graph is not None and self._waiting:
+            try:
+                frame: Any = self._graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            yield self._waiting.popleft()._replace(frame=frame)

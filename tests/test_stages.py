@@ -1,0 +1,329 @@
+"""Flow, key frames, plan, fusing, holes: each on inputs whose answer is known."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib_ofgen import fuse, images, inpaint, keyframes, metrics, plan, warp
+from lib_ofgen.flow import choose, flo
+from lib_ofgen.flow.dis import DisEstimator
+from lib_ofgen.values import Clip, Flow, Frame, Painted, Scene, Size
+
+SIZE = Size(40, 67)
+
+
+def _texture(rng: np.random.Generator, size: Size, fine: float = 1.5) -> np.ndarray:
+    noise = rng.normal(0, 1, (*size, 3)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, ksize=(0, 0), sigmaX=fine)
+    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+# flow
+
+
+@pytest.mark.parametrize("shift", [(4, 0), (-3, 5), (0, -6)])
+def test_dis_finds_a_shift_in_the_direction_of_the_convention(
+    rng: np.random.Generator, shift: tuple[int, int]
+) -> None:
+    wide = _texture(rng, Size(140, 200))
+    x, y = shift
+    target = wide[20:120, 20:180]
+    source = wide[20 - y : 120 - y, 20 - x : 180 - x]  # target (x, y) is at source (x+u, y+v)
+    (found,) = DisEstimator().estimate([(Frame(7, source), Frame(3, target))])
+    assert (found.source, found.target) == (7, 3)
+    inner = found.vectors[:, 15:-15, 15:-15]
+    assert abs(np.median(inner[0]) - x) < 0.5
+    assert abs(np.median(inner[1]) - y) < 0.5
+    assert np.median(found.confidence[15:-15, 15:-15]) > 0.8
+
+
+def test_confidence_is_zero_outside_and_low_where_pictures_differ(
+    rng: np.random.Generator,
+) -> None:
+    target = _texture(rng, Size(96, 160))
+    source = target.copy()
+    source[30:70, 60:110] = _texture(rng, Size(40, 50))
+    (found,) = DisEstimator().estimate([(Frame(0, source), Frame(1, target))])
+    assert found.confidence[36:64, 66:104].mean() < 0.25
+    assert found.confidence[:20].mean() > 0.9
+    off = ~warp.inside(found.vectors, Size(96, 160))
+    assert (found.confidence[off] == 0).all()
+
+
+def test_tiny_pictures_have_a_flow(rng: np.random.Generator) -> None:
+    image = _texture(rng, Size(16, 32))
+    (found,) = DisEstimator().estimate([(Frame(0, image), Frame(1, image))])
+    assert found.vectors.shape == (2, 16, 32)
+    assert not found.vectors.any()
+
+
+def test_auto_takes_an_estimator_that_is_there() -> None:
+    estimator, name = choose("auto")
+    assert name == "dis"
+    assert "dis" in estimator.identity
+
+
+def test_confidence_is_the_probability_of_being_right(data: Path) -> None:
+    """On true flow, in each fifth of the scale: as many are right as it says, within 0.2.
+
+    Where a vector leaves the source there is nothing to take, and 0 is no probability.
+    """
+    for folder, kind in (("alley_1", "clean"), ("alley_1", "final"), ("cave_2", "final")):
+        here, there = (
+            images.decode_png((data / "flow" / folder / kind / f"frame_000{n}.png").read_bytes())
+            for n in (2, 3)
+        )
+        truth = flo.from_flo((data / "flow" / folder / "flow" / "frame_0002.flo").read_bytes())
+        (found,) = DisEstimator().estimate([(Frame(3, there), Frame(2, here))])
+        right = np.hypot(*(found.vectors - truth)) <= found.radius
+        for low in (0.0, 0.2, 0.4, 0.6, 0.8):
+            part = (found.confidence > low) & (found.confidence < low + 0.2001)
+            said = found.confidence[part].mean()
+            assert abs(said - right[part].mean()) < 0.2, (folder, kind, low)
+
+
+# key frames
+
+
+def _clip(length: int, rate: int = 10) -> Clip:
+    ticks = tuple(range(length))
+    return Clip(SIZE, Fraction(rate), Fraction(1, rate), ticks, length, Fraction(0), None)
+
+
+def _still(length: int) -> list[Frame]:
+    image = _texture(np.random.default_rng(0), SIZE)
+    return [Frame(index, image) for index in range(length)]
+
+
+def test_a_still_clip_has_a_key_after_the_longest_gap() -> None:
+    rule = keyframes.EdgeRule(threshold=8.5, gap_min=0.3, gap_max=2)
+    keys = keyframes.by_edges(_still(45), [Scene(0, 45)], _clip(45), rule, last=False)
+    assert [(key.index, key.cause) for key in keys] == [(0, "first"), (20, "gap"), (40, "gap")]
+
+
+def test_the_shortest_gap_holds_where_everything_changes(rng: np.random.Generator) -> None:
+    frames = [Frame(i, _texture(rng, SIZE)) for i in range(12)]
+    rule = keyframes.EdgeRule(threshold=1, gap_min=0.5, gap_max=10)
+    keys = keyframes.by_edges(frames, [Scene(0, 12)], _clip(12), rule, last=False)
+    assert [key.index for key in keys] == [0, 5, 10]
+    assert keys[1].cause == "change"
+    assert keys[1].distance > 1
+
+
+def test_each_cut_is_a_key_and_a_scene_may_close_with_one() -> None:
+    scenes = [Scene(0, 7), Scene(7, 8), Scene(8, 30)]
+    keys = keyframes.every_nth(scenes, 10, last=True)
+    assert [(key.index, key.cause) for key in keys] == [
+        (0, "first"), (6, "last"), (7, "cut"), (8, "cut"),
+        (18, "interval"), (28, "interval"), (29, "last"),
+    ]  # fmt: skip
+    rule = keyframes.EdgeRule(threshold=200, gap_min=0, gap_max=100)
+    found = keyframes.by_edges(_still(30), scenes, _clip(30), rule, last=True)
+    assert [key.index for key in found] == [0, 6, 7, 8, 29]
+
+
+def test_every_frame_can_be_a_key() -> None:
+    keys = keyframes.every_nth([Scene(0, 3), Scene(3, 5)], 1, last=True)
+    assert [key.cause for key in keys] == ["first", "every", "every", "cut", "every"]
+
+
+def test_chosen_keys_are_those_and_the_cuts() -> None:
+    keys = keyframes.chosen([Scene(0, 5), Scene(5, 9)], [2, 5, 8])
+    assert [(key.index, key.cause) for key in keys] == [
+        (0, "first"), (2, "chosen"), (5, "cut"), (8, "chosen"),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="frame 9, but the last one is 8"):
+        keyframes.chosen([Scene(0, 9)], [9])
+
+
+# plan
+
+
+@st.composite
+def _plans(draw: st.DrawFn) -> tuple[list[Scene], list[int], bool]:
+    cuts = sorted(draw(st.sets(st.integers(1, 60), max_size=4)) | {0, draw(st.integers(61, 90))})
+    scenes = [Scene(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return scenes, sorted(draw(st.sets(st.integers(0, cuts[-1] - 1)))), draw(st.booleans())
+
+
+@given(_plans())
+@settings(max_examples=150, deadline=None)
+def test_a_plan_makes_each_frame_once_from_earlier_ones_of_its_scene(
+    case: tuple[list[Scene], list[int], bool],
+) -> None:
+    scenes, indices, guided = case
+    keys = keyframes.chosen(scenes, indices)
+    scene_of = {i: scene for scene in scenes for i in range(scene.start, scene.stop)}
+    made: set[int] = set()
+    levels = [[step] for step in plan.group_keys(keys, scenes, guided=guided)]
+    levels += [level for gap in plan.group_between(keys, scenes, guided=guided) for level in gap]
+    for level in levels:
+        for step in level:
+            assert step.target not in made
+            assert set(step.sources) <= made
+            assert len(set(step.sources)) == len(step.sources)
+            assert {scene_of[i] for i in step.sources} <= {scene_of[step.target]}
+            assert len(step.shares) == len(step.sources)
+            assert not step.sources or sum(step.shares) == pytest.approx(1)
+        made |= {step.target for step in level}
+    assert made == set(range(scenes[-1].stop))
+
+
+def test_a_gap_is_made_middle_first_and_cross_faded_in_its_middle_quarter() -> None:
+    keys = keyframes.every_nth([Scene(0, 25)], 24, last=True)
+    (gap,) = plan.group_between(keys, [Scene(0, 25)], guided=False)
+    order = [[step.target for step in level] for level in gap]
+    assert order[:3] == [[12], [6, 18], [3, 9, 15, 21]]
+    shares = {step.target: step.shares[1] for level in gap for step in level}
+    assert shares[9] == 0
+    assert shares[12] == pytest.approx(0.5)
+    assert shares[15] == 1
+    assert gap[1][0].sources == (0, 24, 12)
+
+
+# fusing
+
+
+def _candidate(
+    index: int, colour: int, sure: np.ndarray, share: float, fresh: np.ndarray | None = None
+) -> fuse.Candidate:
+    image = np.full((*SIZE, 3), colour, np.uint8)
+    mask = np.ones(SIZE, np.bool_) if fresh is None else fresh
+    flow = Flow(index, 5, np.zeros((2, *SIZE), np.float32), sure.astype(np.float32), 1.0)
+    return fuse.candidate(Painted(index, image, mask), flow, share, threshold=0.5, least=20)
+
+
+def test_sources_mix_where_both_are_sure_and_stand_alone_elsewhere() -> None:
+    left, right = np.zeros(SIZE), np.zeros(SIZE)
+    left[:, :45] = 1
+    right[:, 22:] = 1
+    fused = fuse.merge([_candidate(0, 40, left, 0.25), _candidate(9, 200, right, 0.75)], 20)
+    assert (fused.image[:, :22] == 40).all()
+    assert (fused.image[:, 45:] == 200).all()
+    assert (fused.image[:, 30:36] == 160).all()
+    assert not fused.holes.any()
+    assert np.allclose(fused.weights.sum(axis=0), 1)
+    assert [plane.flat[0] for plane in fused.origins] == [0, 9]
+
+
+def test_what_nobody_shows_is_a_hole_and_specks_are_not() -> None:
+    sure = np.ones(SIZE)
+    sure[5:15, 10:30] = 0.4
+    sure[30:33, 50:53] = 0
+    fused = fuse.merge([_candidate(0, 90, sure, 1.0)], 20)
+    assert fused.holes[5:15, 10:30].all()
+    assert fused.holes.sum() == 200
+    assert (fused.image == 90).all()
+
+
+def test_a_source_lends_only_what_was_painted_fresh_in_it() -> None:
+    fresh = np.zeros(SIZE, np.bool_)
+    fresh[5:35, 10:50] = True
+    unsure, sure = np.zeros(SIZE), np.ones(SIZE)
+    fused = fuse.merge(
+        [_candidate(0, 10, unsure, 1.0), _candidate(5, 250, sure, 0.0, fresh=fresh)], 20
+    )
+    reach = warp.KERNEL_RADIUS
+    core = np.zeros(SIZE, np.bool_)
+    core[5 + reach : 35 - reach, 10 + reach : 50 - reach] = True
+    assert (fused.holes == ~core).all()
+    assert (fused.image[core] == 250).all()
+    assert (fused.image[~core] == 10).all()
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=25, deadline=None)
+def test_every_contribution_samples_its_frame_once(seed: int) -> None:
+    """The fused picture is exactly the weighted sum of its sources, each warped one time."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.ones(2)).tolist() + [0.0]
+    candidates = []
+    for index, share in enumerate(shares):
+        sure = cv2.GaussianBlur(rng.random(SIZE), ksize=(0, 0), sigmaX=6)
+        sure = (sure > np.quantile(sure, 0.4)).astype(np.float32)
+        vectors = np.stack([cv2.GaussianBlur(rng.normal(0, 20, SIZE), (0, 0), 8) for _ in "xy"])
+        painted = Painted(index, _texture(rng, SIZE), np.ones(SIZE, np.bool_))
+        flow = Flow(index, 9, vectors.astype(np.float32), sure, 1.0)
+        candidates.append(fuse.candidate(painted, flow, share, threshold=0.5, least=20))
+    fused = fuse.merge(candidates, 20)
+    warped = [warp.backward(c.painted.image, c.flow.vectors) for c in candidates]
+    again = sum(w[..., None] * i for w, i in zip(fused.weights, warped, strict=True))
+    assert np.abs(fused.image - again).max() <= 1
+    assert np.allclose(fused.weights.sum(axis=0), 1, atol=1e-5)
+    covered = np.logical_or.reduce([c.trusted for c in candidates])
+    for candidate, weight in zip(candidates, fused.weights, strict=True):
+        assert not weight[covered & ~candidate.trusted].any()
+
+
+# holes
+
+
+@given(st.integers(0, 10**6), st.integers(8, 20), st.integers(8, 30), st.sampled_from([8, 64, 96]))
+@settings(max_examples=60, deadline=None)
+def test_boxes_hold_the_mask_and_do_not_overlap(
+    seed: int, rows: int, columns: int, least: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    size = Size(rows * 8, columns * 8)
+    blobs = cv2.GaussianBlur(rng.random(size), ksize=(0, 0), sigmaX=5)
+    mask = blobs > np.quantile(blobs, 0.9)
+    covered = np.zeros(size, np.int32)
+    for box in inpaint.boxes(mask, least):
+        assert box.size.height % 8 == box.size.width % 8 == 0
+        assert 0 <= box.top < box.bottom <= size.height
+        assert 0 <= box.left < box.right <= size.width
+        assert box.size.height >= min(least, size.height)
+        covered[box.top : box.bottom, box.left : box.right] += 1
+    assert (covered[mask] == 1).all()
+    assert covered.max() <= 1
+
+
+def test_confident_pixels_are_the_warp_bit_for_bit(rng: np.random.Generator) -> None:
+    image, painted = (rng.integers(0, 256, (64, 96, 3), dtype=np.uint8) for _ in "ab")
+    holes = np.zeros((64, 96), np.bool_)
+    holes[20:40, 30:60] = True
+    mask = inpaint.grown(holes)
+    result = inpaint.composite(image, painted, holes, mask)
+    assert (result[~mask] == image[~mask]).all()
+    assert (result[holes] == painted[holes]).all()
+    assert mask[holes].all()
+
+
+# measures
+
+
+def test_a_moved_picture_has_no_warp_error_and_a_flickering_one_has(
+    rng: np.random.Generator,
+) -> None:
+    wide = _texture(rng, Size(120, 170), fine=2.5)
+    pair = wide[10:110, 10:160].copy(), wide[10:110, 8:158].copy()
+    brighter = pair[0], np.clip(pair[1].astype(int) + 20, 0, 255).astype(np.uint8)
+    for judge in (metrics.farneback, metrics.tvl1):
+        same, other = metrics.warp_error(pair, [pair, brighter], judge)
+        assert same < 5e-4
+        assert other == pytest.approx((20 / 255) ** 2, rel=0.35)
+
+
+def test_pairs_are_spread_and_never_straddle_a_cut() -> None:
+    chosen = metrics.pairs([Scene(0, 50), Scene(50, 51), Scene(51, 120)])
+    assert len(chosen) == 24
+    assert chosen[0] == 0
+    assert chosen[-1] == 118
+    assert not {49, 50} & set(chosen)
+    assert metrics.pairs([Scene(0, 1)]) == []
+
+
+def test_motion_boundaries_and_misses_are_left_out() -> None:
+    forward = np.zeros((2, *SIZE), np.float32)
+    assert not metrics.occluded(forward, forward).any()
+    forward[0, :, 30:] = 4
+    marked = metrics.occluded(forward, -forward)
+    assert marked[:, 29:31].all()
+    assert not marked[:, 5:20].any()

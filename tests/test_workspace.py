@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lib_ofgen.errors import WorkspaceError
+from lib_ofgen.values import Painted
+from lib_ofgen.workspace import Workspace, clean, digest, file_digest, write_whole
+
+
+def test_artifacts_come_back_and_damaged_ones_are_missing(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    space = Workspace(tmp_path / "w")
+    image = rng.integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    mask = rng.random((16, 24)) > 0.5
+    space.save_frame("f", image)
+    space.save_painted("p", Painted(3, image, mask))
+    space.save_facts("k", {"a": [1, None]})
+    again = Workspace(tmp_path / "w")
+    kept = again.painted("p", 3)
+    assert (again.frame("f") == image).all()
+    assert kept is not None
+    assert (kept.image == image).all()
+    assert (kept.mask == mask).all()
+    assert again.facts("k") == {"a": [1, None]}
+    for name in ("frames/f.qoi", "painted/p.png", "facts/k.json"):
+        (tmp_path / "w" / name).write_bytes(b"cut of")
+    assert again.frame("f") is None
+    assert again.painted("p", 3) is None
+    assert again.facts("k") is None
+    assert not again.has_frame("f")
+
+
+def test_digests_depend_on_everything_and_not_on_order_of_keys() -> None:
+    assert digest(1, {"a": 1, "b": 2}) == digest(1, {"b": 2, "a": 1})
+    assert len({digest(1), digest("1"), digest([1]), digest(1, None), digest(1.5)}) == 5
+
+
+def test_file_digest_is_of_the_content(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(b"x" * 3_000_000)
+    two.write_bytes(b"x" * 3_000_000)
+    assert file_digest(one) == file_digest(two)
+    two.write_bytes(b"x" * 2_999_999 + b"y")
+    assert file_digest(one) != file_digest(two)
+
+
+def test_two_processes_cannot_share_a_workspace(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from lib_ofgen.workspace import Workspace\n"
+        "with Workspace(Path(sys.argv[1])).locked(): print('in', flush=True); input()"
+    )
+    space = Workspace(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "in\n"
+        with pytest.raises(WorkspaceError, match="another job"), space.locked():
+            pass
+        other.kill()
+    with space.locked():
+        assert (tmp_path / "lock").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(WorkspaceError, match="file.*--workspace"):
+        Workspace(tmp_path / "file" / "w")
+    with pytest.raises(WorkspaceError, match="out.json"):
+        write_whole(tmp_path / "file" / "out.json", b"x")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    os.symlink("/dev/full", tmp_path / ".out.json.partial")
+    with pytest.raises(WorkspaceError, match="make room"):
+        write_whole(tmp_path / "out.json", b"x" * 100)
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_only_a_workspace_is_deleted(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(WorkspaceError, match="no workspace"):
+        clean(tmp_path / "mine")
+    space = Workspace(tmp_path / "w")
+    space.save_facts("k", "x" * 1000)
+    assert clean(tmp_path / "w") >= 1000
+    assert not (tmp_path / "w").exists()
