@@ -1,0 +1,70 @@
+"""`/ofgen/v1`: the settings' schema, presets and jobs, under the host's own credentials."""
+
+import secrets
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.responses import FileResponse
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from modules import shared
+
+from lib_ofgen import presets
+from lib_ofgen.settings import schema
+from lib_ofgen.webui.job import JOBS, HostJob
+
+__all__ = ["add_routes"]
+
+
+def add_routes(_: Any, app: FastAPI) -> None:
+    """Add our routes where the host has an API; for the host's `on_app_started`."""
+    if not shared.cmd_opts.api:
+        return
+    guard = [Depends(_allowed)] if shared.cmd_opts.api_auth else []
+    for path, endpoint, method in (
+        ("settings", schema, "GET"),
+        ("presets", _presets, "GET"),
+        ("jobs", _jobs, "GET"),
+        ("jobs/{job_id}", _job, "GET"),
+        ("jobs/{job_id}/cancel", _cancel, "POST"),
+        ("jobs/{job_id}/video", _video, "GET"),
+    ):
+        app.add_api_route(f"/ofgen/v1/{path}", endpoint, methods=[method], dependencies=guard)
+
+
+def _allowed(given: Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]) -> None:
+    """Let in whom the host's `--api-auth` names."""
+    pairs = [pair.strip() for pair in shared.cmd_opts.api_auth.split(",")]
+    offered = f"{given.username}:{given.password}".encode()
+    if not any(secrets.compare_digest(offered, pair.encode()) for pair in pairs):
+        raise HTTPException(401, "wrong user or password", {"WWW-Authenticate": "Basic"})
+
+
+def _presets() -> list[dict[str, Any]]:
+    return [{"name": name, "settings": preset[1]} for name, preset in presets.bundled().items()]
+
+
+def _jobs() -> list[dict[str, Any]]:
+    return [job.facts() for job in JOBS.values()]
+
+
+def _found(job_id: str) -> HostJob:
+    if job_id not in JOBS:
+        raise HTTPException(404, f"no job {job_id!r} since the webui started")
+    return JOBS[job_id]
+
+
+def _job(job_id: str) -> dict[str, Any]:
+    return _found(job_id).facts()
+
+
+def _cancel(job_id: str) -> dict[str, Any]:
+    job = _found(job_id)
+    job.wish.set()
+    return job.facts()
+
+
+def _video(job_id: str) -> FileResponse:
+    job = _found(job_id)
+    if job.outcome is None:
+        raise HTTPException(409, f"job {job_id!r} has no film: it is {job.state}")
+    return FileResponse(job.outcome.video)

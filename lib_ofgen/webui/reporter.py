@@ -1,0 +1,89 @@
+"""Progress through the host's own state, so that its progress bar and API tell the truth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from modules import shared
+from PIL import Image as Pictures
+
+from lib_ofgen.values import Image
+
+__all__ = ["HostReporter"]
+
+_UNITS = 1000
+"""The host counts whole jobs; a job of ours is so many of them."""
+_SHARES = {
+    "decode": (0.0, 0.03),
+    "analyse": (0.03, 0.03),
+    "paint": (0.06, 0.91),
+    "measure": (0.97, 0.03),
+}
+"""Where each stage begins on the way from 0 to 1, and how much of it is its own."""
+_PREVIEW_EVERY = 1.0
+"""Seconds; a preview costs the host a PNG each time its page asks."""
+
+
+class HostReporter:
+    """A `Reporter` on `shared.state`.
+
+    A job that holds the host's queue lock all the time owns the state. One that takes the lock for
+    a batch at a time shares it, and writes only while no other job does.
+    """
+
+    def __init__(self, name: str, wished: Callable[[], bool] = lambda: False) -> None:
+        """`name` is the job's in the state; `wished` says whether our own Stop was pressed."""
+        self._name, self._wished = name, wished
+        self._begun = time.time()
+        self._shown = 0.0
+        self._stop = False
+        self.fraction = 0.0
+        self.text = "starting"
+        self.preview: Image | None = None
+
+    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+        """Tell the host how far the whole job is."""
+        start, share = _SHARES.get(stage, (0.0, 0.0))
+        self.fraction = start + share * done / max(1, of)
+        self.text = f"{stage} {done}/{of}"
+        if preview is not None:
+            self.preview = preview
+        if self._ours():
+            self.tell()
+            self._preview(preview)
+        self.stopped()
+
+    def tell(self) -> None:
+        """Write the job's place into the host's state; also after the host has counted a batch."""
+        state = shared.state
+        state.job = state.job or self._name
+        state.time_start = self._begun
+        state.job_count = _UNITS
+        state.job_no = round(self.fraction * _UNITS)
+        state.sampling_steps = state.sampling_step = 0
+        state.textinfo = f"Optical Flow Animation: {self.text}"
+
+    def left(self) -> float | None:
+        """Seconds to go, by what is done so far; None before there is enough to tell."""
+        if self.fraction < 0.02:
+            return None
+        return (time.time() - self._begun) * (1 - self.fraction) / self.fraction
+
+    def stopped(self) -> bool:
+        """Whether Interrupt, Skip or Stop was pressed; once true it stays so."""
+        state: Any = shared.state
+        pressed = state.interrupted or state.skipped or state.stopping_generation
+        self._stop = self._stop or self._wished() or bool(self._ours() and pressed)
+        return self._stop
+
+    def _ours(self) -> bool:
+        return shared.state.job in ("", self._name)
+
+    def _preview(self, preview: Image | None) -> None:
+        now = time.monotonic()
+        wanted = shared.opts.live_previews_enable and now - self._shown >= _PREVIEW_EVERY
+        if preview is not None and wanted:
+            self._shown = now
+            shared.state.assign_current_image(Pictures.fromarray(preview))

@@ -1,0 +1,130 @@
+"""The tab: a video, a prompt and the main settings in; progress and the film out."""
+
+from __future__ import annotations
+
+import html
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+from modules import sd_models, sd_samplers, sd_schedulers, shared
+
+from lib_ofgen.errors import OfgenError
+from lib_ofgen.settings import Settings, choices
+from lib_ofgen.webui import job as jobs
+from lib_ofgen.webui.controls import control, element, from_values
+from lib_ofgen.webui.document import parse
+
+__all__ = ["tabs"]
+
+_FIRST = (
+    "prompt", "negative_prompt", "checkpoint", "inpaint_checkpoint", "sampler", "scheduler",
+    "steps", "cfg_scale", "strength", "seed", "width", "height",
+)  # fmt: skip
+"""Shown at once; the others stand in accordions, a group each."""
+_POLL = 0.5
+"""Seconds between two looks at the job."""
+
+
+def tabs() -> list[tuple[Any, str, str]]:
+    """What the host's `on_ui_tabs` wants."""
+    return [(_page(), jobs.TITLE, "ofgen")]
+
+
+def _page() -> Any:
+    lists = {
+        "checkpoint": ["", *(info.title for info in sd_models.checkpoints_list.values())],
+        "inpaint_checkpoint": ["", *(info.title for info in sd_models.checkpoints_list.values())],
+        "sampler": ["", *(sampler.name for sampler in sd_samplers.all_samplers)],
+        "scheduler": ["", *(scheduler.label for scheduler in sd_schedulers.schedulers)],
+    }
+    with gr.Blocks(analytics_enabled=False) as page, gr.Row():
+        with gr.Column():
+            upload = gr.File(label="Source video", file_types=["video"], elem_id=element("upload"))
+            path = gr.Textbox(
+                label="Or a path on the server", placeholder="", elem_id=element("path")
+            )
+            shown = _controls(lists)
+        with gr.Column():
+            with gr.Row():
+                generate = gr.Button("Generate", variant="primary", elem_id=element("generate"))
+                stop = gr.Button("Stop", elem_id=element("stop"))
+            progress = gr.HTML(elem_id=element("progress"))
+            preview = gr.Image(label="Newest frame", elem_id=element("preview"), interactive=False)
+            film = gr.Video(label="Film", elem_id=element("film"), interactive=False)
+            sheet = gr.Image(label="Key frames", elem_id=element("sheet"), interactive=False)
+            files = gr.File(label="Report", elem_id=element("report"), interactive=False)
+        running = gr.State("")
+        outputs = [running, progress, preview, film, sheet, files]
+        inputs = [upload, path, *shown.values()]
+        generate.click(_generate, inputs=inputs, outputs=outputs, api_name="ofgen_generate")
+        stop.click(_stop, inputs=[running], outputs=[progress], queue=False)
+    return page
+
+
+def _controls(lists: dict[str, list[str]]) -> dict[str, Any]:
+    """All settings' controls, in the order of declaration."""
+    made = {name: control(name, lists) for name in _FIRST}
+    groups = dict.fromkeys(choice.group for choice in choices().values())
+    for group in groups:
+        names = [n for n, choice in choices().items() if choice.group == group and n not in made]
+        with gr.Accordion(
+            group, open=False, elem_id=element(f"group_{group.lower().replace(' ', '_')}")
+        ):
+            made |= {name: control(name, lists) for name in names}
+    return {name: made[name] for name in Settings.names()}
+
+
+def _generate(upload: Any, path: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+    """Run a job and tell how far it is until it ends."""
+    try:
+        settings = from_values(dict(zip(Settings.names(), values, strict=True)))
+        source = path.strip().strip('"') or (upload.name if upload is not None else "")
+        job = jobs.prepared(parse({"input": source, "settings": settings}), {})
+    except OfgenError as error:
+        yield "", _line(str(error), failed=True), None, None, None, None
+        return
+    thread = threading.Thread(target=_run, args=(job,), name=job.id, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_POLL)
+        yield job.id, _bar(job), job.reporter.preview, None, None, None
+    outcome = job.outcome
+    if outcome is None:
+        yield "", _line(job.message, failed=job.state == "failed"), None, None, None, None
+        return
+    done = f"{outcome.facts['clip']['frames']} frames in {outcome.facts['seconds']['total']:.0f} s: {outcome.video}"
+    yield "", _line(done), None, str(outcome.video), str(outcome.sheet), str(outcome.report)
+
+
+def _run(job: jobs.HostJob) -> None:
+    """The job in its own thread; the host's state is given back at the end."""
+    try:
+        jobs.animated(job, jobs.recipe_of(job.settings), jobs.queue_lock)
+    finally:
+        if shared.state.job == job.id:
+            shared.state.end()
+
+
+def _stop(running: str) -> str:
+    job = jobs.JOBS.get(running)
+    if job is None or job.state != "running":
+        return _line("nothing is running")
+    job.wish.set()
+    return _line("stopping after this step")
+
+
+def _bar(job: jobs.HostJob) -> str:
+    share = 100 * job.reporter.fraction
+    left = job.reporter.left()
+    eta = f", {left:.0f} s left" if left is not None else ""
+    return (
+        f"<div class='ofgen-bar'><div style='width:{share:.1f}%'></div></div>"
+        f"<p>{html.escape(job.reporter.text)} ({share:.0f} %{eta})</p>"
+    )
+
+
+def _line(text: str, *, failed: bool = False) -> str:
+    kind = "ofgen-error" if failed else "ofgen-note"
+    return f"<p class='{kind}'>{html.escape(text)}</p>"

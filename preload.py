@@ -1,0 +1,16 @@
+"""The webui's hook before it reads its command line."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def preload(parser: argparse.ArgumentParser) -> None:
+    """Add our options to the webui's."""
+    parser.add_argument(
+        "--ofgen-allow-path",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="Optical Flow Animation: folder that requests may read videos from and write films to",
+    )

@@ -1,0 +1,50 @@
+"""The webui's entry: the script in txt2img and img2img, the tab, and the routes of the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from lib_ofgen import presets
+from lib_ofgen.webui import api, job, tab
+from modules import script_callbacks, scripts
+
+
+class OpticalFlowAnimation(scripts.Script):
+    """Makes a film of the video that the job document names."""
+
+    def title(self) -> str:
+        """The name by which the API knows the script."""
+        return job.TITLE
+
+    def show(self, is_img2img: bool) -> bool:
+        """In txt2img and img2img alike."""
+        return True
+
+    def ui(self, is_img2img: bool) -> list[Any]:
+        """One value, the job document: the API replaces as many arguments as this returns."""
+        where = "img2img" if is_img2img else "txt2img"
+        chosen = gr.Dropdown(
+            label="Preset",
+            choices=["", *presets.bundled()],
+            value="",
+            elem_id=f"ofgen_{where}_preset",
+        )
+        document = gr.Textbox(
+            label="Job document",
+            value="",
+            lines=4,
+            placeholder='{"input": "/path/to/video.mp4", "settings": {}}',
+            elem_id=f"ofgen_{where}_job",
+        )
+        chosen.change(job.with_preset, inputs=[document, chosen], outputs=[document])
+        self.infotext_fields = [(document, job.TITLE)]
+        return [document]
+
+    def run(self, p: Any, document: object) -> Any:
+        """The host's result: the key frames, and where the film is."""
+        return job.run_script(p, document)
+
+
+script_callbacks.on_ui_tabs(tab.tabs)
+script_callbacks.on_app_started(api.add_routes)
