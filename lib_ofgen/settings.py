@@ -275,7 +275,7 @@ def _checked(item: dataclasses.Field[Any], value: object) -> object:
         raise SettingsError(f"{item.name}={value!r} is not {_WORDS[kind]}")
     if choice.options and typed not in choice.options:
         raise SettingsError(f"{item.name}={value!r} is none of {', '.join(choice.options)}")
-    numbers = cast("tuple[object, ...]", typed) if isinstance(typed, tuple) else (typed,)
+    numbers = cast("tuple[object, ...]", typed) if _is_list(typed) else (typed,)
     if not all(_in_range(choice, number) for number in numbers):
         raise SettingsError(f"{item.name}={value!r} is outside {_range(choice)}")
     if item.name in ("width", "height", "hole_box") and cast("int", typed) % 8:
@@ -290,12 +290,19 @@ def _typed(kind: str, value: object) -> object | None:
     if kind == "str":
         return value if isinstance(value, str) else None
     if kind.startswith("tuple"):
-        if not isinstance(value, list | tuple):
-            return None
-        items = [_typed("int", part) for part in cast("list[object]", value)]
-        numbers = {part for part in items if isinstance(part, int)}
-        return None if None in items else cast("object", tuple(sorted(numbers)))
+        return _whole_numbers(value) if _is_list(value) else None
     return _number(kind, value)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _whole_numbers(value: object) -> tuple[int, ...] | None:
+    """The numbers of a list, sorted and each once, or None where one is not whole."""
+    numbers = [_number("int", part) for part in cast("list[object]", value)]
+    whole = {number for number in numbers if isinstance(number, int)}
+    return None if None in numbers else tuple(sorted(whole))
 
 
 def _number(kind: str, value: object) -> float | int | None:

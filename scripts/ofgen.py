@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from lib_ofgen import presets
-from lib_ofgen.webui import api, job, tab
 from modules import script_callbacks, scripts
+
+from lib_ofgen import presets
+from lib_ofgen.webui import api, job, request, tab
 
 
 class OpticalFlowAnimation(scripts.Script):
@@ -43,7 +44,7 @@ class OpticalFlowAnimation(scripts.Script):
 
     def run(self, p: Any, document: object) -> Any:
         """The host's result: the key frames, and where the film is."""
-        return job.run_script(p, document)
+        return request.run_script(p, document)
 
 
 script_callbacks.on_ui_tabs(tab.tabs)

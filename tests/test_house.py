@@ -16,10 +16,10 @@ import lib_ofgen
 
 LAYERS = {
     0: {"values", "errors"},
-    1: {"settings", "images", "warp", "colour", "framing", "timing"},
+    1: {"settings", "images", "warp", "media"},
     2: {
-        "decoding", "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
-        "brush", "metrics", "workspace", "sheet",
+        "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
+        "brush", "sdapi", "metrics", "workspace", "sheet",
     },
     3: {"presets", "survey", "making", "report", "evaluate", "http_painter"},
     4: {"pipeline"},
@@ -27,7 +27,6 @@ LAYERS = {
 }  # fmt: skip
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
-    ("video", "decoding"),
     ("making", "survey"),
     ("report", "making"),
     ("evaluate", "report"),

@@ -5,6 +5,7 @@ import json
 import typing
 
 import pytest
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -137,3 +138,10 @@ def test_what_is_no_preset_is_refused(text: str) -> None:
 
 def test_bundled_presets_are_good() -> None:
     assert {"steady", "every frame"} <= set(presets.bundled())
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    assert page.endswith("\n\n" + table()), (
+        "write the output of `ofgen settings` into docs/settings.md"
+    )

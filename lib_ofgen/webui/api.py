@@ -44,13 +44,14 @@ def _presets() -> list[dict[str, Any]]:
 
 
 def _jobs() -> list[dict[str, Any]]:
-    return [job.facts() for job in JOBS.values()]
+    return [job.facts() for job in list(JOBS.values())]
 
 
 def _found(job_id: str) -> HostJob:
-    if job_id not in JOBS:
-        raise HTTPException(404, f"no job {job_id!r} since the webui started")
-    return JOBS[job_id]
+    job = JOBS.get(job_id)
+    if job is None:
+        raise HTTPException(404, f"no job {job_id!r} is remembered; they go with the webui")
+    return job
 
 
 def _job(job_id: str) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def _job(job_id: str) -> dict[str, Any]:
 
 def _cancel(job_id: str) -> dict[str, Any]:
     job = _found(job_id)
-    job.wish.set()
+    job.stop()
     return job.facts()
 
 

@@ -50,7 +50,10 @@ class Places:
         Raises:
             SettingsError: it does not, whatever it is and whether it is there.
         """
-        path = Path(text).resolve()
+        try:
+            path = Path(text).resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # too long, a loop, a zero byte
+            raise SettingsError(f"{role} {text[:200]!r} is no path: {error}") from error
         if not any(path.is_relative_to(root.resolve()) for root in (self.output, *self.allowed)):
             raise SettingsError(
                 f"{role} {text!r} is outside the folders that requests may use; start the webui "
@@ -101,10 +104,14 @@ def input_of(document: Document, places: Places) -> Path:
     """The video; one that came as a data URL is written under the output folder first.
 
     Raises:
-        SettingsError: the path is outside the allowed folders, or the URL holds no video.
+        SettingsError: the path is outside the allowed folders or not there, or the URL holds no
+            video.
     """
     if not document.input.lower().startswith("data:"):
-        return places.confined(document.input, "input")
+        path = places.confined(document.input, "input")
+        if not path.is_file():
+            raise SettingsError(f"input {document.input!r} is no file; check the path")
+        return path
     head = _DATA_URL.match(document.input[:64])
     if head is None:
         raise SettingsError("the input's data URL is not data:video/...;base64,...")

@@ -1,4 +1,4 @@
-"""A job in the webui: from a document to a film, by the script and by the tab."""
+"""A job in the webui, of the script or of the tab: from a document to a film."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import json
 import os
 import tempfile
 import threading
+import time
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from modules import call_queue, paths_internal, processing, shared
-from PIL import Image as Pictures
+from modules import call_queue, paths_internal, shared
 
 from lib_ofgen import pipeline
+from lib_ofgen.encode import check_output
 from lib_ofgen.errors import OfgenError, Stopped
 from lib_ofgen.settings import Settings
-from lib_ofgen.webui.document import Document, Places, input_of, output_of, parse, settings_of
+from lib_ofgen.webui.document import Document, Places, input_of, output_of, settings_of
 from lib_ofgen.webui.painter import Recipe, WebuiPainter
 from lib_ofgen.webui.reporter import HostReporter
 
@@ -32,11 +33,15 @@ __all__ = [
     "prepared",
     "queue_lock",
     "recipe_of",
-    "run_script",
     "with_preset",
 ]
 
 TITLE = "Optical Flow Animation"
+
+_REMEMBERED = 50
+"""Jobs of which the API still tells when they have ended."""
+_PAUSE = 0.01
+"""Seconds in which those who wait for the host's queue lock can take it."""
 
 Lock = Callable[[], AbstractContextManager[Any]]
 
@@ -55,13 +60,21 @@ class HostJob:
     """running, done, stopped or failed."""
     message: str = ""
     outcome: pipeline.Outcome | None = None
+    checkpoint: Any = None
+    """The host's entry of the checkpoint that paints key frames."""
+
+    def stop(self) -> None:
+        """End the job as soon as may be; what is finished is kept."""
+        if self.state == "running":
+            self.wish.set()
+            self.reporter.interrupt()
 
     def facts(self) -> dict[str, Any]:
         """What the API tells of the job."""
         return {
             "id": self.id,
             "state": self.state,
-            "progress": round(self.reporter.fraction, 4) if self.state == "running" else 1.0,
+            "progress": 1.0 if self.state == "done" else round(self.reporter.fraction, 4),
             "text": self.message or self.reporter.text,
             "input": str(self.source),
             "video": str(self.output) if self.outcome else None,
@@ -82,14 +95,27 @@ def places() -> Places:
     return Places(root / "ofgen", [root, *more, Path(uploads)])
 
 
-def prepared(document: Document, host: Mapping[str, Any]) -> HostJob:
-    """The job of a document, entered in `JOBS`."""
-    settings = settings_of(document, host)
-    source = input_of(document, places())
-    output = output_of(document, source, settings, places())
+def prepared(document: Document, host: Mapping[str, Any], *, inside: bool = False) -> HostJob:
+    """The job of a document, entered in `JOBS`; `inside` is for one inside a request of the host.
+
+    Raises:
+        SettingsError: the document asks for what is not there or not allowed.
+        VideoError: its output cannot be written.
+    """
+    given, settings = places(), settings_of(document, host)
+    WebuiPainter(recipe_of(settings))  # refuses names that the host does not know
+    if document.output:
+        check_output(given.confined(document.output, "output"))
+    source = input_of(document, given)
+    given.output.mkdir(parents=True, exist_ok=True)
+    output = output_of(document, source, settings, given)
     wish = threading.Event()
     name = f"ofgen-{uuid.uuid4().hex[:8]}"
-    job = HostJob(name, settings, source, output, HostReporter(name, wish.is_set), wish)
+    reporter = HostReporter(name, wish.is_set, inside=inside)
+    job = HostJob(name, settings, source, output, reporter, wish)
+    ended = [known.id for known in list(JOBS.values()) if known.state != "running"]
+    for old in ended[:-_REMEMBERED]:
+        JOBS.pop(old, None)
     JOBS[job.id] = job
     return job
 
@@ -97,9 +123,9 @@ def prepared(document: Document, host: Mapping[str, Any]) -> HostJob:
 def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
     """Run the job to its end, which `state` and `message` tell; other errors rise."""
     folder = job.output.with_name(job.output.name + ".ofgen")
-    job.output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        painter = WebuiPainter(recipe, lock, job.reporter.tell)
+        painter = WebuiPainter(recipe, lambda: _turn(job, lock), job.reporter.stopped)
+        job.checkpoint = painter.checkpoint
         try:
             wanted = pipeline.Job(job.source, job.output, folder, job.settings)
             job.outcome = pipeline.animate(wanted, painter, job.reporter)
@@ -113,9 +139,22 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
     except BaseException as error:
         job.state, job.message = "failed", f"{type(error).__name__}: {error}"
         raise
+    finally:
+        job.reporter.leave()
 
 
-def recipe_of(settings: Settings, styles: tuple[str, ...] = (), **options: Any) -> Recipe:
+@contextmanager
+def _turn(job: HostJob, lock: Lock) -> Iterator[None]:
+    """Inside, the host and its state are the job's."""
+    with lock():
+        job.reporter.turn()
+        try:
+            yield
+        finally:
+            job.reporter.tell()
+
+
+def recipe_of(settings: Settings, **options: Any) -> Recipe:
     """What the painter is to be, by the settings."""
     return Recipe(
         checkpoint=settings.checkpoint,
@@ -124,31 +163,16 @@ def recipe_of(settings: Settings, styles: tuple[str, ...] = (), **options: Any) 
         scheduler=settings.scheduler,
         steps=settings.steps,
         cfg_scale=settings.cfg_scale,
-        styles=styles,
         options=options,
     )
 
 
-def queue_lock() -> AbstractContextManager[Any]:
-    """The host's queue lock."""
-    return call_queue.queue_lock
-
-
-def run_script(p: Any, given: object) -> processing.Processed:
-    """What the script's `run` returns; the caller holds the host's queue lock.
-
-    Raises:
-        HTTPException: an API request that cannot be done, with one line that says why.
-    """
-    try:
-        job = prepared(parse(given), _host_fields(p))
-    except OfgenError as error:
-        return _refused(p, str(error))
-    options = dict(getattr(p, "override_settings", None) or {})
-    animated(job, recipe_of(job.settings, tuple(p.styles or ()), **options), nullcontext)
-    if job.state == "failed":
-        return _refused(p, job.message)
-    return _Processed(p, job)
+@contextmanager
+def queue_lock() -> Iterator[None]:
+    """The host's queue lock; afterwards whoever waits for it comes first."""
+    with call_queue.queue_lock:
+        yield
+    time.sleep(_PAUSE)
 
 
 def with_preset(text: str, name: str) -> str:
@@ -160,70 +184,3 @@ def with_preset(text: str, name: str) -> str:
     if not isinstance(document, dict):
         return text
     return json.dumps({**document, "preset": name}, ensure_ascii=False)
-
-
-def _host_fields(p: Any) -> dict[str, Any]:
-    """The request's own fields, as settings.
-
-    txt2img has no image to start from, so its strength says nothing.
-    """
-    fields = {
-        "prompt": str(p.prompt or ""),
-        "negative_prompt": str(p.negative_prompt or ""),
-        "sampler": p.sampler_name or "",
-        "scheduler": p.scheduler or "",
-        "steps": p.steps,
-        "cfg_scale": p.cfg_scale,
-        "seed": int(p.seed),
-        "width": p.width // 8 * 8,
-        "height": p.height // 8 * 8,
-    }
-    if isinstance(p, processing.StableDiffusionProcessingImg2Img):
-        fields |= {"strength": p.denoising_strength, "hole_strength": p.denoising_strength}
-    return fields
-
-
-def _refused(p: Any, message: str) -> processing.Processed:
-    """An error for whoever asked: HTTP 422 to the API, a line under the gallery to the page."""
-    if getattr(p, "is_api", False):
-        from fastapi import HTTPException
-
-        raise HTTPException(status_code=422, detail=f"{TITLE}: {message}")
-    return processing.Processed(p, [], p.seed, f"{TITLE}: {message}")
-
-
-class _Processed(processing.Processed):
-    """The host's result, with the contact sheet as its image and our paths in its JSON."""
-
-    def __init__(self, p: Any, job: HostJob) -> None:
-        """The result of a finished or stopped job."""
-        outcome = job.outcome
-        self._ofgen = {
-            "state": job.state,
-            "video": str(outcome.video) if outcome else None,
-            "report": str(outcome.report) if outcome else None,
-            "workspace": str(outcome.workspace if outcome else job.output)
-            + ("" if outcome else ".ofgen"),
-        }
-        seed = int(outcome.facts["seed"]) if outcome else p.seed
-        document = {
-            "input": str(job.source),
-            "settings": {**job.settings.differences(), "seed": seed},
-        }
-        p.extra_generation_params["Script"] = TITLE
-        p.extra_generation_params[TITLE] = json.dumps(document)
-        p.all_prompts, p.all_negative_prompts = [p.prompt], [p.negative_prompt]
-        p.all_seeds, p.all_subseeds = [seed], [p.subseed]
-        text = processing.create_infotext(p, p.all_prompts, p.all_seeds, p.all_subseeds)
-        pictures = []
-        if outcome:
-            sheet = Pictures.open(outcome.sheet).convert("RGB")
-            sheet.info["parameters"] = text
-            pictures = [sheet]
-        super().__init__(p, pictures, seed, text, infotexts=[text])
-        if not outcome:
-            self.comments += job.message
-
-    def js(self) -> str:
-        """The host's JSON and `ofgen`: where the film, its report and its workspace are."""
-        return json.dumps({**json.loads(super().js()), "ofgen": self._ofgen})

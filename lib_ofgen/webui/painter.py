@@ -5,15 +5,17 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from modules import processing, sd_models, sd_samplers, sd_schedulers, sd_vae, shared
+import torch
+from modules import devices, processing, sd_models, sd_samplers, sd_schedulers, sd_vae, shared
+from modules import errors as host_errors
 from PIL import Image as Pictures
 
-from lib_ofgen.errors import PainterError, SettingsError, Stopped
+from lib_ofgen.errors import OfgenError, PainterError, SettingsError, Stopped
 from lib_ofgen.images import size_of
 from lib_ofgen.values import Image, Repaint, Stage
 
@@ -32,7 +34,6 @@ class Recipe:
     scheduler: str = ""
     steps: int = 20
     cfg_scale: float = 7.0
-    styles: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     """Further options of the host that hold while we paint (a request's `override_settings`)."""
 
@@ -48,12 +49,12 @@ class WebuiPainter:
     def __init__(
         self,
         recipe: Recipe,
-        lock: Callable[[], AbstractContextManager[Any]],
-        painted: Callable[[], None] = lambda: None,
+        turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`lock` gives the host's queue lock, or nothing where the caller holds it already.
+        """`turn` is our turn at the host, which nobody else uses inside; taken for each picture.
 
-        `painted` is called after each picture, with the lock held.
+        `stopped` says whether the user asked to stop.
 
         Raises:
             SettingsError: the host has no such checkpoint, sampler or scheduler.
@@ -71,8 +72,14 @@ class WebuiPainter:
         )
         schedulers = [s.label for s in sd_schedulers.schedulers]
         self._scheduler = _named("scheduler", recipe.scheduler, schedulers)
-        self._recipe, self._lock, self._painted = recipe, lock, painted
+        self._recipe, self._turn, self._stopped = recipe, turn, stopped
         self._stage: Stage = "keys"
+        self._used = False
+
+    @property
+    def checkpoint(self) -> Any:
+        """The host's entry of the checkpoint that paints key frames."""
+        return self._checkpoints["keys"]
 
     @property
     def identity(self) -> str:
@@ -91,8 +98,7 @@ class WebuiPainter:
             )
         }
         words = {**asdict(self._recipe), "checkpoint": "", "inpaint_checkpoint": ""}
-        styles = [str(shared.prompt_styles.styles.get(name)) for name in self._recipe.styles]
-        return json.dumps(["webui", hashes, options, words, styles], sort_keys=True, default=str)
+        return json.dumps(["webui", hashes, options, words], sort_keys=True, default=str)
 
     @contextmanager
     def stage(self, kind: Stage) -> Iterator[None]:
@@ -107,14 +113,21 @@ class WebuiPainter:
         """The pictures, in order; one call of the host each, since each has its own mask.
 
         Raises:
-            Stopped: the user pressed Interrupt or Skip.
-            PainterError: the host gave no picture.
+            Stopped: the user asked to stop.
+            PainterError: the host gave no picture; the message says why.
         """
         return [self._one(job) for job in jobs]
 
     def close(self) -> None:
-        """Load what the user had loaded, if that has changed."""
-        with self._lock():
+        """Load what the user had loaded, if that has changed.
+
+        Raises:
+            PainterError: the host cannot load it.
+        """
+        if not self._used:
+            return
+        what = "load the checkpoint that was loaded before"
+        with self._turn(), sd_models.SkipWritingToConfig(), _explained(what):
             sd_models.reload_model_weights()
             if "sd_vae" in self._options:
                 sd_vae.reload_vae_weights()
@@ -122,17 +135,22 @@ class WebuiPainter:
     def _one(self, job: Repaint) -> Image:
         if job.strength == 0:
             return job.image
+        self._used = True
         checkpoint = self._checkpoints[self._stage]
         options = {**self._options, "sd_model_checkpoint": checkpoint.title}
-        with self._lock(), _borrowed(options):
+        with self._turn(), _borrowed(options), _explained(f"paint frame {job.target}"):
+            self._go_on()
             sd_models.reload_model_weights()
             if "sd_vae" in self._options:
                 sd_vae.reload_vae_weights()
             found = self._processed(job)
-            self._painted()
         if job.mask is None:
             return found
         return np.where(job.mask[..., None] > 0, found, job.image)
+
+    def _go_on(self) -> None:
+        if self._stopped():
+            raise Stopped("stopped; what is finished is kept, the same job goes on from there")
 
     def _processed(self, job: Repaint) -> Image:
         size = size_of(job.image)
@@ -140,7 +158,6 @@ class WebuiPainter:
             sd_model=shared.sd_model,
             prompt=job.prompt,
             negative_prompt=job.negative_prompt,
-            styles=list(self._recipe.styles),
             seed=job.seed,
             sampler_name=self._sampler,
             scheduler=self._scheduler,
@@ -161,9 +178,7 @@ class WebuiPainter:
         )
         with closing(wanted) as processor:
             done = processing.process_images(processor)
-        state = shared.state
-        if state.interrupted or state.skipped or state.stopping_generation:
-            raise Stopped("stopped; what is finished is kept, the same job goes on from there")
+        self._go_on()
         if not done.images:
             raise PainterError(f"the webui gave no picture for frame {job.target}; see its log")
         picture = np.asarray(done.images[0].convert("RGB"), dtype=np.uint8)
@@ -176,20 +191,50 @@ class WebuiPainter:
 
 
 @contextmanager
-def _borrowed(options: dict[str, Any]) -> Iterator[None]:
-    """The host's options set to these values, and back to what they were."""
-    before = {name: shared.opts.data.get(name) for name in options}
-    missing = {name for name in options if name not in shared.opts.data}
+def _borrowed(wanted: dict[str, Any]) -> Iterator[None]:
+    """The host's options set to these values, and back to what they were.
+
+    One that somebody else changes meanwhile stays changed.
+    """
+    options = shared.opts.data
+    before = {name: options[name] for name in (*wanted, "sd_checkpoint_hash") if name in options}
     try:
-        for name, value in options.items():
+        for name, value in wanted.items():
             shared.opts.set(name, value, is_api=True, run_callbacks=False)
         yield
     finally:
-        for name, value in before.items():
-            if name in missing:
-                shared.opts.data.pop(name, None)
+        for name in (*wanted, "sd_checkpoint_hash"):
+            if name in wanted and options.get(name) != wanted[name]:
+                continue
+            if name in before:
+                options[name] = before[name]
             else:
-                shared.opts.data[name] = value
+                options.pop(name, None)
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """The host's errors as one line; what the line cannot explain goes to the host's log whole."""
+    try:
+        yield
+    except OfgenError:
+        raise
+    except devices.NansException as error:
+        raise PainterError(
+            f"the webui could not {what}: its model gave no numbers (NaN); start it with --no-half "
+            "or --no-half-vae, or choose another checkpoint or VAE"
+        ) from error
+    except (MemoryError, torch.cuda.OutOfMemoryError) as error:
+        raise PainterError(
+            f"the webui could not {what}: out of memory; choose a smaller width and height, or "
+            "start it with --medvram"
+        ) from error
+    except Exception as error:
+        host_errors.report(f"Optical Flow Animation: could not {what}", exc_info=True)
+        said = " ".join(str(error).split())[:300]
+        raise PainterError(
+            f"the webui could not {what}: {type(error).__name__}: {said}; its log says more"
+        ) from error
 
 
 def _checkpoint(name: str) -> Any:
@@ -202,7 +247,7 @@ def _checkpoint(name: str) -> Any:
 
 
 def _named(kind: str, name: str, known: Sequence[str]) -> str:
-    """The host's spelling of a sampler's or scheduler's name; the host's first where it is empty."""
+    """The host's spelling of a sampler's or scheduler's name; its first where it is empty."""
     if not name:
         return known[0]
     spelt = {each.lower(): each for each in known}

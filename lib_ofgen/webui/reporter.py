@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from modules import shared
+from modules import call_queue, shared
 from PIL import Image as Pictures
 
 from lib_ofgen.values import Image
@@ -29,13 +29,19 @@ _PREVIEW_EVERY = 1.0
 class HostReporter:
     """A `Reporter` on `shared.state`.
 
-    A job that holds the host's queue lock all the time owns the state. One that takes the lock for
-    a batch at a time shares it, and writes only while no other job does.
+    A job inside a request of the host has a state that is begun and ended for it. Any other job
+    shares the state: it is its own from `turn` until somebody else begins a job, and what is
+    pressed after that is meant for them.
     """
 
-    def __init__(self, name: str, wished: Callable[[], bool] = lambda: False) -> None:
-        """`name` is the job's in the state; `wished` says whether our own Stop was pressed."""
-        self._name, self._wished = name, wished
+    def __init__(
+        self, name: str, wished: Callable[[], bool] = lambda: False, *, inside: bool = False
+    ) -> None:
+        """`name` is the job's in the state; `wished` says whether our own Stop was pressed.
+
+        `inside` is for a job inside a request of the host.
+        """
+        self._name, self._wished, self._inside = name, wished, inside
         self._begun = time.time()
         self._shown = 0.0
         self._stop = False
@@ -50,20 +56,40 @@ class HostReporter:
         self.text = f"{stage} {done}/{of}"
         if preview is not None:
             self.preview = preview
+        if not shared.state.job and not self._inside:
+            self._claim()
         if self._ours():
             self.tell()
             self._preview(preview)
         self.stopped()
 
+    def turn(self) -> None:
+        """Make the state this job's; the caller holds the host's queue lock."""
+        if not self._ours():
+            shared.state.begin(job=self._name)
+        self.tell()
+
     def tell(self) -> None:
         """Write the job's place into the host's state; also after the host has counted a batch."""
         state = shared.state
-        state.job = state.job or self._name
         state.time_start = self._begun
         state.job_count = _UNITS
         state.job_no = round(self.fraction * _UNITS)
         state.sampling_steps = state.sampling_step = 0
         state.textinfo = f"Optical Flow Animation: {self.text}"
+
+    def leave(self) -> None:
+        """Give the state back as a job that has ended leaves it."""
+        self.preview = None
+        if self._ours() and not self._inside:
+            state = shared.state
+            state.skipped = state.interrupted = state.stopping_generation = False
+            state.end()
+
+    def interrupt(self) -> None:
+        """Break off the picture that the host is painting for this job."""
+        if self._ours():
+            shared.state.interrupt()
 
     def left(self) -> float | None:
         """Seconds to go, by what is done so far; None before there is enough to tell."""
@@ -79,7 +105,15 @@ class HostReporter:
         return self._stop
 
     def _ours(self) -> bool:
-        return shared.state.job in ("", self._name)
+        return self._inside or shared.state.job == self._name
+
+    def _claim(self) -> None:
+        """Take the state if nobody is about to."""
+        if call_queue.queue_lock.acquire(blocking=False):
+            try:
+                self.turn()
+            finally:
+                call_queue.queue_lock.release()
 
     def _preview(self, preview: Image | None) -> None:
         now = time.monotonic()

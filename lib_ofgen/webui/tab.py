@@ -19,10 +19,15 @@ from lib_ofgen.webui.document import parse
 __all__ = ["tabs"]
 
 _FIRST = (
-    "prompt", "negative_prompt", "checkpoint", "inpaint_checkpoint", "sampler", "scheduler",
-    "steps", "cfg_scale", "strength", "seed", "width", "height",
-)  # fmt: skip
-"""Shown at once; the others stand in accordions, a group each."""
+    ("prompt",),
+    ("negative_prompt",),
+    ("checkpoint", "inpaint_checkpoint"),
+    ("sampler", "scheduler"),
+    ("steps", "cfg_scale"),
+    ("strength", "seed"),
+    ("width", "height"),
+)
+"""Shown at once, a row each; the other settings stand in accordions, a group each."""
 _POLL = 0.5
 """Seconds between two looks at the job."""
 
@@ -65,7 +70,10 @@ def _page() -> Any:
 
 def _controls(lists: dict[str, list[str]]) -> dict[str, Any]:
     """All settings' controls, in the order of declaration."""
-    made = {name: control(name, lists) for name in _FIRST}
+    made: dict[str, Any] = {}
+    for names in _FIRST:
+        with gr.Row():
+            made |= {name: control(name, lists) for name in names}
     groups = dict.fromkeys(choice.group for choice in choices().values())
     for group in groups:
         names = [n for n, choice in choices().items() if choice.group == group and n not in made]
@@ -94,7 +102,8 @@ def _generate(upload: Any, path: str, *values: Any) -> Iterator[tuple[Any, ...]]
     if outcome is None:
         yield "", _line(job.message, failed=job.state == "failed"), None, None, None, None
         return
-    done = f"{outcome.facts['clip']['frames']} frames in {outcome.facts['seconds']['total']:.0f} s: {outcome.video}"
+    frames, seconds = outcome.facts["clip"]["frames"], outcome.facts["seconds"]["total"]
+    done = f"{frames} frames in {seconds:.0f} s: {outcome.video}"
     yield "", _line(done), None, str(outcome.video), str(outcome.sheet), str(outcome.report)
 
 
