@@ -169,7 +169,7 @@ class Writer:
     def _begin(self) -> None:
         """Open the temporary file with its streams."""
         kind, clip = self._kind, self._clip
-        options = {"movflags": "+faststart"} if kind.container in ("mp4", "mov") else {}
+        options = self._container_options()
         self._output = av.open(
             f"file:{_partial(self.path).absolute()}",
             mode="w",
@@ -207,6 +207,15 @@ class Writer:
             codec=kind.sound_codec,
             rolls=kind.container in ("mp4", "mov"),
         )
+
+    def _container_options(self) -> dict[str, str]:
+        """What the container is told."""
+        if self._kind.container not in ("mp4", "mov"):
+            return {}
+        # Lengths are kept in this scale; the default of milliseconds would round them.
+        scale = self._time_base.denominator
+        scale *= -(-10_000 // scale)
+        return {"movflags": "+faststart", "movie_timescale": str(min(scale, 1_000_000))}
 
     def _options(self) -> dict[str, str]:
         """What the encoder is told."""

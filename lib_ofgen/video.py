@@ -174,12 +174,17 @@ class Source:
         """How many frames will come, by the header."""
         start, end, most, nth, _ = self._sampling
         decoder = self._decoder
-        lasts = decoder.duration
-        count = float(decoder.promised or (lasts or 0) * decoder.rate)
+        lasts = decoder.duration or Fraction(1) / decoder.rate
+        # A container may count frames that it does not show, and round its length up.
+        counts = [decoder.promised, math.ceil(round(float(lasts * decoder.rate), 3))]
+        count = min(filter(None, counts))
         if start or end:
-            until = min(end or math.inf, float(lasts) if lasts else math.inf)
-            count = (until - start) * float(decoder.rate) if until < math.inf else 0.0
-        frames = max(1, math.ceil(round(count) / nth))
+            before, until = (
+                math.ceil(round(time * float(decoder.rate), 3))
+                for time in (start, min(end or math.inf, float(lasts)))
+            )
+            count = until - before
+        frames = max(1, math.ceil(count / nth))
         return min(frames, most) if most else frames
 
     def _finished(self) -> Clip:
@@ -224,11 +229,15 @@ class Source:
         told, last = self._decoder.end, self._last
         if told is None or last is None or self._decoder.faults:
             return times
-        step = last.duration or times[-1] - times[-2]
+        step = times[-1] - times[-2]
         # Copying a part of a file keeps a last frame that is shown late, its forerunners gone.
         if times[-2] >= told and len(times) > 2 and told - step > times[-3]:
             return [*times[:-2], told - step, told]
-        if not last.duration and told > times[-2]:
+        # Some versions of libav misreport the length of a packet. The header knows better, but
+        # may itself be rounded to milliseconds.
+        usual = 1 / (self._decoder.rate * self._decoder.time_base)
+        wrong = abs(told - times[-1]) > usual / 4 and told < times[-2] + usual * 3 / 2
+        if times[-2] < told and (wrong or not last.duration):
             return [*times[:-1], told]
         return times
 

@@ -21,6 +21,7 @@ PQ, HLG = 16, 18
 BT2020 = 9
 
 LIMITED, FULL = 1, 2
+UNTOLD = 2
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """H.273 matrix coefficients to the number that swscale has for them."""
 
@@ -75,8 +76,8 @@ def settled(frame: av.VideoFrame, container: Colour, codec: Colour) -> Colour:
     return Colour(
         matrix=known[0] if known else 1 if large else 5,
         reach=FULL if full else LIMITED,
-        transfer=codec.transfer if container.transfer == 2 else container.transfer,
-        primaries=codec.primaries if container.primaries == 2 else container.primaries,
+        transfer=codec.transfer if container.transfer == UNTOLD else container.transfer,
+        primaries=codec.primaries if container.primaries == UNTOLD else container.primaries,
     )
 
 
@@ -86,10 +87,14 @@ def to_rgb(frame: av.VideoFrame, colour: Colour) -> NDArray[Any]:
     planar = frame.format.name.startswith("yuva")
     options: dict[str, Any] = {"format": "rgba" if has_alpha and not planar else "rgb24"}
     if colour.mapped:
-        options["format"] = "rgb48le"
+        # Planar: the swscale of PyAV 16 garbles packed pictures of 16 bits.
+        options["format"] = "gbrp16le"
     if not frame.format.is_rgb and not frame.format.has_palette:
         options["src_colorspace"] = colour.matrix
         options["src_color_range"] = colour.reach
+        # PyAV before 17 heeds these only where the other side differs; RGB itself has neither.
+        options["dst_colorspace"] = 1 if colour.matrix == 5 else 5
+        options["dst_color_range"] = FULL
     try:
         array: NDArray[Any] = frame.reformat(**options).to_ndarray()
     except KeyError:  # PyAV before 14 has no word for the matrix of BT.2020

@@ -37,7 +37,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         return av.open(
             f"file:{path.absolute()}",
             mode="r",
-            options={"protocol_whitelist": "file", "pattern_type": "none"},
+            container_options={"protocol_whitelist": "file", "pattern_type": "none"},
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:

@@ -181,7 +181,8 @@ class Decoder:
         name = repr(self.path.name)
         streams = self.container.streams
         for stream in streams.video:
-            cover = int(getattr(stream, "disposition", 0) or 0) & 0x400
+            disposition = getattr(stream, "disposition", 0)  # an int, or some kind of enum
+            cover = int(getattr(disposition, "value", disposition)) & 0x400
             if cover:
                 continue
             if stream.codec_context is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -24,6 +25,9 @@ AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000
 FULL_RATE = 48000
 GAP = Fraction(1, 20)
 """Seconds of missing sound that are filled with silence; less is the clock's wobble."""
+
+PRIMING, ROUNDING = Fraction(7, 1000), Fraction(1, 1000)
+"""Seconds that a copied packet may begin early."""
 
 
 class Soundtrack:
@@ -65,7 +69,13 @@ class Soundtrack:
             self._head = self._head or next(self._packets, None)
             if self._head is None or self._head[0] > until:
                 return
-            self._output.mux(self._head[1])
+            try:
+                self._output.mux(self._head[1])
+            except av.error.FFmpegError as error:
+                # A packet that does not fit the container ends the sound; a full disk, the job.
+                if not isinstance(error, ValueError) and error.errno != errno.EINVAL:
+                    raise
+                self._packets = iter(())
             self._head = None
 
     def close(self) -> None:
@@ -100,26 +110,23 @@ class Soundtrack:
     def _copied(self) -> Iterator[tuple[Fraction, Any]]:
         """Time and packet of those that sound in the range, set to the output's clock."""
         base = Fraction(self._stream.time_base)
-        shift, last = round(self._start / base), None
-        total, codec = round(self._duration / base), sound_codec(self._stream)
+        shift, total, last = round(self._start / base), round(self._duration / base), None
+        # Where a packet before the start would push the pictures back, none is kept; but Opus
+        # has its priming there, where players look for it.
+        primed = self._rolls or sound_codec(self._stream) == "opus"
+        early = round((PRIMING if primed else ROUNDING) / base)
         for packet in self._input.demux(self._stream):
             if packet.pts is None or not packet.size:
                 continue
             begin, length = packet.pts - shift, packet.duration or 0
-            # Where no packet may lie before the start, the one across it goes to the nearer side.
-            before = -length if self._rolls else -length // 2
-            if begin + length <= before or (not self._rolls and begin < before):
+            if begin + 2 * length <= 0 if self._rolls else begin < -early:
                 continue
             if begin >= total:
                 return
-            # Opus keeps its priming before 0, where players look for it; for others a packet
-            # there would push the pictures back.
-            if not self._rolls and codec != "opus":
-                begin = max(0, begin)
+            begin = begin if primed else max(0, begin)
             if last is not None and begin <= last:
                 continue
-            last = begin
-            packet.pts = packet.dts = begin
+            last = packet.pts = packet.dts = begin
             if length:
                 packet.duration = min(length, total - begin)
             packet.stream = self._track

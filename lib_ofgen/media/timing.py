@@ -6,7 +6,7 @@ A stamp is a presentation time in ticks of the stream's time base; None where th
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -31,26 +31,35 @@ class Timeline:
     end: int
     """When the last one ends."""
 
-    def on_grid(self, rates: Iterable[Fraction]) -> Timeline:
+    def on_grid(self, rates: Sequence[Fraction]) -> Timeline:
         """The same frames at whole multiples of 1 / rate, for the first rate that allows it.
 
         Containers that count milliseconds round the times of a constant rate; undoing that keeps
         30000/1001 what it is. Where every tick lies on a grid already nothing changes. Frames
         may be missing from the grid, but none may be off it by more than the rounding.
         """
-        times = (*self.ticks, self.end)
-        for rate in rates:
-            per_frame = 1 / (rate * self.time_base)
-            places = [round(time / per_frame) for time in times]
-            pairs = zip(times, places, strict=True)
-            off = max(abs(time - place * per_frame) for time, place in pairs)
-            rising = all(a < b for a, b in pairwise(places))
-            if off == 0 and rising:
-                return self
-            if off <= 1 and rising and per_frame >= 4:
+        if any(self._places(rate, within=0, least=2) for rate in rates):
+            return self
+        for rate in (*map(nominal_rate, rates), *rates):
+            places = self._places(rate, within=1, least=4)
+            if places:
                 ticks = tuple(place * rate.denominator for place in places)
                 return Timeline(Fraction(1, rate.numerator), ticks[:-1], ticks[-1])
         return self
+
+    def _places(self, rate: Fraction, *, within: int, least: int) -> list[int]:
+        """Each time in frames of `rate`, if none is off by more than `within` ticks; else empty.
+
+        A grid finer than `least` ticks would take in any time at all.
+        """
+        per_frame = 1 / (rate * self.time_base)
+        times = (*self.ticks, self.end)
+        places = [round(time / per_frame) for time in times]
+        pairs = zip(times, places, strict=True)
+        fits = per_frame >= least and all(
+            abs(time - place * per_frame) <= within for time, place in pairs
+        )
+        return places if fits and all(a < b for a, b in pairwise(places)) else []
 
     def every(self, nth: int, most: int) -> Timeline:
         """Frames 0, nth, 2 nth, ...; the end stays. At most `most`, if that is not 0."""
@@ -121,6 +130,8 @@ def _longest_rise(stamps: Sequence[int | None]) -> list[int]:
         if stamp is None:
             continue
         length = bisect_left(lowest, stamp)
+        if length < len(lowest) and lowest[length] == stamp:
+            continue  # of equal stamps the first counts
         before[place] = ends[length - 1] if length else -1
         lowest[length : length + 1] = [stamp]
         ends[length : length + 1] = [place]
