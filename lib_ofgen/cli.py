@@ -265,7 +265,8 @@ def _picture(path: Path) -> Any:
 
 
 def _list_presets(_: argparse.Namespace) -> int:
-    for name, (_, settings) in presets.bundled().items():
+    for name, preset in presets.bundled().items():
+        settings = preset[1]
         console.say(f"{name:16} {json.dumps(settings)}", out=True)
     return 0
 

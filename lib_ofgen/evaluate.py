@@ -16,7 +16,14 @@ from lib_ofgen.video import open_video
 __all__ = ["evaluate"]
 
 
-def evaluate(source: Path, result: Path, settings: Settings, reporter: Reporter) -> dict[str, Any]:
+def evaluate(
+    source: Path,
+    result: Path,
+    reporter: Reporter,
+    *,
+    sampling: dict[str, Any],
+    cut_threshold: float,
+) -> dict[str, Any]:
     """Warp error by TV-L1 and sharpness, of both videos, at the result's size.
 
     The source's frames are those that `sampling`, keywords of `open_video`, takes.

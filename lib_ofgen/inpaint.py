@@ -7,7 +7,7 @@ frame is the warp, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -52,10 +52,12 @@ def boxes(mask: Mask, least: int) -> list[Box]:
     Boxes that overlap become one; none reaches outside the frame, whose sides are multiples of 8.
     """
     size = Size(*check(mask, "H W", "mask"))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    outlines, _ = cv2.findContours(
+        mask.astype(np.uint8), mode=cv2.RETR_EXTERNAL, method=cv2.CHAIN_APPROX_SIMPLE
+    )
     found = [
         _fitted(Box(y - MARGIN, x - MARGIN, y + h + MARGIN, x + w + MARGIN), size, least)
-        for x, y, w, h, _ in (tuple(int(n) for n in row) for row in stats[1:count])
+        for x, y, w, h in map(cv2.boundingRect, outlines)
     ]
     return sorted(_joined(found, size, least))
 
@@ -102,7 +104,7 @@ def _overlap(one: Box, other: Box) -> bool:
 
 def starting_image(image: Image, mask: Mask, original: Image) -> Image:
     """What painting starts from: the warp, with the source's own frame in the holes."""
-    return np.where(mask[..., None], original, image)
+    return cast("Image", cv2.copyTo(original, mask=mask.astype(np.uint8), dst=image.copy()))
 
 
 def composite(image: Image, painted: Image, holes: Mask, mask: Mask) -> Image:
@@ -111,6 +113,9 @@ def composite(image: Image, painted: Image, holes: Mask, mask: Mask) -> Image:
     Outside `mask` the result is `image`, bit for bit.
     """
     reach = cv2.distanceTransform((~holes).astype(np.uint8), cv2.DIST_L2, maskSize=5)
-    alpha = np.clip(1 - reach / np.float32(MARGIN), 0, 1) * mask
-    mixed = image + alpha[..., None] * (painted.astype(np.float32) - image)
-    return np.where(alpha[..., None] > 0, np.rint(mixed), image).astype(np.uint8)
+    inside = np.flatnonzero(mask)
+    alpha = np.clip(1 - reach.ravel()[inside] / np.float32(MARGIN), 0, 1)[:, None]
+    under, over = (picture.reshape(-1, 3)[inside] for picture in (image, painted))
+    result = image.copy()
+    result.reshape(-1, 3)[inside] = np.rint(under + alpha * (over.astype(np.float32) - under))
+    return result

@@ -254,7 +254,7 @@ class Maker:
                                 least=self._rules.least,
                             )
                         )
-                self._go_on()
+                self.go_on()
 
     def _next(self, work: _Work) -> list[tuple[int, float]]:
         """The sources to ask next; none when they are used up or nothing is missing."""
@@ -268,8 +268,9 @@ class Maker:
             first = [offer for offer in offers if offer[1] > 0]
             work.asked = len(first)
             return first
-        if not fuse.missing(work.candidates, self._rules.least).any():
-            return []
+        with self._watch("fuse"):
+            if fuse.complete(work.candidates, self._rules.least):
+                return []
         following = offers[work.asked : work.asked + 1]
         work.asked += 1
         return following
@@ -287,7 +288,7 @@ class Maker:
                 fresh = hole.start.copy()
                 for box in hole.boxes:
                     box.of(fresh)[...] = next(painted)
-                fresh[~hole.mask] = 0
+                fresh *= hole.mask[..., None]
                 image = inpaint.composite(hole.fused.image, fresh, hole.fused.holes, hole.mask)
                 kept = Painted(hole.target, fresh, hole.mask)
                 self._workspace.save_painted(hole.key, kept)
@@ -313,7 +314,7 @@ class Maker:
         """The pictures, with the model of `stage` loaded."""
         if not jobs:
             return []
-        self._go_on()
+        self.go_on()
         with self._watch("paint"):
             if self._stage != stage:
                 self._stack.close()
@@ -338,7 +339,12 @@ class Maker:
             )
         return artifact
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """Nothing, unless the user asked to stop.
+
+        Raises:
+            Stopped: the user did.
+        """
         if self._reporter.stopped():
             raise Stopped("stopped; what is finished is kept, the same command goes on from there")
 

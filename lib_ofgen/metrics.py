@@ -72,10 +72,9 @@ def warp_error(
 
 
 def _difference(pair: tuple[Image, Image], forward: NDArray[np.float32], seen: Mask) -> float:
-    first, second = (_judged(image).astype(np.float32) / 255 for image in pair)
-    moved = warp.backward(second, forward, smooth=False)
-    squared = ((moved - first) ** 2).mean(axis=2)
-    return float(squared[seen].mean()) if seen.any() else float("nan")
+    first, second = (_judged(image).astype(np.float32) for image in pair)
+    apart = (warp.backward(second, forward, smooth=False) - first)[seen]
+    return float((apart**2).mean()) / 255**2 if len(apart) else float("nan")
 
 
 def occluded(forward: NDArray[np.float32], back: NDArray[np.float32]) -> Mask:

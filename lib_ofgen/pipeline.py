@@ -32,6 +32,9 @@ from lib_ofgen.workspace import Workspace, write_whole
 
 __all__ = ["Job", "Outcome", "Survey", "animate", "look"]
 
+_PREVIEW = 0.5
+"""Seconds between two pictures for the reporter; each is read from disk."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -158,9 +161,13 @@ def _made(maker: Maker, known: Survey, guided: bool) -> Iterator[int]:
 
 
 def _told(order: Iterator[int], clip: Clip, maker: Maker, reporter: Reporter) -> Iterator[int]:
-    """The same, with the reporter told of each."""
+    """The same, with the reporter told of each, and shown one now and then."""
+    shown = 0.0
     for done, index in enumerate(order, start=1):
-        reporter.step("paint", done, clip.length, maker.picture(index))
+        due = perf_counter() - shown >= _PREVIEW
+        reporter.step("paint", done, clip.length, maker.picture(index) if due else None)
+        shown = perf_counter() if due else shown
+        maker.go_on()
         yield index
 
 

@@ -22,7 +22,7 @@ __all__ = ["Spool", "find_keys", "find_scenes", "read_source"]
 
 _READER = 1
 """Goes up when the reader's pixels or times change, so that old spools are read anew."""
-_RECENT = 12
+_RECENT = 20
 """Frames kept in memory."""
 
 

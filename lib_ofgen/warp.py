@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen.values import Mask, Size, check
+from lib_ofgen.values import Size, check
 
 __all__ = [
     "KERNEL_RADIUS",
@@ -57,18 +57,21 @@ def backward(
 
 
 def backward_at(
-    array: NDArray[Any], vectors: NDArray[np.float32], where: Mask, *, smooth: bool = True
+    array: NDArray[Any],
+    vectors: NDArray[np.float32],
+    places: NDArray[np.intp],
+    *,
+    smooth: bool = True,
 ) -> NDArray[Any]:
-    """The (N[, C]) values of `backward` where the (H, W) mask is true, and only their cost."""
-    check(vectors, "2 H W", "vectors")
-    row, column = np.nonzero(where)
-    places = np.zeros((2, -(-len(row) // _ROW) * _ROW), np.float32)
-    places[0, : len(row)] = column + vectors[0][where]
-    places[1, : len(row)] = row + vectors[1][where]
-    if not len(row):
+    """The (N[, C]) values of `backward` at N of its pixels, counted row by row; only their cost."""
+    height, width = check(vectors, "2 H W", "vectors")
+    looked_up = np.zeros((2, -(-len(places) // _ROW) * _ROW), np.float32)
+    if not len(places):
         return np.zeros((0, *array.shape[2:]), array.dtype)
-    sampled = _sample(array, *places.reshape(2, -1, _ROW), smooth=smooth)
-    return sampled.reshape(-1, *array.shape[2:])[: len(row)]
+    for axis, plane, row in zip(_grid(height, width), vectors, looked_up, strict=True):
+        row[: len(places)] = axis.ravel()[places] + plane.ravel()[places]
+    sampled = _sample(array, *looked_up.reshape(2, -1, _ROW), smooth=smooth)
+    return sampled.reshape(-1, *array.shape[2:])[: len(places)]
 
 
 def _sample(

@@ -38,7 +38,7 @@ def open_container(path: Path) -> av.container.InputContainer:
             f"file:{path.absolute()}",
             mode="r",
             container_options={"protocol_whitelist": "file", "pattern_type": "none"},
-            metadata_errors="replace",
+            **_lenient(),
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or str(error)
@@ -49,6 +49,11 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise VideoError(
             f"{path.name!r} is not a video that can be read ({cause}); {remedy}", bad_input=True
         ) from error
+
+
+def _lenient() -> dict[str, Any]:
+    """Have PyAV read past tags that are not UTF-8: a choice up to 18, and always so from 19."""
+    return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def sound_stream(container: av.container.InputContainer) -> Any:
