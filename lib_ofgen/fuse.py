@@ -133,18 +133,19 @@ def _feathered(mask: Mask) -> NDArray[np.float32]:
 
 def _weights(cover: Sequence[NDArray[np.float32]], shares: Sequence[float]) -> NDArray[np.float32]:
     """(K, H, W): the mean over orders, weighted by their shares, of laying layer over layer."""
-    total = np.zeros((len(cover), *cover[0].shape), np.float32)
+    flat = [layer.ravel() for layer in cover]
+    total = np.zeros((len(cover), flat[0].size), np.float32)
     for first, share in enumerate(shares):
         if share <= 0:
             continue
-        uncovered = np.full(cover[0].shape, share, np.float32)
-        for k in (first, *(k for k in range(len(cover)) if k != first)):
-            laid = uncovered * cover[k]
-            total[k] += laid
+        total[first] += np.float32(share) * flat[first]
+        open_places = np.flatnonzero(flat[first] < 1)
+        uncovered = np.float32(share) * (1 - flat[first][open_places])
+        for k in (k for k in range(len(cover)) if k != first):
+            laid = uncovered * flat[k][open_places]
+            total[k][open_places] += laid
             uncovered -= laid
-            if not uncovered.any():
-                break
-    return total
+    return total.reshape(len(cover), *cover[0].shape)
 
 
 def _guess(weights: NDArray[np.float32], candidates: Sequence[Candidate]) -> None:

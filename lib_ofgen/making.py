@@ -18,7 +18,7 @@ import numpy as np
 
 from lib_ofgen import fuse, inpaint
 from lib_ofgen.errors import Stopped, WorkspaceError
-from lib_ofgen.survey import Spool
+from lib_ofgen.survey import Spool, recent
 from lib_ofgen.values import (
     FlowEstimator,
     Fused,
@@ -40,6 +40,9 @@ _METHOD = 1
 _BATCH = 8
 """Steps, and paint jobs, that are under way at once: bounds memory and what a kill can lose."""
 
+_STAGES = ("decode", "analyse", "flow", "paint", "fuse", "encode", "measure")
+"""What a job's time is divided into."""
+
 _Kept = TypeVar("_Kept")
 
 
@@ -48,7 +51,7 @@ class Stopwatch:
 
     def __init__(self) -> None:
         """All at zero."""
-        self.seconds: dict[str, float] = {}
+        self.seconds = dict.fromkeys(_STAGES, 0.0)
 
     @contextlib.contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
@@ -57,7 +60,7 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - begun
+            self.seconds[stage] += perf_counter() - begun
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,8 @@ class Maker:
         self._stack = contextlib.ExitStack()
         self._stage: Stage | None = None
         self._lend = lru_cache(maxsize=_BATCH)(self._read_painted)
+        self._fresh: dict[int, Image] = {}
+        self._room = recent(spool.clip.size)
 
     def __enter__(self) -> Maker:
         """Itself."""
@@ -145,8 +150,11 @@ class Maker:
         self._stack.close()
 
     def picture(self, index: int) -> Image:
-        """The finished frame `index`."""
-        return self._held(index, self._workspace.frame(self.made[index].frame))
+        """The finished frame `index`; one finished a moment ago is still in memory."""
+        image = self._fresh.get(index)
+        if image is None:
+            image = self._workspace.frame(self.made[index].frame)
+        return self._held(index, image)
 
     def paint_whole(self, steps: Sequence[Step]) -> Iterator[int]:
         """Paint steps that have no sources; gives each index when its frame is finished."""
@@ -156,7 +164,7 @@ class Maker:
             originals = {i: self._spool.frame(i).image for i in todo}
             jobs = [self._job(i, image, None, image) for i, image in originals.items()]
             for index, image in zip(todo, self._paint("keys", jobs), strict=True):
-                self._workspace.save_frame(keys[index], image)
+                self._keep(index, keys[index], image)
             for index, key in keys.items():
                 self.made[index] = Made(key, key, [], 0.0, 1.0)
                 yield index
@@ -220,7 +228,7 @@ class Maker:
             facts = _facts(fused, work.candidates, mask)
             if not facts["holes"]:
                 with self._watch("fuse"):
-                    self._workspace.save_frame(work.key, fused.image)
+                    self._keep(target, work.key, fused.image)
             self._workspace.save_facts(work.key, facts)
             self._enter(target, work.key, facts)
             yield self._hole(work, fused, mask) if facts["holes"] else None
@@ -258,12 +266,7 @@ class Maker:
 
     def _next(self, work: _Work) -> list[tuple[int, float]]:
         """The sources to ask next; none when they are used up or nothing is missing."""
-        offers = [
-            (index, share)
-            for index, share in zip(work.step.sources, work.step.shares, strict=True)
-            if self.made[index].painted
-        ]
-        offers.sort(key=lambda offer: offer[1] == 0)  # stable: preference stays within both kinds
+        offers = self._offers(work.step)
         if not work.asked:
             first = [offer for offer in offers if offer[1] > 0]
             work.asked = len(first)
@@ -275,24 +278,53 @@ class Maker:
         work.asked += 1
         return following
 
+    def _offers(self, step: Step) -> list[tuple[int, float]]:
+        """The step's sources that painted anything, and their shares; those with a share first.
+
+        A guided key may have painted nothing: where no other has a share, the first takes it all.
+        """
+        offers = [
+            (index, share)
+            for index, share in zip(step.sources, step.shares, strict=True)
+            if self.made[index].painted
+        ]
+        if not any(share for _, share in offers):
+            offers[0] = (offers[0][0], 1.0)
+        return sorted(offers, key=lambda offer: offer[1] == 0)  # stable: preference is kept
+
     def _fill(self, group: Sequence[_Hole]) -> None:
-        """Paint the holes of some frames and keep the frames."""
+        """Paint the holes of some frames, but for those painted before a kill; keep the frames."""
+        done = {hole.key: self._workspace.painted(hole.key, hole.target) for hole in group}
+        todo = [hole for hole in group if done[hole.key] is None]
         jobs = [
             self._job(hole.target, box.of(hole.start), box.of(hole.mask), self._original(hole, box))
-            for hole in group
+            for hole in todo
             for box in hole.boxes
         ]
         painted = iter(self._paint("holes", jobs))
         for hole in group:
             with self._watch("fuse"):
-                fresh = hole.start.copy()
-                for box in hole.boxes:
-                    box.of(fresh)[...] = next(painted)
-                fresh *= hole.mask[..., None]
-                image = inpaint.composite(hole.fused.image, fresh, hole.fused.holes, hole.mask)
-                kept = Painted(hole.target, fresh, hole.mask)
-                self._workspace.save_painted(hole.key, kept)
-                self._workspace.save_frame(hole.key, image)
+                fresh = done[hole.key] or self._laid(hole, painted)
+                one = hole.fused
+                image = inpaint.composite(one.image, fresh.image, one.holes, hole.mask)
+                self._keep(hole.target, hole.key, image)
+
+    def _laid(self, hole: _Hole, painted: Iterator[Image]) -> Painted:
+        """What was painted in the hole's boxes, kept in the workspace."""
+        fresh = hole.start.copy()
+        for box in hole.boxes:
+            box.of(fresh)[...] = next(painted)
+        fresh *= hole.mask[..., None]
+        kept = Painted(hole.target, fresh, hole.mask)
+        self._workspace.save_painted(hole.key, kept)
+        return kept
+
+    def _keep(self, index: int, key: str, image: Image) -> None:
+        """Keep a finished frame in the workspace and, with the last few others, in memory."""
+        self._workspace.save_frame(key, image)
+        self._fresh[index] = image
+        if len(self._fresh) > self._room:
+            del self._fresh[next(iter(self._fresh))]
 
     def _original(self, hole: _Hole, box: inpaint.Box) -> Image:
         return box.of(self._spool.frame(hole.target).image)

@@ -15,6 +15,7 @@ from typing import Any
 
 from lib_ofgen import flow, plan, report, survey
 from lib_ofgen.encode import FrameFolder, check_output, write_video
+from lib_ofgen.errors import VideoError
 from lib_ofgen.making import Maker, Rules, Stopwatch
 from lib_ofgen.settings import Settings
 from lib_ofgen.survey import Spool
@@ -28,7 +29,8 @@ from lib_ofgen.values import (
     Reporter,
     Scene,
 )
-from lib_ofgen.workspace import Workspace, write_whole
+from lib_ofgen.video import open_video
+from lib_ofgen.workspace import Workspace, check_place, write_whole
 
 __all__ = ["Job", "Outcome", "Survey", "animate", "look"]
 
@@ -75,10 +77,6 @@ def look(
     source: Path, workspace: Workspace, settings: Settings, reporter: Reporter, watch: Stopwatch
 ) -> Survey:
     """Frames, scenes and key frames of a video; paints nothing."""
-    sampling = {
-        name: getattr(settings, name)
-        for name in ("start", "end", "max_frames", "every_nth", "width", "height", "fit")
-    }
     rule = {
         "kind": settings.key_frames,
         "threshold": settings.key_threshold,
@@ -89,7 +87,7 @@ def look(
         "last": settings.key_last,
     }
     with watch("decode"):
-        spool = survey.read_source(workspace, source, sampling, reporter)
+        spool = survey.read_source(workspace, source, _sampling(settings), reporter)
     with watch("analyse"):
         found = survey.find_scenes(spool, settings.cut_threshold, reporter)
         keys = survey.find_keys(spool, found, rule, reporter)
@@ -104,7 +102,7 @@ def animate(job: Job, painter: Painter, reporter: Reporter) -> Outcome:
         OfgenError: anything else that one line can explain.
     """
     begun = perf_counter()
-    check_output(job.output)
+    _check(job)
     workspace, watch = Workspace(job.workspace), Stopwatch()
     with workspace.locked():
         seed = _drawn(workspace, job.settings.seed)
@@ -119,6 +117,30 @@ def animate(job: Job, painter: Painter, reporter: Reporter) -> Outcome:
         facts["painter"] = painter.identity
         facts["seconds"]["total"] = round(perf_counter() - begun, 3)
         return _closed(job, known, maker, facts)
+
+
+def _sampling(settings: Settings) -> dict[str, Any]:
+    """Which frames are taken, and at which size: keywords of `open_video`."""
+    names = ("start", "end", "max_frames", "every_nth", "width", "height", "fit")
+    return {name: getattr(settings, name) for name in names}
+
+
+def _check(job: Job) -> None:
+    """Nothing, if the source can be read and the results written; leaves no trace.
+
+    Raises:
+        VideoError: the source or the output is at fault.
+        WorkspaceError: the report's place is.
+    """
+    open_video(job.source, **_sampling(job.settings)).close()
+    check_output(job.output)
+    if job.output.exists() and job.output.samefile(job.source):
+        raise VideoError(
+            f"{job.output.name!r} is the source itself; give the output another name",
+            bad_input=True,
+        )
+    if job.report is not None:
+        check_place(job.report)
 
 
 def _rules(settings: Settings, seed: int) -> Rules:

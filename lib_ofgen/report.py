@@ -72,17 +72,13 @@ def evaluation(
     Judged by Farneback's flow, which no estimator of ours uses; sharpness on the same frames.
     """
     chosen = metrics.pairs(scenes)
-    errors = [
-        metrics.warp_error(
-            (source(i), source(i + 1)),
-            [(result(i), result(i + 1)), (source(i), source(i + 1))],
-            metrics.farneback,
-        )
-        for i in chosen
-    ]
-    step = max(1, len(keys) // 24)
-    painted = [metrics.sharpness(result(key.index)) for key in keys[::step]]
-    shown = [metrics.sharpness(result(i)) for i in chosen] or painted
+    errors: list[list[float]] = []
+    shown: list[float] = []
+    for i in chosen:
+        here, there = (source(i), source(i + 1)), (result(i), result(i + 1))
+        errors.append(metrics.warp_error(here, [there, here], metrics.farneback))
+        shown.append(metrics.sharpness(there[0]))
+    painted = [metrics.sharpness(result(key.index)) for key in keys[:: max(1, len(keys) // 24)]]
     return {
         "warp_error": {
             "result": mean([error[0] for error in errors]),
@@ -90,7 +86,7 @@ def evaluation(
             "judge": "farneback",
             "pairs": len(chosen),
         },
-        "sharpness": {"result": mean(shown), "painted": mean(painted)},
+        "sharpness": {"result": mean(shown or painted), "painted": mean(painted)},
     }
 
 
@@ -112,13 +108,10 @@ def versions() -> dict[str, str]:
 
 
 def save_sheet(path: Path, result: Pictures, keys: Sequence[KeyFrame], clip: Clip) -> None:
-    """Write the contact sheet of the key frames as PNG."""
-    step = max(1, len(keys) // 60)
-    pictures = [
-        (f"{key.index}  {clip.seconds(key.index):.2f} s  {key.cause}", result(key.index))
-        for key in keys[::step]
-    ]
-    write_whole(path, images.encode_png(contact_sheet(pictures)))
+    """Write the contact sheet of the key frames, or of as many as fit evenly, as PNG."""
+    captions = [f"{key.index}  {clip.seconds(key.index):.2f} s  {key.cause}" for key in keys]
+    sheet = contact_sheet(captions, lambda place: result(keys[place].index))
+    write_whole(path, images.encode_png(sheet))
 
 
 def to_bytes(report: dict[str, Any]) -> bytes:

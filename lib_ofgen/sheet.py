@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -20,20 +20,22 @@ _MOST = 60
 """Pictures on a sheet; of more, so many are taken evenly."""
 
 
-def contact_sheet(pictures: Sequence[tuple[str, Image]], columns: int = 4) -> Image:
-    """(H, W, 3) sheet of captioned pictures, which all have one size; ASCII captions."""
-    chosen = np.linspace(0, len(pictures) - 1, min(_MOST, len(pictures))).round().astype(int)
-    shown = [pictures[place] for place in sorted(set(chosen.tolist()))]
-    size = images.size_of(shown[0][1])
-    height = max(1, round(size.height * _THUMB / size.width))
-    columns = min(columns, len(shown))
-    rows = -(-len(shown) // columns)
+def contact_sheet(
+    captions: Sequence[str], picture: Callable[[int], Image], columns: int = 4
+) -> Image:
+    """(H, W, 3) sheet of `picture(place)`, each under its ASCII caption; one at a time in memory.
+
+    All pictures have one size.
+    """
+    chosen = np.linspace(0, len(captions) - 1, min(_MOST, len(captions))).round().astype(int)
+    thumbs = [(captions[place], _thumb(picture(place))) for place in sorted(set(chosen.tolist()))]
+    height = thumbs[0][1].shape[0]
+    columns = min(columns, len(thumbs))
+    rows = -(-len(thumbs) // columns)
     sheet = np.full((rows * (height + _LINE), columns * _THUMB, 3), 24, np.uint8)
-    for place, (caption, picture) in enumerate(shown):
+    for place, (caption, thumb) in enumerate(thumbs):
         top, left = place // columns * (height + _LINE), place % columns * _THUMB
-        sheet[top : top + height, left : left + _THUMB] = images.resize(
-            picture, Size(height, _THUMB)
-        )
+        sheet[top : top + height, left : left + _THUMB] = thumb
         cv2.putText(
             sheet,
             caption,
@@ -44,3 +46,9 @@ def contact_sheet(pictures: Sequence[tuple[str, Image]], columns: int = 4) -> Im
             lineType=cv2.LINE_AA,
         )
     return sheet
+
+
+def _thumb(image: Image) -> Image:
+    """The picture at the width of a thumb."""
+    size = images.size_of(image)
+    return images.resize(image, Size(max(1, round(size.height * _THUMB / size.width)), _THUMB))

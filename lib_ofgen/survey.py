@@ -18,12 +18,19 @@ from lib_ofgen.values import Clip, Frame, Image, KeyFrame, Reporter, Scene, Size
 from lib_ofgen.video import open_video
 from lib_ofgen.workspace import Workspace, digest, file_digest
 
-__all__ = ["Spool", "find_keys", "find_scenes", "read_source"]
+__all__ = ["Spool", "find_keys", "find_scenes", "read_source", "recent"]
 
 _READER = 1
 """Goes up when the reader's pixels or times change, so that old spools are read anew."""
-_RECENT = 20
-"""Frames kept in memory."""
+_RECENT = 32
+"""Frames kept in memory, if they take no more than `_ROOM`; 8 whatever they take."""
+_ROOM = 1 << 27
+"""Bytes."""
+
+
+def recent(size: Size) -> int:
+    """How many frames of `size` may be kept in memory."""
+    return max(8, min(_RECENT, _ROOM // (3 * size.height * size.width)))
 
 
 class Spool:
@@ -32,7 +39,8 @@ class Spool:
     def __init__(self, workspace: Workspace, key: str, clip: Clip) -> None:
         """The spool under `key`, which is whole."""
         self.workspace, self.key, self.clip = workspace, key, clip
-        self._read = lru_cache(maxsize=_RECENT)(lambda index: workspace.source(key, index))
+        keep = lru_cache(maxsize=recent(clip.size))
+        self._read = keep(lambda index: workspace.source(key, index))
 
     def frame(self, index: int) -> Frame:
         """Frame `index`."""

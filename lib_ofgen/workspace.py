@@ -1,7 +1,7 @@
 """The run's folder: what is finished, keyed by a digest of all that it depends on.
 
 Every file is written whole under another name and then renamed, so that a file that is there is
-finished, also after `kill -9`. A damaged one counts as missing.
+finished, also after `kill -9`. A damaged one counts as missing: pictures end in a checksum.
 
     clips/DIGEST.json         the clip that a spool holds; written last
     spool/DIGEST/000000.qoi   the source's frames at the working size
@@ -17,7 +17,8 @@ import errno
 import hashlib
 import json
 import os
-import shutil
+import re
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -28,11 +29,16 @@ from lib_ofgen import images
 from lib_ofgen.errors import WorkspaceError
 from lib_ofgen.values import Image, Painted
 
-__all__ = ["Workspace", "clean", "digest", "file_digest", "write_whole"]
+__all__ = ["Workspace", "check_place", "clean", "digest", "file_digest", "write_whole"]
 
 _Value = TypeVar("_Value")
 _PARTIAL = ".partial"
 _FOLDERS = ("clips", "spool", "facts", "frames", "painted")
+_SUMMARIES = ("report.json", "keys.png")
+_OURS = re.compile(rf"\.?([0-9a-f]{{32}}|\d{{6,}}|seed)\.(json|qoi|png)({re.escape(_PARTIAL)})?")
+"""Names of artifacts, finished or not."""
+_SEAL = 4
+"""Bytes of the checksum after a picture; viewers pay no heed to it."""
 
 
 def digest(*parts: object) -> str:
@@ -67,25 +73,54 @@ def write_whole(path: Path, data: bytes) -> None:
         raise WorkspaceError(_why(path, error)) from error
 
 
+def check_place(path: Path) -> None:
+    """Nothing, if a file can be written to `path`; its folder is made.
+
+    Raises:
+        WorkspaceError: it cannot.
+    """
+    if path.is_dir():
+        raise WorkspaceError(f"cannot write '{path}': it is a folder; give the name of a file")
+    partial = path.with_name(f".{path.name}{_PARTIAL}")
+    write_whole(partial, b"")
+    partial.unlink()
+
+
 def _why(path: Path, error: OSError) -> str:
-    remedy = "choose another place with --workspace"
+    remedy = "choose another place, such as another --workspace"
     if error.errno == errno.ENOSPC:
         remedy = "make room on the disk and run the same command again: what is done is kept"
     return f"cannot write '{path}': {error.strerror or error}; {remedy}"
 
 
 def clean(folder: Path) -> int:
-    """Delete a workspace; the bytes that this frees.
+    """Delete a workspace; the bytes that this frees. What no job put there stays.
 
     Raises:
         WorkspaceError: the folder is no workspace, or a job is using it.
     """
-    if not (folder / "clips").is_dir():
+    if not all((folder / name).is_dir() for name in _FOLDERS):
         raise WorkspaceError(f"'{folder}' is no workspace; give a folder that a job has made")
-    with Workspace(folder).locked():
-        freed = sum(item.stat().st_size for item in folder.rglob("*") if item.is_file())
-    shutil.rmtree(folder)
+    freed = 0
+    try:
+        with Workspace(folder).locked():
+            for item in list(_artifacts(folder)):
+                freed += item.stat().st_size
+                item.unlink()
+    except OSError as error:
+        raise WorkspaceError(f"cannot delete '{folder}': {error.strerror or error}") from error
+    (folder / "lock").unlink(missing_ok=True)
+    for place in (*(folder / "spool").iterdir(), *(folder / name for name in _FOLDERS), folder):
+        with contextlib.suppress(OSError):  # what is not empty holds another's files
+            place.rmdir()
     return freed
+
+
+def _artifacts(folder: Path) -> Iterator[Path]:
+    """The files that jobs have put into a workspace, but for the lock."""
+    for name in _FOLDERS:
+        yield from (item for item in (folder / name).rglob("*") if _OURS.fullmatch(item.name))
+    yield from (folder / name for name in _SUMMARIES if (folder / name).is_file())
 
 
 class Workspace:
@@ -134,12 +169,15 @@ class Workspace:
         write_whole(self.folder / "clips" / f"{key}.json", _dumped(clip))
 
     def clip(self, key: str) -> dict[str, Any] | None:
-        """What the spool under `key` holds, or None where it is not whole."""
-        return _read(self.folder / "clips" / f"{key}.json", json.loads)
+        """What the spool under `key` holds, or None where a frame of it is missing or damaged."""
+        clip = _read(self.folder / "clips" / f"{key}.json", json.loads)
+        if clip is None or not all(_whole(self._source(key, i)) for i in range(len(clip["ticks"]))):
+            return None
+        return clip
 
     def save_source(self, key: str, index: int, image: Image) -> None:
         """Add a frame to the spool."""
-        write_whole(self._source(key, index), images.pack(image))
+        write_whole(self._source(key, index), _sealed(images.pack(image)))
 
     def source(self, key: str, index: int) -> Image:
         """Frame `index` of the spool.
@@ -147,10 +185,8 @@ class Workspace:
         Raises:
             WorkspaceError: it is missing or damaged.
         """
-        image = _read(self._source(key, index), images.unpack)
+        image = _read_sealed(self._source(key, index), images.unpack)
         if image is None:
-            with contextlib.suppress(OSError):
-                (self.folder / "clips" / f"{key}.json").unlink()
             raise WorkspaceError(
                 f"frame {index} is damaged in the workspace '{self.folder}'; run the same command "
                 "again: the frames are read anew and what is painted is kept"
@@ -162,31 +198,31 @@ class Workspace:
 
     def save_frame(self, key: str, image: Image) -> None:
         """Keep a finished frame."""
-        write_whole(self.folder / "frames" / f"{key}.qoi", images.pack(image))
+        write_whole(self.folder / "frames" / f"{key}.qoi", _sealed(images.pack(image)))
 
     def frame(self, key: str) -> Image | None:
         """The finished frame, or None."""
-        return _read(self.folder / "frames" / f"{key}.qoi", images.unpack)
+        return _read_sealed(self.folder / "frames" / f"{key}.qoi", images.unpack)
 
     def save_painted(self, key: str, painted: Painted) -> None:
-        """Keep what was painted fresh; the mask last, for it makes the pair whole."""
-        write_whole(self.folder / "painted" / f"{key}.qoi", images.pack(painted.image))
+        """Keep what was painted fresh."""
         mask = painted.mask.astype(np.uint8) * np.uint8(255)
-        write_whole(self.folder / "painted" / f"{key}.png", images.encode_png(mask))
+        for form, data in (("qoi", images.pack(painted.image)), ("png", images.encode_png(mask))):
+            write_whole(self.folder / "painted" / f"{key}.{form}", _sealed(data))
 
     def painted(self, key: str, index: int) -> Painted | None:
         """What was painted fresh in frame `index`, or None."""
-        image = _read(self.folder / "painted" / f"{key}.qoi", images.unpack)
-        mask = _read(self.folder / "painted" / f"{key}.png", images.decode_png)
+        image = _read_sealed(self.folder / "painted" / f"{key}.qoi", images.unpack)
+        mask = _read_sealed(self.folder / "painted" / f"{key}.png", images.decode_png)
         return None if image is None or mask is None else Painted(index, image, mask[..., 0] > 0)
 
     def has_painted(self, key: str) -> bool:
-        """Whether what was painted fresh is there."""
-        return (self.folder / "painted" / f"{key}.png").is_file()
+        """Whether what was painted fresh is there, and whole."""
+        return all(_whole(self.folder / "painted" / f"{key}.{form}") for form in ("qoi", "png"))
 
     def has_frame(self, key: str) -> bool:
-        """Whether the finished frame is there."""
-        return (self.folder / "frames" / f"{key}.qoi").is_file()
+        """Whether the finished frame is there, and whole."""
+        return _whole(self.folder / "frames" / f"{key}.qoi")
 
 
 def _dumped(value: object) -> bytes:
@@ -202,6 +238,27 @@ def _read(path: Path, parse: Callable[[bytes], _Value]) -> _Value | None:
     except ValueError:
         path.unlink(missing_ok=True)
         return None
+
+
+def _sealed(data: bytes) -> bytes:
+    """The data and their checksum."""
+    return data + zlib.crc32(data).to_bytes(_SEAL, "big")
+
+
+def _unsealed(data: bytes) -> bytes:
+    """The data that `_sealed` was given; ValueError where they are not what they were."""
+    if zlib.crc32(data[:-_SEAL]) != int.from_bytes(data[-_SEAL:], "big") or len(data) <= _SEAL:
+        raise ValueError("the checksum is another")
+    return data[:-_SEAL]
+
+
+def _read_sealed(path: Path, parse: Callable[[bytes], _Value]) -> _Value | None:
+    return _read(path, lambda data: parse(_unsealed(data)))
+
+
+def _whole(path: Path) -> bool:
+    """Whether a sealed file is there and as it was written."""
+    return _read(path, _unsealed) is not None
 
 
 @contextlib.contextmanager

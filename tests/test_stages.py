@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -149,7 +150,7 @@ def test_chosen_keys_are_those_and_the_cuts() -> None:
 @st.composite
 def _plans(draw: st.DrawFn) -> tuple[list[Scene], list[int], bool]:
     cuts = sorted(draw(st.sets(st.integers(1, 60), max_size=4)) | {0, draw(st.integers(61, 90))})
-    scenes = [Scene(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    scenes = [Scene(a, b) for a, b in pairwise(cuts)]
     return scenes, sorted(draw(st.sets(st.integers(0, cuts[-1] - 1)))), draw(st.booleans())
 
 
@@ -243,7 +244,7 @@ def test_a_source_lends_only_what_was_painted_fresh_in_it() -> None:
 def test_every_contribution_samples_its_frame_once(seed: int) -> None:
     """The fused picture is exactly the weighted sum of its sources, each warped one time."""
     rng = np.random.default_rng(seed)
-    shares = rng.dirichlet(np.ones(2)).tolist() + [0.0]
+    shares = [*rng.dirichlet(np.ones(2)).tolist(), 0.0]
     candidates = []
     for index, share in enumerate(shares):
         sure = cv2.GaussianBlur(rng.random(SIZE), ksize=(0, 0), sigmaX=6)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,14 @@ import pytest
 
 from lib_ofgen.errors import WorkspaceError
 from lib_ofgen.values import Painted
-from lib_ofgen.workspace import Workspace, clean, digest, file_digest, write_whole
+from lib_ofgen.workspace import (
+    Workspace,
+    check_place,
+    clean,
+    digest,
+    file_digest,
+    write_whole,
+)
 
 
 def test_artifacts_come_back_and_damaged_ones_are_missing(
@@ -74,15 +81,15 @@ def test_two_processes_cannot_share_a_workspace(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(WorkspaceError, match="file.*--workspace"):
+    with pytest.raises(WorkspaceError, match=r"file.*--workspace"):
         Workspace(tmp_path / "file" / "w")
-    with pytest.raises(WorkspaceError, match="out.json"):
+    with pytest.raises(WorkspaceError, match=r"out\.json"):
         write_whole(tmp_path / "file" / "out.json", b"x")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    os.symlink("/dev/full", tmp_path / ".out.json.partial")
+    (tmp_path / ".out.json.partial").symlink_to("/dev/full")
     with pytest.raises(WorkspaceError, match="make room"):
         write_whole(tmp_path / "out.json", b"x" * 100)
     assert not (tmp_path / "out.json").exists()
@@ -92,7 +99,54 @@ def test_only_a_workspace_is_deleted(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(WorkspaceError, match="no workspace"):
         clean(tmp_path / "mine")
+    (tmp_path / "mine" / "clips").mkdir()
+    (tmp_path / "mine" / "clips" / "holiday.mp4").write_bytes(b"x")
+    with pytest.raises(WorkspaceError, match="no workspace"):
+        clean(tmp_path / "mine")
     space = Workspace(tmp_path / "w")
-    space.save_facts("k", "x" * 1000)
+    space.save_facts(digest("k"), "x" * 1000)
+    space.save_facts("seed", 7)
+    space.save_source(digest("s"), 0, np.zeros((8, 8, 3), np.uint8))
     assert clean(tmp_path / "w") >= 1000
     assert not (tmp_path / "w").exists()
+
+
+def test_what_no_job_put_into_a_workspace_stays(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    space.save_frame(digest("f"), np.zeros((8, 8, 3), np.uint8))
+    others = [tmp_path / name for name in ("film.mp4", "frames/000000.jpg", "clips/a.mp4")]
+    for path in others:
+        path.write_bytes(b"mine")
+    clean(tmp_path)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(others)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda d: d[:-1], lambda d: d[:9] + b"?" + d[10:], lambda d: b""]
+)
+def test_no_damage_goes_unseen(
+    tmp_path: Path, rng: np.random.Generator, change: Callable[[bytes], bytes]
+) -> None:
+    space, image = Workspace(tmp_path), rng.integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    space.save_frame("f", image)
+    space.save_painted("p", Painted(3, image, image[..., 0] > 99))
+    assert space.has_frame("f")
+    assert space.has_painted("p")
+    for name in ("frames/f.qoi", "painted/p.qoi"):
+        path = tmp_path / name
+        path.write_bytes(change(path.read_bytes()))
+    assert not space.has_frame("f")
+    assert not space.has_painted("p")
+    assert space.frame("f") is None
+
+
+def test_a_place_is_tried_out_and_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "there.json").write_text("old")
+    for name in ("there.json", "new.json", "deep/new.json"):
+        check_place(tmp_path / name)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["there.json"]
+    assert (tmp_path / "there.json").read_text() == "old"
+    with pytest.raises(WorkspaceError, match="it is a folder"):
+        check_place(tmp_path)
+    with pytest.raises(WorkspaceError, match="choose another place"):
+        check_place(tmp_path / "there.json" / "under.json")

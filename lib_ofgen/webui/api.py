@@ -1,7 +1,7 @@
 """`/ofgen/v1`: the settings' schema, presets and jobs, under the host's own credentials."""
 
 import secrets
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import FileResponse
@@ -31,7 +31,10 @@ def add_routes(_: Any, app: FastAPI) -> None:
         app.add_api_route(f"/ofgen/v1/{path}", endpoint, methods=[method], dependencies=guard)
 
 
-def _allowed(given: Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]) -> None:
+_BASIC = Depends(HTTPBasic())  # as a default, for the host's FastAPI reads no `Annotated`
+
+
+def _allowed(given: HTTPBasicCredentials = _BASIC) -> None:
     """Let in whom the host's `--api-auth` names."""
     pairs = [pair.strip() for pair in shared.cmd_opts.api_auth.split(",")]
     offered = f"{given.username}:{given.password}".encode()

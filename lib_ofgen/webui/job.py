@@ -123,6 +123,7 @@ def prepared(document: Document, host: Mapping[str, Any], *, inside: bool = Fals
 def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
     """Run the job to its end, which `state` and `message` tell; other errors rise."""
     folder = job.output.with_name(job.output.name + ".ofgen")
+    job.reporter.step("decode", 0, 1)
     try:
         painter = WebuiPainter(recipe, lambda: _turn(job, lock), job.reporter.stopped)
         job.checkpoint = painter.checkpoint

@@ -74,7 +74,7 @@ class WebuiPainter:
         self._scheduler = _named("scheduler", recipe.scheduler, schedulers)
         self._recipe, self._turn, self._stopped = recipe, turn, stopped
         self._stage: Stage = "keys"
-        self._used = False
+        self._used = self._broken = False
 
     @property
     def checkpoint(self) -> Any:
@@ -128,9 +128,18 @@ class WebuiPainter:
             return
         what = "load the checkpoint that was loaded before"
         with self._turn(), sd_models.SkipWritingToConfig(), _explained(what):
-            sd_models.reload_model_weights()
-            if "sd_vae" in self._options:
-                sd_vae.reload_vae_weights()
+            self._load()
+
+    def _load(self) -> None:
+        """Load the checkpoint and VAE that the host's options name.
+
+        A load that fails leaves the host with half a model, which it takes for the one it had.
+        """
+        forced, self._broken = self._broken, True
+        sd_models.reload_model_weights(forced_reload=forced)
+        if "sd_vae" in self._options:
+            sd_vae.reload_vae_weights()
+        self._broken = False
 
     def _one(self, job: Repaint) -> Image:
         if job.strength == 0:
@@ -140,9 +149,7 @@ class WebuiPainter:
         options = {**self._options, "sd_model_checkpoint": checkpoint.title}
         with self._turn(), _borrowed(options), _explained(f"paint frame {job.target}"):
             self._go_on()
-            sd_models.reload_model_weights()
-            if "sd_vae" in self._options:
-                sd_vae.reload_vae_weights()
+            self._load()
             found = self._processed(job)
         if job.mask is None:
             return found
@@ -154,7 +161,7 @@ class WebuiPainter:
 
     def _processed(self, job: Repaint) -> Image:
         size = size_of(job.image)
-        wanted = processing.StableDiffusionProcessingImg2Img(
+        wanted = _Processing(
             sd_model=shared.sd_model,
             prompt=job.prompt,
             negative_prompt=job.negative_prompt,
@@ -176,6 +183,7 @@ class WebuiPainter:
             do_not_save_samples=True,
             do_not_save_grid=True,
         )
+        wanted.go_on = self._go_on
         with closing(wanted) as processor:
             done = processing.process_images(processor)
         self._go_on()
@@ -188,6 +196,17 @@ class WebuiPainter:
                 "extension or a setting of the webui changes sizes"
             )
         return picture
+
+
+class _Processing(processing.StableDiffusionProcessingImg2Img):
+    """Looks whether to stop just before the host forgets that Skip was pressed."""
+
+    go_on: Callable[[], None]
+
+    def init(self, *args: Any, **options: Any) -> None:
+        """Encode the picture."""
+        super().init(*args, **options)
+        self.go_on()
 
 
 @contextmanager

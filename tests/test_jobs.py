@@ -1,0 +1,673 @@
+"""The main job on small clips: what it says, what it keeps, and what it never does twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from moving import make_video
+
+from lib_ofgen import fuse, making, report
+from lib_ofgen.brush import BrushPainter
+from lib_ofgen.errors import PainterError, Stopped, VideoError, WorkspaceError
+from lib_ofgen.pipeline import Job, Outcome, animate
+from lib_ofgen.settings import Settings
+from lib_ofgen.values import Clip, Fused, Image, KeyFrame, Repaint, Size, Stage
+from lib_ofgen.video import open_video
+from lib_ofgen.workspace import Workspace
+
+SIZE = Size(96, 160)
+BASE: dict[str, object] = {
+    "key_frames": "interval",
+    "key_interval": 6,
+    "hole_min": 20,
+    "hole_box": 64,
+}
+
+
+def pictures(length: int, seed: int = 3) -> list[Image]:
+    """A panning texture, and a block before it that goes the other way and uncovers it."""
+    rng = np.random.default_rng(seed)
+    wide = cv2.GaussianBlur(rng.normal(0, 1, (SIZE.height, 320, 3)), (0, 0), sigmaX=2)
+    wide = cv2.normalize(wide, None, 20, 235, cv2.NORM_MINMAX).astype(np.uint8)
+    block = cv2.normalize(
+        cv2.GaussianBlur(rng.normal(0, 1, (40, 36, 3)), (0, 0), sigmaX=1.5),
+        None, 0, 255, cv2.NORM_MINMAX,
+    ).astype(np.uint8)  # fmt: skip
+    shown = []
+    for index in range(length):
+        image = wide[:, 2 * index : 2 * index + SIZE.width].copy()
+        left = 110 - 5 * index
+        image[30:70, left : left + 36] = block
+        shown.append(image)
+    return shown
+
+
+@dataclass
+class Counting(BrushPainter):
+    """The brush, and what was asked of it."""
+
+    jobs: list[Repaint] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
+    fails: bool = False
+
+    @contextlib.contextmanager
+    def stage(self, kind: Stage) -> Iterator[None]:
+        self.stages.append(f"enter {kind}")
+        try:
+            yield
+        finally:
+            self.stages.append(f"leave {kind}")
+
+    def paint(self, jobs: Sequence[Repaint]) -> list[Image]:
+        if self.fails and any(job.mask is not None for job in jobs):
+            raise PainterError("the painter is out of paint")
+        self.jobs += jobs
+        return super().paint(jobs)
+
+    @property
+    def whole(self) -> list[int]:
+        """Frames that were painted whole."""
+        return [job.target for job in self.jobs if job.mask is None]
+
+    @property
+    def holes(self) -> set[int]:
+        """Frames of which a part was painted."""
+        return {job.target for job in self.jobs if job.mask is not None}
+
+
+@dataclass
+class Patience:
+    """A reporter that says stop after so many steps of a stage."""
+
+    stage: str = ""
+    after: int = 0
+    heard: int = 0
+
+    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+        assert 0 < done <= of
+        self.heard += stage == self.stage
+
+    def stopped(self) -> bool:
+        return bool(self.stage) and self.heard >= self.after
+
+
+def run(
+    clip: Path,
+    folder: Path,
+    painter: Counting | None = None,
+    reporter: Patience | None = None,
+    **changes: object,
+) -> Outcome:
+    """The film of `clip` at folder/out.mp4, its workspace beside it."""
+    output = folder / "out.mp4"
+    frames = changes.pop("frames", None)
+    settings = Settings().replace({**BASE, **changes})
+    job = Job(clip, output, folder / "out.mp4.ofgen", settings, frames=frames)
+    return animate(job, painter or Counting(), reporter or Patience())
+
+
+def decoded(path: Path) -> list[Image]:
+    with open_video(path) as source:
+        return [frame.image for frame in source]
+
+
+def kept(folder: Path, *parts: str) -> dict[str, tuple[int, int]]:
+    """Every file that is kept of a job, and when it was written."""
+    space = folder / "out.mp4.ofgen"
+    files = [path for part in parts for path in (space / part).rglob("[!.]*.*")]
+    return {str(p.relative_to(space)): (p.stat().st_ino, p.stat().st_mtime_ns) for p in files}
+
+
+def differing(one: Sequence[Image], other: Sequence[Image]) -> list[int]:
+    """The frames in which two films differ."""
+    assert len(one) == len(other)
+    return [i for i, pair in enumerate(zip(one, other, strict=True)) if (pair[0] != pair[1]).any()]
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_video(
+        tmp_path_factory.mktemp("clip") / "pan.mp4", pictures(14), sound="aac", click=0.0
+    )
+
+
+@pytest.fixture(scope="session")
+def done(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome, Counting]:
+    """A job that is finished; tests copy its folder before they change anything."""
+    folder, painter = tmp_path_factory.mktemp("done"), Counting()
+    return folder, run(clip, folder, painter), painter
+
+
+@pytest.fixture
+def again(done: tuple[Path, Outcome, Counting], tmp_path: Path) -> Path:
+    """A copy of the finished job's folder, to go on in."""
+    subprocess.run(["cp", "-a", f"{done[0]}/.", str(tmp_path)], check=True)
+    return tmp_path
+
+
+# what it says
+
+
+def test_the_report_keeps_its_contract(done: tuple[Path, Outcome, Counting], clip: Path) -> None:
+    facts = json.loads(done[1].report.read_text("utf-8"))
+    with open_video(clip) as source:
+        length = sum(1 for _ in source)
+    assert facts["clip"]["frames"] == length == 14
+    assert facts["clip"]["rate"] == "25"
+    assert (facts["clip"]["width"], facts["clip"]["height"]) == (160, 96)
+    assert facts["clip"]["sound"]["codec"] == "aac"
+    assert facts["scenes"] == [{"start": 0, "stop": 14}]
+    assert [(key["index"], key["cause"]) for key in facts["keys"]] == [
+        (0, "first"), (6, "interval"), (12, "interval"), (13, "last"),
+    ]  # fmt: skip
+    assert [frame["index"] for frame in facts["frames"]] == list(range(14))
+    for frame in facts["frames"]:
+        assert set(frame) == {"index", "sources", "coverage", "painted"}
+        assert 0 <= frame["coverage"] <= 1
+        assert 0 <= frame["painted"] <= 1
+    assert [f["index"] for f in facts["frames"] if not f["sources"]] == [0, 6, 12, 13]
+    assert 0 < facts["painted_mean"] < 1
+    assert facts["painted_mean"] == pytest.approx(
+        np.mean([frame["painted"] for frame in facts["frames"]]), rel=1e-5
+    )
+    assert {"result", "source"} <= set(facts["warp_error"])
+    assert {"result", "painted"} <= set(facts["sharpness"])
+    stages = {"decode", "analyse", "flow", "paint", "fuse", "encode", "total"}
+    assert stages <= set(facts["seconds"])
+    assert Settings().replace(facts["settings"]).to_json() == facts["settings"]
+    assert facts["seed"] == 0
+    assert {"ofgen", "python", "numpy", "opencv", "av"} <= set(facts["versions"])
+    sheet = cv2.imread(str(done[1].sheet))
+    assert sheet is not None
+    assert sheet.std() > 10
+
+
+def test_a_second_report_names_every_stage_too(again: Path, clip: Path) -> None:
+    seconds = run(clip, again).facts["seconds"]
+    assert {"decode", "analyse", "flow", "paint", "fuse", "encode", "total"} <= set(seconds)
+    assert seconds["paint"] == 0
+
+
+def test_the_film_has_the_clips_frames_and_sound(
+    done: tuple[Path, Outcome, Counting], clip: Path
+) -> None:
+    with open_video(clip) as here, open_video(done[1].video) as there:
+        lengths = [sum(1 for _ in source) for source in (here, there)]
+        assert lengths == [14, 14]
+        assert here.clip.rate == there.clip.rate
+        assert here.clip.duration == there.clip.duration
+        assert there.sound is not None
+
+
+# what it never does
+
+
+def _scenes_kept(facts: dict[str, Any]) -> None:
+    scene_of = {i: s["start"] for s in facts["scenes"] for i in range(s["start"], s["stop"])}
+    assert set(scene_of) == {frame["index"] for frame in facts["frames"]}
+    for frame in facts["frames"]:
+        assert {scene_of[i] for i in frame["sources"]} <= {scene_of[frame["index"]]}
+
+
+@pytest.mark.parametrize("agreement", ["independent", "guided"])
+def test_nothing_crosses_a_cut(tmp_path: Path, agreement: str) -> None:
+    dark, bright = pictures(8), pictures(7, seed=8)
+    shots = [*(image // 3 for image in dark), *(image // 3 + 150 for image in bright)]
+    grey = [np.repeat(image[..., :1], 3, axis=2) for image in shots]
+    clip = make_video(tmp_path / "cut.mp4", grey)
+    facts = run(clip, tmp_path, key_agreement=agreement).facts
+    assert facts["scenes"] == [{"start": 0, "stop": 8}, {"start": 8, "stop": 15}]
+    assert [key["cause"] for key in facts["keys"]].count("cut") == 1
+    _scenes_kept(facts)
+
+
+def test_nothing_crosses_a_cut_of_a_real_clip(data: Path, tmp_path: Path) -> None:
+    clip = data / "clips" / "sintel_cuts_9s_640x272.mp4"
+    facts = run(clip, tmp_path, start=1, end=3.6, width=160, key_interval=12).facts
+    assert [scene["start"] for scene in facts["scenes"]] == [0, 7, 57]
+    _scenes_kept(facts)
+
+
+@pytest.mark.parametrize("agreement", ["independent", "guided"])
+def test_confident_pixels_are_the_warps_bit_for_bit(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agreement: str
+) -> None:
+    fused: dict[int, Fused] = {}
+    merge = fuse.merge
+
+    def noting(candidates: Sequence[fuse.Candidate], least: int) -> Fused:
+        fused[candidates[0].flow.target] = found = merge(candidates, least)
+        return found
+
+    monkeypatch.setattr(making.fuse, "merge", noting)
+    run(clip, tmp_path, frames=tmp_path / "frames", key_agreement=agreement)
+    facts = json.loads((tmp_path / "out.mp4.ofgen" / "report.json").read_text())
+    repainted = 0
+    for index, one in fused.items():
+        shown = cv2.imread(str(tmp_path / "frames" / f"{index:06}.png"))[..., ::-1]
+        differs = (shown != one.image).any(axis=2)
+        reach = cv2.dilate(one.holes.astype(np.uint8), np.ones((17, 17), np.uint8)) > 0
+        assert not differs[~reach].any()
+        assert differs.any() == one.holes.any()
+        repainted += one.holes.any()
+        assert facts["frames"][index]["painted"] <= reach.mean()
+    assert set(fused) == {f["index"] for f in facts["frames"] if f["sources"]}
+    assert repainted
+
+
+# what it keeps
+
+
+def test_the_same_job_again_paints_nothing(
+    done: tuple[Path, Outcome, Counting], again: Path, clip: Path
+) -> None:
+    before, painter = kept(again, "frames", "painted", "spool", "facts"), Counting()
+    outcome = run(clip, again, painter)
+    assert painter.jobs == []
+    assert painter.stages == []
+    assert kept(again, "frames", "painted", "spool", "facts") == before
+    assert differing(decoded(outcome.video), decoded(done[1].video)) == []
+    timed = ("seconds",)
+    for name in set(done[1].facts) - set(timed):
+        assert outcome.facts[name] == done[1].facts[name], name
+
+
+@pytest.mark.parametrize(
+    "changes", [{"quality": 30}, {"keep_sound": False}, {"key_threshold": 3.0}, {"steps": 5}]
+)
+def test_what_does_not_touch_a_pixel_paints_nothing(
+    again: Path, clip: Path, changes: dict[str, object]
+) -> None:
+    before, painter = kept(again, "frames", "painted", "spool"), Counting()
+    run(clip, again, painter, **changes)
+    assert painter.jobs == []
+    assert kept(again, "frames", "painted", "spool") == before
+
+
+def test_hole_strength_paints_holes_and_what_borrows_from_them(
+    done: tuple[Path, Outcome, Counting], again: Path, clip: Path
+) -> None:
+    before, painter = kept(again, "frames", "painted"), Counting()
+    facts = run(clip, again, painter, hole_strength=0.7).facts
+    assert painter.whole == []
+    assert painter.holes
+    assert painter.holes <= done[2].holes | {f["index"] for f in facts["frames"] if f["sources"]}
+    after = kept(again, "frames", "painted")
+    assert before.items() <= after.items()
+    new = len([name for name in after.keys() - before.keys() if name.startswith("frames")])
+    between = [frame for frame in facts["frames"] if frame["sources"]]
+    assert 0 < new <= len(between)
+
+
+@pytest.mark.parametrize(
+    ("changes", "whole"),
+    [
+        ({"confidence": 0.6}, False),
+        ({"confidence_radius": 2.0}, False),
+        ({"hole_min": 60}, False),
+        ({"hole_box": 96}, False),
+        ({"prompt": "a painting"}, True),
+        ({"negative_prompt": "blur"}, True),
+        ({"strength": 0.6}, True),
+        ({"seed": 5}, True),
+    ],
+)
+def test_a_changed_setting_paints_what_depends_on_it(
+    again: Path, clip: Path, changes: dict[str, object], whole: bool
+) -> None:
+    before, painter = kept(again, "frames", "painted", "spool"), Counting()
+    run(clip, again, painter, **changes)
+    assert painter.whole == ([0, 6, 12, 13] if whole else [])
+    assert before.items() <= kept(again, "frames", "painted", "spool").items()
+    for job in painter.jobs:
+        assert job.prompt == changes.get("prompt", "")
+        assert job.negative_prompt == changes.get("negative_prompt", "")
+        assert job.seed == changes.get("seed", 0)
+    painter = Counting()
+    run(clip, again, painter)  # and back again
+    assert painter.jobs == []
+
+
+def test_more_keys_paint_only_the_new_ones(again: Path, clip: Path) -> None:
+    painter = Counting()
+    run(clip, again, painter, key_interval=3)
+    assert painter.whole == [3, 9]
+
+
+def test_a_longer_part_of_the_clip_is_another_job(again: Path, clip: Path) -> None:
+    painter = Counting()
+    facts = run(clip, again, painter, max_frames=8).facts
+    assert len(facts["frames"]) == 8
+    assert painter.whole == [0, 6, 7]
+
+
+def test_another_source_under_the_same_name_is_noticed(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "clip.mp4", pictures(4))
+    run(clip, tmp_path)
+    make_video(clip, pictures(4, seed=9))
+    painter = Counting()
+    run(clip, tmp_path, painter)
+    assert painter.whole == [0, 3]
+
+
+def test_a_drawn_seed_is_drawn_once(clip: Path, tmp_path: Path) -> None:
+    first = run(clip, tmp_path, seed=-1, max_frames=3).facts["seed"]
+    painter = Counting()
+    facts = run(clip, tmp_path, painter, seed=-1, max_frames=3).facts
+    assert facts["seed"] == first >= 0
+    assert facts["settings"]["seed"] == -1
+    assert painter.jobs == []
+    others = {
+        run(clip, tmp_path / str(n), seed=-1, max_frames=1).facts["seed"]
+        for n in range(3)
+        if not (tmp_path / str(n)).mkdir()
+    }
+    assert len(others | {first}) == 4
+
+
+# stopping, and being killed
+
+
+@pytest.mark.parametrize(
+    ("stage", "after"), [("decode", 3), ("analyse", 4), ("paint", 1), ("paint", 6)]
+)
+def test_a_stopped_job_keeps_what_is_done(
+    done: tuple[Path, Outcome, Counting], clip: Path, tmp_path: Path, stage: str, after: int
+) -> None:
+    first, second = Counting(), Counting()
+    with pytest.raises(Stopped):
+        run(clip, tmp_path, first, Patience(stage, after))
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4.ofgen"]
+    before = kept(tmp_path, "frames", "painted", "clips")
+    outcome = run(clip, tmp_path, second)
+    assert before.items() <= kept(tmp_path, "frames", "painted", "clips").items()
+    assert differing(decoded(outcome.video), decoded(done[1].video)) == []
+    assert len(first.whole) + len(second.whole) == 4
+    assert len(first.jobs) + len(second.jobs) <= len(done[2].jobs)
+
+
+def test_a_job_that_only_encodes_can_be_stopped(again: Path, clip: Path) -> None:
+    film = (again / "out.mp4").read_bytes()
+    with pytest.raises(Stopped):
+        run(clip, again, reporter=Patience("paint", 5), quality=30)
+    assert (again / "out.mp4").read_bytes() == film
+    assert sorted(path.name for path in again.iterdir()) == ["out.mp4", "out.mp4.ofgen"]
+
+
+def _command(clip: Path, folder: Path, *more: str) -> list[str]:
+    pairs = [word for name, value in BASE.items() for word in ("--set", f"{name}={value}")]
+    command = [sys.executable, "-m", "lib_ofgen", "animate", str(clip), "--quiet"]
+    return [*command, "-o", str(folder / "out.mp4"), *pairs, *more]
+
+
+def _killed(command: list[str], due: Callable[[], bool], number: signal.Signals) -> int:
+    """Start the command and send the signal as soon as it is due; gives the exit status."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        end = time.monotonic() + 60
+        while not due() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.002)
+        process.send_signal(number)
+        process.communicate()
+        return process.returncode
+
+
+def test_a_killed_job_goes_on_as_if_nothing_had_been(
+    done: tuple[Path, Outcome, Counting], clip: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    moments = {"spool": rng.integers(2, 13), "frames": rng.integers(1, 4), "painted": 2}
+    late = {"frames": rng.integers(6, 13)}
+    before: dict[str, tuple[int, int]] = {}
+    for part, count in [*moments.items(), *late.items()]:
+        status = _killed(
+            _command(clip, tmp_path),
+            lambda part=part, count=count: len(kept(tmp_path, part)) >= count,
+            signal.SIGKILL,
+        )
+        assert status == -signal.SIGKILL, f"it ended before {count} of {part} were there"
+        now = kept(tmp_path, "frames", "painted", "clips")
+        assert before.items() <= now.items(), "what was finished was made again"
+        before = now
+        assert not (tmp_path / "out.mp4").exists()
+    ended = subprocess.run(_command(clip, tmp_path), check=False, capture_output=True)
+    assert ended.returncode == 0, ended.stderr
+    assert before.items() <= kept(tmp_path, "frames", "painted", "clips").items()
+    assert differing(decoded(tmp_path / "out.mp4"), decoded(done[1].video)) == []
+    assert [path.name for path in tmp_path.rglob(".*partial*")] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_with_130_and_keeps_what_is_done(
+    clip: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    command = _command(clip, tmp_path)
+    assert _killed(command, lambda: len(kept(tmp_path, "frames")) >= 2, number) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4.ofgen"]
+    before = kept(tmp_path, "frames", "painted", "spool")
+    assert len(kept(tmp_path, "frames")) >= 2
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    assert before.items() <= kept(tmp_path, "frames", "painted", "spool").items()
+
+
+# what is damaged, and who else is there
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _spoiled(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x55
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "damage", [_cut, _spoiled, Path.unlink, lambda path: path.write_bytes(b"")]
+)
+@pytest.mark.parametrize("part", ["frames", "painted", "spool"])
+def test_damaged_artifacts_are_made_anew(
+    done: tuple[Path, Outcome, Counting],
+    again: Path,
+    clip: Path,
+    part: str,
+    damage: Callable[[Path], object],
+) -> None:
+    before = kept(again, part)
+    for name in sorted(before)[::2]:
+        damage(again / "out.mp4.ofgen" / name)
+    painter = Counting()
+    outcome = run(clip, again, painter)
+    assert differing(decoded(outcome.video), decoded(done[1].video)) == []
+    assert kept(again, part).keys() == before.keys()
+    assert len(painter.jobs) < len(done[2].jobs)
+    painter = Counting()
+    run(clip, again, painter)
+    assert painter.jobs == []
+
+
+@pytest.mark.parametrize("part", ["facts", "clips"])
+def test_damaged_facts_are_found_again(
+    done: tuple[Path, Outcome, Counting], again: Path, clip: Path, part: str
+) -> None:
+    for path in (again / "out.mp4.ofgen" / part).iterdir():
+        _cut(path)
+    painter = Counting()
+    outcome = run(clip, again, painter)
+    assert differing(decoded(outcome.video), decoded(done[1].video)) == []
+    assert painter.whole == []
+
+
+def test_two_jobs_do_not_share_a_workspace(again: Path, clip: Path) -> None:
+    film = (again / "out.mp4").read_bytes()
+    with (
+        Workspace(again / "out.mp4.ofgen").locked(),
+        pytest.raises(WorkspaceError, match=r"another job is using.*--workspace"),
+    ):
+        run(clip, again)
+    assert (again / "out.mp4").read_bytes() == film
+
+
+# painters and keys
+
+
+def test_each_stage_is_entered_once_and_left(done: tuple[Path, Outcome, Counting]) -> None:
+    assert done[2].stages == ["enter keys", "leave keys", "enter holes", "leave holes"]
+    assert [job.mask is None for job in done[2].jobs] == sorted(
+        [job.mask is None for job in done[2].jobs], reverse=True
+    )
+
+
+def test_a_painter_that_fails_is_restored_and_nothing_is_written(
+    clip: Path, tmp_path: Path
+) -> None:
+    painter = Counting(fails=True)
+    with pytest.raises(PainterError, match="out of paint"):
+        run(clip, tmp_path, painter)
+    assert painter.stages == ["enter keys", "leave keys", "enter holes", "leave holes"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4.ofgen"]
+    painter = Counting()
+    run(clip, tmp_path, painter)
+    assert painter.whole == []
+
+
+def test_a_painter_gets_what_it_can_paint(done: tuple[Path, Outcome, Counting]) -> None:
+    for job in done[2].jobs:
+        height, width = job.image.shape[:2]
+        assert height % 8 == width % 8 == 0
+        assert job.original.shape == job.image.shape
+        assert job.image.flags["C_CONTIGUOUS"]
+        assert job.mask is None or (job.mask.shape == (height, width) and job.mask.any())
+        assert job.seed == 0
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_guided_keys_are_moved_there_and_completed(tmp_path: Path, still: bool) -> None:
+    shown = pictures(1) * 14 if still else pictures(14)
+    clip, painter = make_video(tmp_path / "clip.mp4", shown), Counting()
+    facts = run(clip, tmp_path, painter, key_agreement="guided").facts
+    assert painter.whole == [0]
+    assert [frame["index"] for frame in facts["frames"] if not frame["sources"]] == [0]
+    if still:
+        assert painter.holes == set()
+        assert facts["painted_mean"] == pytest.approx(1 / 14, rel=1e-5)
+        film = decoded(tmp_path / "out.mp4")
+        assert np.abs(film[0].astype(int) - film[-1]).mean() < 2
+    else:
+        assert 12 in facts["frames"][13]["sources"] or painter.holes
+    painter = Counting()
+    run(clip, tmp_path, painter, key_agreement="guided")
+    assert painter.jobs == []
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+@pytest.mark.parametrize("choice", ["edges", "interval", "chosen", "every"])
+def test_the_shortest_clips_are_films_too(tmp_path: Path, length: int, choice: str) -> None:
+    clip = make_video(tmp_path / "short.mp4", pictures(length), sound="aac", click=0.0)
+    facts = run(clip, tmp_path, key_frames=choice).facts
+    assert len(decoded(tmp_path / "out.mp4")) == length
+    assert facts["keys"][0] == {"index": 0, "cause": "first"}
+    assert length > 1 or facts["warp_error"]["result"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"key_frames": "every"}, list(range(14))),
+        ({"key_frames": "interval", "key_interval": 5}, [0, 5, 10, 13]),
+        ({"key_frames": "interval", "key_interval": 5, "key_last": False}, [0, 5, 10]),
+        ({"key_frames": "chosen", "key_indices": [4, 9]}, [0, 4, 9]),
+        ({"key_frames": "edges", "key_threshold": 255.0}, [0, 13]),
+    ],
+)
+def test_key_frames_are_those_that_were_asked_for(
+    clip: Path, tmp_path: Path, changes: dict[str, object], keys: list[int]
+) -> None:
+    painter = Counting()
+    facts = run(clip, tmp_path, painter, **changes).facts
+    assert [key["index"] for key in facts["keys"]] == keys
+    assert painter.whole == keys
+
+
+def test_frames_of_less_than_a_hole_are_made(tmp_path: Path) -> None:
+    """A frame that has fewer pixels than the least hole is not one large hole."""
+    clip = make_video(tmp_path / "clip.mp4", pictures(8))
+    painter = Counting()
+    run(clip, tmp_path, painter, hole_min=1_000_000)
+    assert painter.holes == set()
+
+
+def test_finished_frames_go_into_a_folder(clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "frames"
+    run(clip, tmp_path, frames=folder, max_frames=5)
+    assert sorted(path.name for path in folder.iterdir()) == [f"{i:06}.png" for i in range(5)]
+    film = decoded(tmp_path / "out.mp4")
+    for index, image in enumerate(film):
+        shown = cv2.imread(str(folder / f"{index:06}.png"))[..., ::-1]
+        assert np.abs(shown.astype(int) - image).mean() < 12
+
+
+# refused before anything is painted
+
+
+def test_a_film_does_not_replace_its_own_source(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "out.mp4", pictures(3))
+    before = clip.read_bytes()
+    with pytest.raises(VideoError, match=r"out\.mp4.*another name"):
+        run(clip, tmp_path)
+    os.link(clip, tmp_path / "linked.mp4")
+    with pytest.raises(VideoError, match=r"out\.mp4.*another name"):
+        run(tmp_path / "linked.mp4", tmp_path)
+    assert clip.read_bytes() == before
+
+
+def test_a_source_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
+    for name, content in (("none.mp4", None), ("text.mp4", b"hello"), ("empty.mp4", b"")):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(VideoError, match=name):
+            run(tmp_path / name, tmp_path)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_report_that_cannot_be_written_is_told_before_painting(
+    clip: Path, tmp_path: Path
+) -> None:
+    painter = Counting()
+    job = Job(
+        clip, tmp_path / "out.mp4", tmp_path / "w", Settings(), report=clip / "under" / "a.json"
+    )
+    with pytest.raises(WorkspaceError, match=r"a\.json.*another place"):
+        animate(job, painter, Patience())
+    assert painter.jobs == []
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_contact_sheet_holds_one_frame_at_a_time(tmp_path: Path) -> None:
+    seen: list[weakref.ref[Image]] = []
+
+    def result(index: int) -> Image:
+        assert sum(ref() is not None for ref in seen) <= 1
+        image = np.full((*SIZE, 3), index, np.uint8)
+        seen.append(weakref.ref(image))
+        return image
+
+    keys = [KeyFrame(index, 0.0, "every") for index in range(150)]
+    times = Clip(SIZE, Fraction(25), Fraction(1, 25), tuple(range(150)), 150, Fraction(0), None)
+    report.save_sheet(tmp_path / "keys.png", result, keys, times)
+    assert 30 <= len(seen) <= 60
+    assert cv2.imread(str(tmp_path / "keys.png")) is not None

@@ -1,0 +1,92 @@
+"""Whose checkpoint paints what, and that the user's own is back in the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from webui.conftest import JOB, KEYS, frames_of
+from webui.host import Host
+
+
+@pytest.mark.usefixtures("restored")
+def test_each_stage_loads_its_checkpoint_once(host: Host, clip: Path) -> None:
+    start = len(host.log())
+    answer = host.film({"input": str(clip), "settings": JOB}, seed=21)
+    assert answer.film["state"] == "done"
+    assert host.loads(start) == ["tiny-inpainting", "tiny"]
+
+
+@pytest.mark.usefixtures("restored")
+def test_holes_are_painted_by_the_other_checkpoint(host: Host, clip: Path) -> None:
+    """The same job with one checkpoint for all: same keys, other holes. Encoded without loss."""
+    both, one = (
+        frames_of(host.film({"input": str(clip), "settings": settings}, seed=21).film["video"])
+        for settings in ({**JOB, "quality": 0}, {**JOB, "quality": 0, "inpaint_checkpoint": ""})
+    )
+    same = [np.array_equal(*pair) for pair in zip(both, one, strict=True)]
+    assert [same[key] for key in KEYS] == [True] * len(KEYS)
+    assert same.count(False) >= 4
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_job_may_name_both(host: Host, clip: Path, user: dict[str, Any]) -> None:
+    """The user has loaded the one that is to paint holes: it goes, comes, and stays."""
+    host.call("/sdapi/v1/options", {"sd_model_checkpoint": "tiny-inpainting"})
+    before, start = host.options(), len(host.log())
+    settings = {**JOB, "checkpoint": "tiny.ckpt"}
+    assert host.film({"input": str(clip), "settings": settings}, seed=22).film["state"] == "done"
+    assert host.loads(start) == ["tiny", "tiny-inpainting"]
+    assert host.options() == before
+    host.call(
+        "/sdapi/v1/options",
+        {name: user[name] for name in ("sd_model_checkpoint", "sd_checkpoint_hash")},
+    )
+
+
+@pytest.mark.usefixtures("restored")
+def test_overridden_options_hold_for_the_job_alone(host: Host, clip: Path) -> None:
+    job = {"input": str(clip), "settings": {**JOB, "max_frames": 2}}
+    override = {"eta_noise_seed_delta": 31337, "sd_model_checkpoint": "tiny"}
+    one = host.film(job, seed=23)
+    other = host.film(
+        {**job, "output": str(host.outputs / "overridden.mp4")}, seed=23, override_settings=override
+    )
+    assert other.film["state"] == "done"
+    assert one.info["sd_model_name"] == other.info["sd_model_name"] == "tiny"
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_checkpoint_that_gives_nan_is_named_with_the_remedy(host: Host, clip: Path) -> None:
+    job = {"input": str(clip), "settings": {**JOB, "checkpoint": "nan"}}
+    answer = host.film(job)
+    assert answer.status == 422, answer.body
+    said = answer.body["detail"]
+    assert "frame 0" in said
+    assert "NaN" in said
+    assert "another checkpoint" in said
+    assert "\n" not in said
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_damaged_checkpoint_is_one_line_and_leaves_the_users(host: Host, clip: Path) -> None:
+    """It fails in the stage of holes, after keys have been painted; these are kept."""
+    job = {"input": str(clip), "settings": {**JOB, "inpaint_checkpoint": "damaged"}}
+    with host.forgiven():
+        answer = host.film(job, seed=24)
+    assert answer.status == 422, answer.body
+    assert "could not paint frame" in answer.body["detail"]
+    assert "\n" not in answer.body["detail"]
+
+
+def test_the_user_can_change_the_checkpoint_afterwards(
+    host: Host, plain: np.ndarray, user: dict[str, Any]
+) -> None:
+    """Nothing of ours is in the way of the host's own switching."""
+    host.call("/sdapi/v1/options", {"sd_model_checkpoint": "tiny-inpainting"})
+    assert not np.array_equal(host.plain(), plain)
+    host.call("/sdapi/v1/options", {"sd_model_checkpoint": user["sd_model_checkpoint"]})
+    assert np.array_equal(host.plain(), plain)

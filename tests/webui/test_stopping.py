@@ -1,0 +1,122 @@
+"""Interrupt, skip, going on, and what the host tells meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from webui.conftest import JOB, LENGTH, frames_of
+from webui.host import Answer, Host, waited
+
+
+class Running(threading.Thread):
+    """A request under way."""
+
+    def __init__(self, host: Host, job: dict[str, Any], **fields: Any) -> None:
+        super().__init__()
+        self.answer: Answer | None = None
+        self._ask = lambda: host.film(job, **fields)
+        self.start()
+
+    def run(self) -> None:
+        self.answer = self._ask()
+
+    def ended(self) -> Answer:
+        self.join()
+        assert self.answer is not None
+        return self.answer
+
+
+@pytest.fixture
+def slow(clip: Path) -> dict[str, Any]:
+    """A job of which one can see the middle."""
+    return {"input": str(clip), "settings": {**JOB, "steps": 12, "strength": 0.8}}
+
+
+def _stamps(workspace: Path) -> dict[str, int]:
+    """When each finished frame and painted hole was written."""
+    kept = [*workspace.glob("frames/*.qoi"), *workspace.glob("painted/*")]
+    return {str(path): path.stat().st_mtime_ns for path in kept}
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize(("how", "seed"), [("interrupt", 31), ("skip", 32)])
+def test_a_stopped_job_goes_on_where_it_was(
+    host: Host, slow: dict[str, Any], how: str, seed: int
+) -> None:
+    running = Running(host, slow, seed=seed)
+    waited(lambda: host.progress()["progress"] > 0.4, "middle of the job")
+    pressed = time.monotonic()
+    host.call(f"/sdapi/v1/{how}", {})
+    stopped = running.ended()
+    assert time.monotonic() - pressed < 5
+    assert stopped.film["state"] == "stopped"
+    assert stopped.film["video"] is None
+    assert stopped.body["images"] == []
+    workspace = Path(stopped.film["workspace"])
+    assert not workspace.with_suffix("").exists()
+    assert [path.name for path in workspace.parent.iterdir() if "partial" in path.name] == []
+    kept = _stamps(workspace)
+    assert 4 < len(list(workspace.glob("frames/*.qoi"))) < LENGTH
+    done = host.film(slow, seed=seed)
+    assert done.film["state"] == "done"
+    assert done.film["workspace"] == str(workspace)
+    assert len(frames_of(done.film["video"])) == LENGTH
+    after = _stamps(workspace)
+    assert len(list(workspace.glob("frames/*.qoi"))) == LENGTH
+    assert kept.items() <= after.items(), "something finished was made again"
+
+
+def test_the_same_request_again_paints_nothing(host: Host, clip: Path, done: Answer) -> None:
+    kept, start = _stamps(Path(done.film["workspace"])), len(host.log())
+    film = Path(done.film["video"]).read_bytes()
+    again = host.film({"input": str(clip), "settings": JOB})
+    assert again.film == done.film
+    assert _stamps(Path(done.film["workspace"])) == kept
+    assert host.loads(start) == []
+    assert "it/s]" not in host.log(start), "something was sampled"
+    assert Path(done.film["video"]).read_bytes() == film
+
+
+def test_what_was_pressed_before_does_not_stop_a_job(host: Host, clip: Path) -> None:
+    host.call("/sdapi/v1/interrupt", {})
+    host.call("/sdapi/v1/skip", {})
+    job = {"input": str(clip), "settings": {**JOB, "max_frames": 2}}
+    assert host.film(job, seed=33).film["state"] == "done"
+
+
+def test_the_hosts_progress_is_the_jobs(host: Host, slow: dict[str, Any]) -> None:
+    running = Running(host, slow, seed=34)
+    begun, seen = time.monotonic(), []
+    while running.is_alive():
+        told = host.progress()
+        if told["state"]["job_count"] and told["textinfo"]:  # before the job's first word: none
+            seen.append((time.monotonic() - begun, told))
+        time.sleep(0.05)
+    whole = time.monotonic() - begun
+    assert running.ended().film["state"] == "done"
+    shares = [told["progress"] for _, told in seen]
+    assert shares[0] < 0.15
+    assert shares[-1] > 0.9
+    assert len({round(share, 2) for share in shares}) > 5
+    assert all(later >= earlier - 0.02 for earlier, later in pairwise(shares))
+    assert all(told["state"]["job_count"] > 0 for _, told in seen)
+    assert all("Optical Flow Animation" in told["textinfo"] for _, told in seen)
+    late = [(at, told["eta_relative"]) for at, told in seen if told["progress"] > 0.5]
+    assert all(0 <= left < 2 * (whole - at) + 2 for at, left in late)
+    assert host.progress()["progress"] == 0
+
+
+def test_the_stopped_result_equals_one_that_was_not(host: Host, slow: dict[str, Any]) -> None:
+    """After seed 31 was interrupted and finished: the same job in another place, in one go."""
+    job = {**slow, "output": str(host.outputs / "one-go.mp4")}
+    interrupted = host.film(slow, seed=31).film["video"]
+    straight = host.film(job, seed=31).film["video"]
+    pairs = zip(frames_of(interrupted), frames_of(straight), strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
