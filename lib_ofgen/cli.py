@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -35,11 +35,15 @@ _TAKEN = ("start", "end", "max_frames", "every_nth")
 """Settings that say which frames of a source are taken."""
 
 
+_FILE = re.compile(r"-[^=]*\.\w+")
+"""What looks like the name of a file and begins with a dash."""
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line and tell of names that begin with a dash."""
 
     def error(self, message: str) -> NoReturn:
-        dashed = [word for word in sys.argv[1:] if word.startswith("-") and Path(word).exists()]
+        dashed = [word for word in sys.argv[1:] if _FILE.fullmatch(word)]
         hint = f"; write ./{dashed[0]} for the file {dashed[0]}" if dashed else ""
         self.exit(2, f"ofgen: error: {message}{hint}; see {self.prog} --help\n")
 
@@ -53,10 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OfgenError as error:
         console.say(f"ofgen: {'stopped' if error.exit_status == 130 else 'error'}: {error}")
         return error.exit_status
+    except KeyboardInterrupt:
+        console.say("ofgen: stopped: at once; what is finished is kept")
+        return 130
     except BrokenPipeError:
-        # Whoever read our output has left; what is still buffered must not raise at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 1  # whoever read our output has left
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -164,12 +169,16 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _animate(options: argparse.Namespace) -> int:
     settings = _settings(options)
     painter = _painter(options, settings)
-    folder = options.workspace or options.output.with_name(options.output.name + ".ofgen")
+    output: Path = options.output
+    folder = options.workspace or output.parent / f"{output.name}.ofgen"
     job = pipeline.Job(
         options.input, options.output, folder, settings, options.report, options.frames
     )
     with console.Progress(quiet=options.quiet) as progress:
         outcome = pipeline.animate(job, painter, progress)
+    damaged = outcome.facts["clip"]["damaged"]
+    if damaged:
+        console.say(f"ofgen: note: {damaged} frames of the source are damaged and were left out")
     console.say(f"video   {outcome.video}", out=True)
     console.say(f"keys    {outcome.sheet}", out=True)
     console.say(f"report  {options.report or outcome.report}", out=True)
@@ -214,11 +223,14 @@ def _plan(options: argparse.Namespace) -> int:
                 options.output, lambda i: source(i).image, known.keys, known.spool.clip
             )
     clip = known.spool.clip
+    work = report.paint_facts(clip, pipeline.painted_whole(known, settings))
     if options.json:
-        console.say(json.dumps(report.plan_facts(clip, known.scenes, known.keys)), out=True)
+        facts = report.plan_facts(clip, known.scenes, known.keys)
+        console.say(json.dumps({**facts, "paint": work}), out=True)
         return 0
     console.say(f"{clip.length} frames of {clip.size} at {clip.rate} a second", out=True)
     console.say(f"{len(known.scenes)} scenes, {len(known.keys)} key frames", out=True)
+    console.say(f"{work['whole']} frames are painted whole: {work['share']:.1%} of all", out=True)
     for key in known.keys:
         console.say(f"{key.index:6}  {clip.seconds(key.index):9.3f} s  {key.cause}", out=True)
     return 0
@@ -248,7 +260,7 @@ def _flow(options: argparse.Namespace) -> int:
     if first.shape != second.shape:
         sizes = " and ".join(str(images.size_of(image)) for image in (first, second))
         raise VideoError(f"the pictures are {sizes}; give two of one size", bad_input=True)
-    estimator, _ = choose(options.flow)
+    estimator, _ = choose(Settings().replace({"flow": options.flow}).flow)
     (found,) = estimator.estimate([(Frame(1, second), Frame(0, first))])
     write_whole(options.output, flo.to_flo(found.vectors))
     if options.png:
@@ -284,7 +296,8 @@ def _validate_preset(options: argparse.Namespace) -> int:
 
 
 def _export_preset(options: argparse.Namespace) -> int:
-    write_whole(options.output, presets.dump(options.name, _settings(options)).encode())
+    text = presets.dump(options.name, _settings(options))
+    write_whole(options.output, text.encode("utf-8", "backslashreplace"))
     return 0
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from lib_ofgen.errors import OfgenError
 from lib_ofgen.values import Image
 
 __all__ = ["Progress", "say"]
@@ -24,7 +27,27 @@ _TITLES = {
 def say(line: str, *, out: bool = False) -> None:
     """One line on standard error or, with `out`, on standard output."""
     stream = sys.stdout if out else sys.stderr
-    stream.write(line + "\n")
+    if stream is None:  # closed by whoever started us
+        return
+    try:
+        _write(stream, line + "\n")
+    except OSError as error:
+        # What is still buffered must not raise once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if out and isinstance(error, BrokenPipeError):
+            raise
+        if out:
+            raise OfgenError(
+                f"cannot write to standard output: {error.strerror}; send it elsewhere"
+            ) from error
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """The text, what the stream's encoding lacks as escapes."""
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding))
     stream.flush()
 
 
@@ -33,7 +56,7 @@ class Progress:
 
     def __init__(self, *, quiet: bool = False) -> None:
         """Bars are drawn on standard error unless `quiet`."""
-        self._quiet = quiet
+        self._quiet = quiet or sys.stderr is None
         self._bar: Any = None
         self._stage = ""
         self._stopped = False
@@ -55,6 +78,12 @@ class Progress:
         """Move the stage's bar."""
         if self._quiet:
             return
+        try:
+            self._draw(stage, done, of)
+        except OSError:  # whoever watched has left
+            self._quiet = True
+
+    def _draw(self, stage: str, done: int, of: int) -> None:
         if stage != self._stage:
             self._close()
             self._stage = stage
@@ -67,13 +96,16 @@ class Progress:
         return self._stopped
 
     def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            with contextlib.suppress(OSError):
+                bar.close()
         self._stage = ""
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self._stopped:
             raise KeyboardInterrupt
         self._stopped = True
-        say("\nofgen: stopping after this step; press again to stop at once")
+        # Past Python's buffers: the signal may have come while the bar was being written.
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nofgen: stopping after this step; press again to stop at once\n")

@@ -33,11 +33,18 @@ def evaluate(
         Stopped: the user asked to stop.
     """
     scenes, length = _scenes(source, sampling, cut_threshold, reporter)
+    count = _count(result)
+    if count != length:
+        raise VideoError(
+            f"'{source}' gives {length} frames and '{result}' {count}; name the frames that "
+            "the result was made of with --start, --end, --max-frames or --set every_nth=N",
+            bad_input=True,
+        )
     chosen = metrics.pairs(scenes)
     errors: list[list[float]] = []
     sharp: list[tuple[float, float]] = []
     before: tuple[Image, Image] | None = None
-    for here, there in _together(source, sampling, result, length):
+    for here, there in _together(source, sampling, result):
         pair = images.resize(here.image, images.size_of(there.image)), there.image
         sharp.append((metrics.sharpness(pair[0]), metrics.sharpness(pair[1])))
         if before is not None and here.index - 1 in chosen:
@@ -72,21 +79,17 @@ def _scenes(
     return finder.scenes(), length
 
 
+def _count(path: Path) -> int:
+    with open_video(path) as frames:
+        return sum(1 for _ in frames)
+
+
 def _together(
-    source: Path, sampling: dict[str, Any], result: Path, length: int
+    source: Path, sampling: dict[str, Any], result: Path
 ) -> Iterator[tuple[Frame, Frame]]:
     """Frames of both videos side by side."""
     with open_video(source, **sampling) as here, open_video(result) as there:
-        pair = zip(here, there, strict=True)
-        try:
-            yield from pair
-        except ValueError as error:
-            count = there.clip.length if length > there.expected else there.expected
-            raise VideoError(
-                f"'{source}' gives {length} frames and '{result}' {count}; name the frames that "
-                "the result was made of with --start, --end, --max-frames or --set every_nth=N",
-                bad_input=True,
-            ) from error
+        yield from zip(here, there, strict=True)
 
 
 def _go_on(reporter: Reporter, stage: str, done: int, of: int) -> None:

@@ -101,12 +101,11 @@ def _regions(mask: Mask) -> list[tuple[NDArray[np.int32], float]]:
     outlines, kin = cv2.findContours(
         mask.view(np.uint8), mode=cv2.RETR_CCOMP, method=cv2.CHAIN_APPROX_NONE
     )
+    parents = kin[0, :, 3].tolist() if len(outlines) else []
     return [
         # Pick's theorem: the pixels in a polygon are its area, half of its rim, and one.
         (cast("NDArray[np.int32]", outline), cv2.contourArea(outline) + len(outline) / 2 + 1)
-        for outline, (_, _, _, parent) in zip(
-            outlines, kin[0] if len(outlines) else (), strict=True
-        )
+        for outline, parent in zip(outlines, parents, strict=True)
         if parent < 0
     ]
 

@@ -51,7 +51,7 @@ class Stopwatch:
 
     def __init__(self) -> None:
         """All at zero."""
-        self.seconds = dict.fromkeys(_STAGES, 0.0)
+        self.seconds: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
 
     @contextlib.contextmanager
     def __call__(self, stage: str) -> Iterator[None]:

@@ -32,7 +32,7 @@ from lib_ofgen.values import (
 from lib_ofgen.video import open_video
 from lib_ofgen.workspace import Workspace, check_place, write_whole
 
-__all__ = ["Job", "Outcome", "Survey", "animate", "look"]
+__all__ = ["Job", "Outcome", "Survey", "animate", "look", "painted_whole"]
 
 _PREVIEW = 0.5
 """Seconds between two pictures for the reporter; each is read from disk."""
@@ -92,6 +92,14 @@ def look(
         found = survey.find_scenes(spool, settings.cut_threshold, reporter)
         keys = survey.find_keys(spool, found, rule, reporter)
     return Survey(spool, found[0], keys)
+
+
+def painted_whole(known: Survey, settings: Settings) -> int:
+    """How many frames are painted whole."""
+    guided = settings.key_agreement == "guided"
+    return sum(
+        not step.sources for step in plan.group_keys(known.keys, known.scenes, guided=guided)
+    )
 
 
 def animate(job: Job, painter: Painter, reporter: Reporter) -> Outcome:

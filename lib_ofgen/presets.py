@@ -32,7 +32,7 @@ def load(text: str | bytes) -> Preset:
         SettingsError: it is no preset, is from a newer program, or names what we do not have.
     """
     if len(text) > _LARGEST:
-        raise SettingsError(f"a preset of {len(text)} bytes is no preset; they are small")
+        raise SettingsError(f"more than {_LARGEST} bytes are no preset; they are small")
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -79,10 +79,11 @@ def find(name: str) -> Preset:
     known = bundled()
     if name in known:
         return known[name]
-    path = Path(name)
-    if not path.is_file():
-        raise SettingsError(f"no preset {name!r}; take a file, or one of {', '.join(known)}")
     try:
-        return load(path.read_bytes())
+        with Path(name).open("rb") as file:
+            text = file.read(_LARGEST + 1)
     except OSError as error:
-        raise SettingsError(f"cannot read the preset '{path}': {error.strerror}") from error
+        raise SettingsError(
+            f"no preset {name!r} ({error.strerror}); take a file, or one of {', '.join(known)}"
+        ) from error
+    return load(text)

@@ -24,6 +24,7 @@ __all__ = [
     "evaluation",
     "frame_facts",
     "mean",
+    "paint_facts",
     "plan_facts",
     "save_sheet",
     "to_bytes",
@@ -54,6 +55,11 @@ def plan_facts(clip: Clip, scenes: Sequence[Scene], keys: Sequence[KeyFrame]) ->
         "scenes": [{"start": scene.start, "stop": scene.stop} for scene in scenes],
         "keys": [{"index": key.index, "cause": key.cause} for key in keys],
     }
+
+
+def paint_facts(clip: Clip, whole: int) -> dict[str, Any]:
+    """The paint work that is known beforehand: how many frames are painted whole."""
+    return {"whole": whole, "share": round(whole / clip.length, 6)}
 
 
 def frame_facts(made: dict[int, Made]) -> list[dict[str, Any]]:
@@ -116,4 +122,6 @@ def save_sheet(path: Path, result: Pictures, keys: Sequence[KeyFrame], clip: Cli
 
 def to_bytes(report: dict[str, Any]) -> bytes:
     """The report as a JSON file's content."""
-    return (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode()
+    # Bytes of the command line that are no text come as lone surrogates; JSON can escape them.
+    text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")

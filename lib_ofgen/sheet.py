@@ -27,8 +27,9 @@ def contact_sheet(
 
     All pictures have one size.
     """
-    chosen = np.linspace(0, len(captions) - 1, min(_MOST, len(captions))).round().astype(int)
-    thumbs = [(captions[place], _thumb(picture(place))) for place in sorted(set(chosen.tolist()))]
+    spread = np.linspace(0, len(captions) - 1, min(_MOST, len(captions))).round()
+    chosen = sorted({int(place) for place in spread})
+    thumbs = [(captions[place], _thumb(picture(place))) for place in chosen]
     height = thumbs[0][1].shape[0]
     columns = min(columns, len(thumbs))
     rows = -(-len(thumbs) // columns)

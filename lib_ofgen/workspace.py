@@ -62,15 +62,9 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         WorkspaceError: it cannot be written; the message says where and why.
     """
-    partial = path.with_name(f".{path.name}{_PARTIAL}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _partial(path) as partial:
         partial.write_bytes(data)
         partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise WorkspaceError(_why(path, error)) from error
 
 
 def check_place(path: Path) -> None:
@@ -79,11 +73,24 @@ def check_place(path: Path) -> None:
     Raises:
         WorkspaceError: it cannot.
     """
+    with _partial(path) as partial:
+        partial.touch()
+
+
+@contextlib.contextmanager
+def _partial(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, its folder made; nothing is left under it."""
     if path.is_dir():
         raise WorkspaceError(f"cannot write '{path}': it is a folder; give the name of a file")
     partial = path.with_name(f".{path.name}{_PARTIAL}")
-    write_whole(partial, b"")
-    partial.unlink()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+    except OSError as error:
+        raise WorkspaceError(_why(path, error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _why(path: Path, error: OSError) -> str:
@@ -226,7 +233,7 @@ class Workspace:
 
 
 def _dumped(value: object) -> bytes:
-    return json.dumps(value, indent=1, ensure_ascii=False).encode()
+    return json.dumps(value, indent=1).encode()
 
 
 def _read(path: Path, parse: Callable[[bytes], _Value]) -> _Value | None:

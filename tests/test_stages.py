@@ -224,6 +224,45 @@ def test_what_nobody_shows_is_a_hole_and_specks_are_not() -> None:
     assert (fused.image == 90).all()
 
 
+@given(st.integers(0, 10**6), st.sampled_from([1, 4, 20, 100]))
+@settings(max_examples=60, deadline=None)
+def test_specks_are_regions_and_gaps_of_few_pixels(seed: int, least: int) -> None:
+    """Held against labelling: what is small goes, and nothing else; rings count what they hold."""
+    rng = np.random.default_rng(seed)
+    blobs = cv2.GaussianBlur(rng.random(SIZE), ksize=(0, 0), sigmaX=2)
+    mask = blobs > np.quantile(blobs, rng.uniform(0.2, 0.8))
+    before = mask.copy()
+    found = fuse.without_specks(mask, least)
+    assert (mask == before).all()
+    for left in (found, ~found):
+        regions = _regions(left)
+        assert not found.any() or all(max(size, box) >= least for size, box in regions)
+    for gone in (mask & ~found, found & ~mask):
+        assert all(size < least for size, _ in _regions(gone))
+
+
+def _regions(mask: np.ndarray) -> list[tuple[int, int]]:
+    """Pixels of each 8-connected region, and of the box around it."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return [(int(row[4]), int(row[2] * row[3])) for row in stats[1:]]
+
+
+def test_no_hole_is_left_where_the_least_is_more_than_the_frame() -> None:
+    sure = np.ones(SIZE)
+    sure[5:30, 10:50] = 0
+    for least, lost in ((1000, 1000), (1001, 0), (10**6, 0)):
+        assert fuse.missing([_candidate(0, 90, sure, 1.0)], least).sum() == lost
+
+
+def test_complete_is_nothing_missing(rng: np.random.Generator) -> None:
+    for least in (1, 30, 100, 1000):
+        for share in (0.0, 0.002, 0.1, 1.0):
+            sure = cv2.GaussianBlur(rng.random(SIZE), ksize=(0, 0), sigmaX=3)
+            sure = (sure > np.quantile(sure, share)).astype(float)
+            pair = [_candidate(0, 90, sure, 1.0)]
+            assert fuse.complete(pair, least) == (not fuse.missing(pair, least).any())
+
+
 def test_a_source_lends_only_what_was_painted_fresh_in_it() -> None:
     fresh = np.zeros(SIZE, np.bool_)
     fresh[5:35, 10:50] = True

@@ -146,8 +146,10 @@ class WebuiPainter:
             return job.image
         self._used = True
         checkpoint = self._checkpoints[self._stage]
-        options = {**self._options, "sd_model_checkpoint": checkpoint.title}
-        with self._turn(), _borrowed(options), _explained(f"paint frame {job.target}"):
+        # The console's total would count the host's jobs, of which ours is a thousand.
+        own = {"sd_model_checkpoint": checkpoint.title, "multiple_tqdm": False}
+        options = {**self._options, **own}
+        with self._turn(), _explained(f"paint frame {job.target}"), _borrowed(options):
             self._go_on()
             self._load()
             found = self._processed(job)

@@ -110,4 +110,6 @@ def _infotext(p: Any, job: HostJob, fields: list[str], seed: int) -> str:
     p.all_prompts, p.all_negative_prompts = [settings.prompt], [settings.negative_prompt]
     p.all_seeds, p.all_subseeds = [seed], [p.subseed]
     p.steps, p.cfg_scale = settings.steps, settings.cfg_scale
+    if job.outcome:
+        p.width, p.height = (job.outcome.facts["clip"][side] for side in ("width", "height"))
     return processing.create_infotext(p, p.all_prompts, p.all_seeds, p.all_subseeds)

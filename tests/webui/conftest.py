@@ -105,7 +105,7 @@ def restored(host: Host, plain: NDArray[np.uint8], user: dict[str, Any]) -> Iter
     yield
     assert host.options() == user
     start = len(host.log())
-    assert np.array_equal(host.plain(), plain)
+    assert alike(host.plain(), plain)
     assert host.loads(start) == [], "the user's checkpoint had not been loaded again"
 
 
@@ -119,3 +119,17 @@ def frames_of(path: str | Path) -> list[NDArray[np.uint8]]:
     """A film's frames, decoded."""
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def alike(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    """Whether they are the same picture but for rounding.
+
+    The host's own pictures of one request differ by 1 of 255 in places when a checkpoint has been
+    loaded anew in between, and the encoder makes more of it. Another seed changes about 50.
+    """
+    return one.shape == other.shape and np.abs(one.astype(int) - other).mean() < 1.5
+
+
+def same_film(one: str | Path, other: str | Path) -> bool:
+    """Whether all frames are alike."""
+    return all(alike(*pair) for pair in zip(frames_of(one), frames_of(other), strict=True))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from webui.conftest import JOB, KEYS, frames_of
+from webui.conftest import JOB, KEYS, alike, frames_of
 from webui.host import Host
 
 
@@ -27,9 +27,10 @@ def test_holes_are_painted_by_the_other_checkpoint(host: Host, clip: Path) -> No
         frames_of(host.film({"input": str(clip), "settings": settings}, seed=21).film["video"])
         for settings in ({**JOB, "quality": 0}, {**JOB, "quality": 0, "inpaint_checkpoint": ""})
     )
-    same = [np.array_equal(*pair) for pair in zip(both, one, strict=True)]
-    assert [same[key] for key in KEYS] == [True] * len(KEYS)
-    assert same.count(False) >= 4
+    pairs = zip(both, one, strict=True)
+    changed = [float(np.abs(a.astype(int) - b).mean()) for a, b in pairs]
+    assert max(changed[key] for key in KEYS) < 0.1
+    assert sum(change > 0.5 for change in changed) >= 4
 
 
 @pytest.mark.usefixtures("restored")
@@ -87,6 +88,6 @@ def test_the_user_can_change_the_checkpoint_afterwards(
 ) -> None:
     """Nothing of ours is in the way of the host's own switching."""
     host.call("/sdapi/v1/options", {"sd_model_checkpoint": "tiny-inpainting"})
-    assert not np.array_equal(host.plain(), plain)
+    assert not alike(host.plain(), plain)
     host.call("/sdapi/v1/options", {"sd_model_checkpoint": user["sd_model_checkpoint"]})
-    assert np.array_equal(host.plain(), plain)
+    assert alike(host.plain(), plain)

@@ -12,10 +12,10 @@ from conftest import ROOT
 from webui.host import PYTHON, WEBUI
 
 PINS = (
-    "protobuf==3.20.0", "numpy==1.26.2", "Pillow==9.5.0", "opencv-python==4.9.0.80",
+    "protobuf==3.20.0", "numpy==1.26.2", "Pillow==9.5.0", "opencv-python-headless==4.9.0.80",
     "tqdm==4.65.0",
 )  # fmt: skip
-"""What the webui pins or has, as far as our requirements could move it."""
+"""What the webui pins, and an OpenCV that is not the one that `scenedetect` names."""
 ADDED = {"av", "click", "platformdirs", "scenedetect"}
 
 
