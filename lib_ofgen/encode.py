@@ -222,6 +222,9 @@ class Writer:
         options = dict(self._kind.options)
         if self._kind.codec == "libx264":
             options["crf"] = str(self._crf)
+            # x264's AVX-512 code for macroblock trees reads past the picture at some widths, and
+            # the film would follow what lies there: the same frames would give another film.
+            options["x264-params"] = "mbtree=0"
             steps = {b - a for a, b in zip(self._times, self._times[1:], strict=False)}
             if len(steps) > 1:
                 # Reordered frames would be stored with times that do not add up to the clip's.

@@ -38,7 +38,7 @@ __all__ = ["Made", "Maker", "Rules", "Stopwatch"]
 _METHOD = 1
 """Goes up when fusing or compositing gives other pixels, so that old frames are made anew."""
 _BATCH = 8
-"""Steps, and paint jobs, that are under way at once: bounds memory and what a kill can lose."""
+"""Steps whose flows are under way at once: bounds memory."""
 
 _STAGES = ("decode", "analyse", "flow", "paint", "fuse", "encode", "measure")
 """What a job's time is divided into."""
@@ -158,25 +158,32 @@ class Maker:
 
     def paint_whole(self, steps: Sequence[Step]) -> Iterator[int]:
         """Paint steps that have no sources; gives each index when its frame is finished."""
-        for batch in _batches(steps):
-            keys = {step.target: self._whole_key(step) for step in batch}
-            todo = [i for i, key in keys.items() if not self._workspace.has_frame(key)]
-            originals = {i: self._spool.frame(i).image for i in todo}
-            jobs = [self._job(i, image, None, image) for i, image in originals.items()]
-            for index, image in zip(todo, self._paint("keys", jobs), strict=True):
-                self._keep(index, keys[index], image)
-            for index, key in keys.items():
-                self.made[index] = Made(key, key, [], 0.0, 1.0)
-                yield index
+        for step in steps:
+            index, key = step.target, self._whole_key(step)
+            if not self._workspace.has_frame(key):
+                original = self._spool.frame(index).image
+                (image,) = self._paint("keys", [self._job(index, original, None, original)])
+                self._keep(index, key, image)
+            self.made[index] = Made(key, key, [], 0.0, 1.0)
+            yield index
 
     def fuse_level(self, steps: Sequence[Step]) -> Iterator[int]:
-        """Make steps from frames made earlier; gives each index when its frame is finished."""
-        for batch in _batches(steps):
-            works = [_Work(step, self._fused_key(step)) for step in batch]
-            holes = [hole for hole in self._fused([w for w in works if not self._known(w)]) if hole]
-            for group in _batches(holes):
-                self._fill(group)
-            yield from (step.target for step in batch)
+        """Make steps from frames made earlier; gives each index when its frame is finished.
+
+        Flow comes in batches; paint, a frame at a time, so that a stop loses at most one.
+        """
+        for start in range(0, len(steps), _BATCH):
+            works = [_Work(step, self._fused_key(step)) for step in steps[start : start + _BATCH]]
+            todo: list[_Work] = []
+            for work in works:
+                if self._known(work):
+                    yield work.step.target
+                else:
+                    todo.append(work)
+            for work, hole in zip(todo, self._fused(todo), strict=True):
+                if hole is not None:
+                    self._fill(hole)
+                yield work.step.target
 
     def _whole_key(self, step: Step) -> str:
         rules = self._rules
@@ -292,31 +299,28 @@ class Maker:
             offers[0] = (offers[0][0], 1.0)
         return sorted(offers, key=lambda offer: offer[1] == 0)  # stable: preference is kept
 
-    def _fill(self, group: Sequence[_Hole]) -> None:
-        """Paint the holes of some frames, but for those painted before a kill; keep the frames."""
-        done = {hole.key: self._workspace.painted(hole.key, hole.target) for hole in group}
-        todo = [hole for hole in group if done[hole.key] is None]
+    def _fill(self, hole: _Hole) -> None:
+        """Paint the holes of a frame, unless that was done before a kill, and keep the frame."""
+        fresh = self._workspace.painted(hole.key, hole.target) or self._freshly_painted(hole)
+        with self._watch("fuse"):
+            one = hole.fused
+            image = inpaint.composite(one.image, fresh.image, one.holes, hole.mask)
+            self._keep(hole.target, hole.key, image)
+
+    def _freshly_painted(self, hole: _Hole) -> Painted:
+        """What the painter makes of the hole's boxes, kept in the workspace."""
         jobs = [
             self._job(hole.target, box.of(hole.start), box.of(hole.mask), self._original(hole, box))
-            for hole in todo
             for box in hole.boxes
         ]
-        painted = iter(self._paint("holes", jobs))
-        for hole in group:
-            with self._watch("fuse"):
-                fresh = done[hole.key] or self._laid(hole, painted)
-                one = hole.fused
-                image = inpaint.composite(one.image, fresh.image, one.holes, hole.mask)
-                self._keep(hole.target, hole.key, image)
-
-    def _laid(self, hole: _Hole, painted: Iterator[Image]) -> Painted:
-        """What was painted in the hole's boxes, kept in the workspace."""
-        fresh = hole.start.copy()
-        for box in hole.boxes:
-            box.of(fresh)[...] = next(painted)
-        fresh *= hole.mask[..., None]
-        kept = Painted(hole.target, fresh, hole.mask)
-        self._workspace.save_painted(hole.key, kept)
+        pictures = self._paint("holes", jobs)
+        with self._watch("fuse"):
+            fresh = hole.start.copy()
+            for box, picture in zip(hole.boxes, pictures, strict=True):
+                box.of(fresh)[...] = picture
+            fresh *= hole.mask[..., None]
+            kept = Painted(hole.target, fresh, hole.mask)
+            self._workspace.save_painted(hole.key, kept)
         return kept
 
     def _keep(self, index: int, key: str, image: Image) -> None:
@@ -390,8 +394,3 @@ def _facts(fused: Fused, candidates: Sequence[fuse.Candidate], mask: Mask) -> di
         "painted": round(float(mask.mean()), 6),
         "holes": bool(fused.holes.any()),
     }
-
-
-def _batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), _BATCH):
-        yield items[start : start + _BATCH]

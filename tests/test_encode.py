@@ -366,3 +366,21 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(VideoError, match="cannot be written"):
         FrameFolder(tmp_path / "file" / "frames")
+
+
+@pytest.mark.parametrize("width", [96, 104, 400])
+def test_the_same_frames_give_the_same_film(tmp_path: Path, width: int) -> None:
+    """A resumed job must end in the film of an uninterrupted one, whatever memory held before."""
+    rng = np.random.default_rng(3)
+    size = Size(64, width)
+    frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(12)]
+    clip = Clip(size, Fraction(25), Fraction(1, 25), tuple(range(12)), 12, Fraction(0), None)
+    films = set()
+    for turn in range(6):
+        path = tmp_path / f"{turn}.mp4"
+        with write_video(path, clip) as film:
+            for index, image in enumerate(frames):
+                film.write(Frame(index, image))
+        with open_video(path) as source:
+            films.add(b"".join(frame.image.tobytes() for frame in source))
+    assert len(films) == 1

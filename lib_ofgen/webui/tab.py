@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-from modules import sd_models, sd_samplers, sd_schedulers, shared
+from modules import sd_models, sd_samplers, sd_schedulers
 
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.settings import Settings, choices
@@ -93,7 +93,8 @@ def _generate(upload: Any, path: str, *values: Any) -> Iterator[tuple[Any, ...]]
     except OfgenError as error:
         yield "", _line(str(error), failed=True), None, None, None, None
         return
-    thread = threading.Thread(target=_run, args=(job,), name=job.id, daemon=True)
+    work = (job, jobs.recipe_of(job.settings), jobs.queue_lock)
+    thread = threading.Thread(target=jobs.animated, args=work, name=job.id, daemon=True)
     thread.start()
     while thread.is_alive():
         thread.join(_POLL)
@@ -107,21 +108,12 @@ def _generate(upload: Any, path: str, *values: Any) -> Iterator[tuple[Any, ...]]
     yield "", _line(done), None, str(outcome.video), str(outcome.sheet), str(outcome.report)
 
 
-def _run(job: jobs.HostJob) -> None:
-    """The job in its own thread; the host's state is given back at the end."""
-    try:
-        jobs.animated(job, jobs.recipe_of(job.settings), jobs.queue_lock)
-    finally:
-        if shared.state.job == job.id:
-            shared.state.end()
-
-
 def _stop(running: str) -> str:
     job = jobs.JOBS.get(running)
     if job is None or job.state != "running":
         return _line("nothing is running")
-    job.wish.set()
-    return _line("stopping after this step")
+    job.stop()
+    return _line("stopping")
 
 
 def _bar(job: jobs.HostJob) -> str:
