@@ -21,9 +21,6 @@ __all__ = ["Judge", "farneback", "occluded", "pairs", "sharpness", "tvl1", "warp
 Judge = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """From two (H, W) lumas 0..255, the (2, H, W) px by which the first's pixels have moved."""
 
-_WIDEST = 480
-"""px: wider pictures are shrunk before they are judged."""
-
 
 def tvl1(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
     """TV-L1 flow (Zach et al. 2007) by scikit-image, at its defaults, on luma 0..1."""
@@ -40,11 +37,11 @@ def farneback(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[
         there.astype(np.uint8),
         flow=cast("Any", None),  # the stub wants the optional output; None asks for a fresh one
         pyr_scale=0.5,
-        levels=5,
+        levels=4,
         winsize=15,
-        iterations=3,
-        poly_n=7,
-        poly_sigma=1.5,
+        iterations=2,
+        poly_n=5,
+        poly_sigma=1.1,
         flags=0,
     )
     return np.ascontiguousarray(np.moveaxis(found, -1, 0), dtype=np.float32)
@@ -58,21 +55,28 @@ def pairs(scenes: Sequence[Scene], most: int = 24) -> list[int]:
 
 
 def warp_error(
-    source: tuple[Image, Image], results: Sequence[tuple[Image, Image]], judge: Judge
+    source: tuple[Image, Image],
+    results: Sequence[tuple[Image, Image]],
+    judge: Judge,
+    *,
+    widest: int = 480,
 ) -> list[float]:
     """Mean squared difference (images 0..1) between each pair's first frame and its warped second.
 
     The flow and the mask come from the source pair: what the forward-backward check or a motion
-    boundary calls unreliable is left out. nan where nothing is left.
+    boundary calls unreliable is left out. nan where nothing is left. Wider pictures are shrunk to
+    `widest` px first.
     """
-    here, there = (images.luma(_judged(image)) for image in source)
+    here, there = (images.luma(_judged(image, widest)) for image in source)
     forward, back = judge(here, there), judge(there, here)
     seen = ~occluded(forward, back)
-    return [_difference(pair, forward, seen) for pair in results]
+    return [_difference(pair, forward, seen, widest) for pair in results]
 
 
-def _difference(pair: tuple[Image, Image], forward: NDArray[np.float32], seen: Mask) -> float:
-    first, second = (_judged(image).astype(np.float32) for image in pair)
+def _difference(
+    pair: tuple[Image, Image], forward: NDArray[np.float32], seen: Mask, widest: int
+) -> float:
+    first, second = (_judged(image, widest).astype(np.float32) for image in pair)
     apart = (warp.backward(second, forward, smooth=False) - first)[seen]
     return float((apart**2).mean()) / 255**2 if len(apart) else float("nan")
 
@@ -99,9 +103,9 @@ def sharpness(image: Image) -> float:
     return float(cv2.Laplacian(images.luma(image), ddepth=cv2.CV_32F, ksize=1).var())
 
 
-def _judged(image: Image) -> Image:
-    """The picture, at most `_WIDEST` px wide."""
+def _judged(image: Image, widest: int) -> Image:
+    """The picture, at most `widest` px wide."""
     size = images.size_of(image)
-    if size.width <= _WIDEST:
+    if size.width <= widest:
         return image
-    return images.resize(image, Size(round(size.height * _WIDEST / size.width), _WIDEST))
+    return images.resize(image, Size(round(size.height * widest / size.width), widest))
