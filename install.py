@@ -8,21 +8,39 @@ taken without its dependencies, which the webui has.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from importlib import metadata, util
 from pathlib import Path
 
-NEEDED = {"av": "av>=12", "click": "click", "platformdirs": "platformdirs"}
-"""Module to requirement."""
-ALONE = {"scenedetect": "scenedetect>=0.7"}
+NEEDED = {"av": (12, 0), "click": (0, 0), "platformdirs": (0, 0)}
+"""Distribution, which is also its module, to the least version."""
+ALONE = {"scenedetect": (0, 7)}
 """The same, without dependencies."""
 
 
-def missing(needed: dict[str, str]) -> list[str]:
+def missing(needed: dict[str, tuple[int, int]]) -> list[str]:
     """The requirements whose module is not there."""
-    return [wanted for module, wanted in needed.items() if util.find_spec(module) is None]
+    return [
+        f"{name}>={least[0]}.{least[1]}"
+        for name, least in needed.items()
+        if util.find_spec(name) is None
+    ]
+
+
+def too_old(needed: dict[str, tuple[int, int]]) -> list[str]:
+    """What is there, but is older than it must be; it is somebody's, so it is not moved."""
+    found = []
+    for name, least in needed.items():
+        with suppress(metadata.PackageNotFoundError):
+            version = metadata.version(name)
+            numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+            if numbers < least:
+                found.append(f"{name} {version} is older than {least[0]}.{least[1]}")
+    return found
 
 
 def constraints() -> str:
@@ -49,6 +67,8 @@ def main() -> None:
         if wanted:
             sys.stdout.write(f"Optical Flow Animation: installing {', '.join(wanted)}\n")
             install(wanted, *options)
+        for old in too_old(needed):
+            sys.stdout.write(f"Optical Flow Animation: {old}; update it with pip\n")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from lib_ofgen import __version__, console, evaluate, images, pipeline, presets, report, workspace
 from lib_ofgen.brush import BrushPainter
-from lib_ofgen.errors import OfgenError, SettingsError, VideoError
+from lib_ofgen.errors import OfgenError, SettingsError, Stopped, VideoError
 from lib_ofgen.flow import choose, flo
 from lib_ofgen.http_painter import HttpPainter
 from lib_ofgen.making import Stopwatch
@@ -38,6 +38,9 @@ _TAKEN = ("start", "end", "max_frames", "every_nth")
 _FILE = re.compile(r"-[^=]*\.\w+")
 """What looks like the name of a file and begins with a dash."""
 
+_HOSTS = ("checkpoint", "inpaint_checkpoint", "sampler", "scheduler")
+"""Settings that name what only a webui has."""
+
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line and tell of names that begin with a dash."""
@@ -55,10 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(options)
     except OfgenError as error:
-        console.say(f"ofgen: {'stopped' if error.exit_status == 130 else 'error'}: {error}")
+        console.say(f"ofgen: {'' if isinstance(error, Stopped) else 'error: '}{error}")
         return error.exit_status
     except KeyboardInterrupt:
-        console.say("ofgen: stopped: at once; what is finished is kept")
+        console.say("ofgen: stopped at once; what is finished is kept")
         return 130
     except BrokenPipeError:
         return 1  # whoever read our output has left
@@ -187,6 +190,14 @@ def _animate(options: argparse.Namespace) -> int:
 
 def _painter(options: argparse.Namespace, settings: Settings) -> Painter:
     if options.painter == "brush":
+        named = [name for name in _HOSTS if getattr(settings, name)]
+        if named:
+            raise SettingsError(
+                f"{named[0]}={getattr(settings, named[0])!r} is for a webui; the brush has none: "
+                "name the webui with --painter URL"
+            )
+        if settings.prompt or settings.negative_prompt:
+            console.say("ofgen: note: the brush reads no prompt; a webui does (--painter URL)")
         return BrushPainter()
     painter = HttpPainter(
         options.painter,
@@ -211,6 +222,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     settings = _settings(options)
+    if options.output:
+        if options.output.suffix.lower() != ".png":
+            raise SettingsError(f"the sheet '{options.output}' is a picture; end its name in .png")
+        pipeline.keep_apart([options.input], [options.output])
     with ExitStack() as stack:
         progress = stack.enter_context(console.Progress(quiet=options.quiet))
         folder = options.workspace or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -256,6 +271,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _flow(options: argparse.Namespace) -> int:
+    pipeline.keep_apart([options.first, options.second], [options.output, options.png])
     first, second = (_picture(path) for path in (options.first, options.second))
     if first.shape != second.shape:
         sizes = " and ".join(str(images.size_of(image)) for image in (first, second))

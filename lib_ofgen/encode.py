@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import re
+import uuid
 from bisect import bisect_left
 from collections.abc import Iterator
 from fractions import Fraction
@@ -53,14 +56,16 @@ def check_output(path: Path) -> None:
     if path.suffix.lower() not in KINDS:
         known = ", ".join(KINDS)
         raise VideoError(
-            f"{path.name!r} is no name of a video that can be written; end it in {known}"
+            f"{path.name!r} is no name of a video that can be written; end it in {known}",
+            bad_input=True,
         )
     if path.is_dir():
         raise VideoError(f"{path.name!r} cannot be written: it is a folder; choose another name")
-    partial = _partial(path)
+    # A name of its own: another job may be writing under the partial one.
+    probe = path.with_name(f".{uuid.uuid4().hex}.probe")
     with _told(path):
-        partial.touch()
-        partial.unlink()
+        probe.touch()
+        probe.unlink()
 
 
 def write_video(path: Path, clip: Clip, *, sound_from: Path | None = None, crf: int = 18) -> Writer:
@@ -280,6 +285,12 @@ class FrameFolder:
         with _told(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
+    def end(self, length: int) -> None:
+        """Delete pictures of a longer film that this folder held before."""
+        for old in self.folder.glob("[0-9]*.png"):
+            if re.fullmatch(r"\d{6,}", old.stem) and int(old.stem) >= length:
+                old.unlink()
+
     def write(self, frame: Frame) -> None:
         """One picture; it appears when it is whole."""
         check(frame.image, "H W 3", "frame")
@@ -295,8 +306,9 @@ class FrameFolder:
 
 
 def _partial(path: Path) -> Path:
-    """The temporary name, in the same folder so that renaming is one step."""
-    return path.with_name(f".{path.stem[:60]}.partial{path.suffix}")
+    """The temporary name, in the same folder so that renaming is one step; one for each name."""
+    own = hashlib.sha256(path.name.encode(errors="surrogateescape")).hexdigest()[:8]
+    return path.with_name(f".{path.stem[:40]}-{own}.partial{path.suffix}")
 
 
 @contextlib.contextmanager

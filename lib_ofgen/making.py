@@ -38,7 +38,7 @@ __all__ = ["Made", "Maker", "Rules", "Stopwatch"]
 _METHOD = 1
 """Goes up when fusing or compositing gives other pixels, so that old frames are made anew."""
 _BATCH = 8
-"""Steps whose flows are under way at once: bounds memory."""
+"""Steps whose flows are under way at once, of frames up to 640x360; fewer of larger ones."""
 
 _STAGES = ("decode", "analyse", "flow", "paint", "fuse", "encode", "measure")
 """What a job's time is divided into."""
@@ -172,8 +172,10 @@ class Maker:
 
         Flow comes in batches; paint, a frame at a time, so that a stop loses at most one.
         """
-        for start in range(0, len(steps), _BATCH):
-            works = [_Work(step, self._fused_key(step)) for step in steps[start : start + _BATCH]]
+        size = self._spool.clip.size
+        batch = max(1, _BATCH * 640 * 360 // max(640 * 360, size.height * size.width))
+        for start in range(0, len(steps), batch):
+            works = [_Work(step, self._fused_key(step)) for step in steps[start : start + batch]]
             todo: list[_Work] = []
             for work in works:
                 if self._known(work):
@@ -374,6 +376,11 @@ class Maker:
                 "same command again: it is made anew and the rest is kept"
             )
         return artifact
+
+    def tell(self, stage: str, done: int, of: int) -> None:
+        """Report a stage that is not ours, and end in `Stopped` when the user asks."""
+        self._reporter.step(stage, done, of)
+        self.go_on()
 
     def go_on(self) -> None:
         """Nothing, unless the user asked to stop.

@@ -134,7 +134,7 @@ def _sampling(settings: Settings) -> dict[str, Any]:
 
 
 def _check(job: Job) -> None:
-    """Nothing, if the source can be read and the results written; leaves no trace.
+    """Nothing, if the source can be read and the results written.
 
     Raises:
         VideoError: the source or the output is at fault.
@@ -142,13 +142,30 @@ def _check(job: Job) -> None:
     """
     open_video(job.source, **_sampling(job.settings)).close()
     check_output(job.output)
-    if job.output.exists() and job.output.samefile(job.source):
-        raise VideoError(
-            f"{job.output.name!r} is the source itself; give the output another name",
-            bad_input=True,
-        )
+    keep_apart([job.source], [job.output, job.report])
+    keep_apart([job.output], [job.report])
     if job.report is not None:
         check_place(job.report)
+    if job.frames is not None:
+        FrameFolder(job.frames)
+
+
+def keep_apart(kept: Sequence[Path], written: Sequence[Path | None]) -> None:
+    """Nothing, if no file that is to be kept would be written over.
+
+    Raises:
+        VideoError: one would; the message names it.
+    """
+    for path in written:
+        for other in kept:
+            same = path is not None and path.resolve() == other.resolve()
+            if same or (
+                path is not None and path.exists() and other.exists() and path.samefile(other)
+            ):
+                raise VideoError(
+                    f"'{path}' would be written over '{other}'; give it another name",
+                    bad_input=True,
+                )
 
 
 def _rules(settings: Settings, seed: int) -> Rules:
@@ -209,11 +226,12 @@ def _film(job: Job, known: Survey, maker: Maker, order: Iterator[int], watch: St
         write_video(job.output, clip, sound_from=sound, crf=job.settings.quality) as writer,
         ThreadPoolExecutor(max_workers=1) as encoder,
     ):
-        sinks: list[FrameSink] = [writer]
-        if job.frames is not None:
-            sinks.append(FrameFolder(job.frames))
+        folder = FrameFolder(job.frames) if job.frames is not None else None
+        sinks: list[FrameSink] = [writer, folder] if folder else [writer]
         try:
             _feed(encoder, order, clip.length, _writer(sinks, maker, watch))
+            if folder:
+                folder.end(clip.length)
         except BaseException:
             encoder.shutdown(cancel_futures=True)
             raise
@@ -260,7 +278,7 @@ def _facts(
     with watch("measure"):
         source = known.spool.frame
         measured = report.evaluation(
-            lambda index: source(index).image, maker.picture, known.scenes, known.keys
+            lambda index: source(index).image, maker.picture, known.scenes, known.keys, maker.tell
         )
     return {
         **report.plan_facts(known.spool.clip, known.scenes, known.keys),

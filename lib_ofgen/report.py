@@ -71,12 +71,17 @@ def frame_facts(made: dict[int, Made]) -> list[dict[str, Any]]:
 
 
 def evaluation(
-    source: Pictures, result: Pictures, scenes: Sequence[Scene], keys: Sequence[KeyFrame]
+    source: Pictures,
+    result: Pictures,
+    scenes: Sequence[Scene],
+    keys: Sequence[KeyFrame],
+    tell: Callable[[str, int, int], None],
 ) -> dict[str, Any]:
     """Warp error of the result and of its source, and sharpness beside the painter's own frames.
 
     Judged by Farneback's flow, which no estimator of ours uses, on pictures at most 320 px wide:
     `ofgen evaluate` is the careful judge, this one must not cost. Sharpness on the same frames.
+    `tell` hears the stage, how many pairs are done, and of how many.
     """
     chosen = metrics.pairs(scenes)
     errors: list[list[float]] = []
@@ -85,6 +90,7 @@ def evaluation(
         here, there = (source(i), source(i + 1)), (result(i), result(i + 1))
         errors.append(metrics.warp_error(here, [there, here], metrics.farneback, widest=320))
         shown.append(metrics.sharpness(there[0]))
+        tell("measure", len(shown), len(chosen))
     painted = [metrics.sharpness(result(key.index)) for key in keys[:: max(1, len(keys) // 24)]]
     return {
         "warp_error": {

@@ -309,9 +309,11 @@ def _number(kind: str, value: object) -> float | int | None:
     """The number as a float or, if it is whole, an int; None where it is neither."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
+    if not abs(value) < 2**63:  # also refuses nan and infinity
+        return None
     if kind == "float":
-        return float(value) if math.isfinite(value) else None
-    return int(value) if math.isfinite(value) and value == int(value) else None
+        return float(value)
+    return int(value) if value == int(value) else None
 
 
 def _in_range(choice: Choice, value: object) -> bool:
@@ -368,5 +370,6 @@ def table() -> str:
         values = ", ".join(f"`{option}`" for option in choice.options)
         values = values or (_range(choice) if ranged else _WORDS[str(item.type)])
         default = json.dumps(_plain(item.default))
-        rows.append(f"| `{item.name}` | {choice.help} | {values} | `{default}` |")
+        needs = f" Only with `{choice.needs}`.".replace("|", " or ") if choice.needs else ""
+        rows.append(f"| `{item.name}` | {choice.help}{needs} | {values} | `{default}` |")
     return "\n".join(rows) + "\n"

@@ -611,7 +611,7 @@ def test_a_second_ctrl_c_ends_at_once(clip: Path, place: Path) -> None:
         error = process.communicate()[1]
     assert process.returncode == 130
     assert "Traceback" not in error
-    assert error.splitlines()[-1].startswith("ofgen: stopped: ")
+    assert error.splitlines()[-1].startswith("ofgen: stopped")
     assert left(place) == set()
 
 
@@ -647,3 +647,62 @@ def test_whoever_listens_may_leave(
     assert "Traceback" not in error
     assert "Exception ignored" not in error
     assert told in error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("animate", "SRC", "-o", "film.mp4", "--report", "SRC"),
+        ("animate", "SRC", "-o", "film.mp4", "--report", "film.mp4"),
+        ("animate", "SRC", "-o", "SRC"),
+        ("plan", "SRC", "-o", "SRC"),
+    ],
+)
+def test_no_file_is_written_over_one_that_is_needed(
+    ofgen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = make_video(tmp_path / "SRC.mp4")
+    before = source.read_bytes()
+    said = ofgen(*(word.replace("SRC", "SRC.mp4") for word in words))
+    assert said.status == 2
+    assert said.refusal
+    assert source.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["SRC.mp4"]
+
+
+@pytest.mark.parametrize("value", ["1e15", "1e300", "9" * 400, "inf"])
+def test_a_start_beyond_all_bounds_is_one_line(ofgen: Command, tmp_path: Path, value: str) -> None:
+    source = make_video(tmp_path / "a.mp4")
+    said = ofgen("animate", source, "-o", tmp_path / "b.mp4", "--start", value, "--quiet")
+    assert said.status == 2
+    assert said.refusal
+    assert ofgen("animate", source, "-o", tmp_path / "b.mp4", "--max-frames", "9" * 400).status == 2
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "inpaint_checkpoint", "sampler", "scheduler"])
+def test_the_brush_refuses_what_only_a_webui_has(ofgen: Command, tmp_path: Path, name: str) -> None:
+    source = make_video(tmp_path / "a.mp4")
+    said = ofgen("animate", source, "-o", tmp_path / "b.mp4", "--set", f"{name}=nosuch")
+    assert said.status == 2
+    assert "nosuch" in said.refusal
+    assert "--painter" in said.refusal
+
+
+def test_a_folder_of_frames_holds_this_film_alone(ofgen: Command, tmp_path: Path) -> None:
+    source = make_video(tmp_path / "a.mp4")
+    words = ("animate", source, "-o", tmp_path / "b.mp4", "--frames", tmp_path / "f", *FAST)
+    assert ofgen(*words, "--max-frames", "6").status == 0
+    (tmp_path / "f" / "mine.png").write_bytes(b"kept")
+    assert ofgen(*words, "--max-frames", "3").status == 0
+    names = sorted(path.name for path in (tmp_path / "f").iterdir())
+    assert names == ["000000.png", "000001.png", "000002.png", "mine.png"]
+
+
+@pytest.mark.parametrize("head", ["ffconcat version 1.0\nfile other.mp4\n", "#EXTM3U\n"])
+def test_a_list_of_other_files_is_no_video(ofgen: Command, tmp_path: Path, head: str) -> None:
+    make_video(tmp_path / "other.mp4")
+    (tmp_path / "a.mp4").write_text(head)
+    said = ofgen("animate", tmp_path / "a.mp4", "-o", tmp_path / "b.mp4")
+    assert said.status == 2
+    assert "list of other files" in said.refusal

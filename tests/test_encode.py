@@ -384,3 +384,22 @@ def test_the_same_frames_give_the_same_film(tmp_path: Path, width: int) -> None:
         with open_video(path) as source:
             films.add(b"".join(frame.image.tobytes() for frame in source))
     assert len(films) == 1
+
+
+def test_looking_at_an_output_does_no_harm_to_a_job_that_writes_it(tmp_path: Path) -> None:
+    path, clip = tmp_path / "film.mp4", plain_clip(3)
+    with write_video(path, clip) as film:
+        film.write(Frame(0, np.zeros((*clip.size, 3), np.uint8)))
+        check_output(path)
+        for index in (1, 2):
+            film.write(Frame(index, np.zeros((*clip.size, 3), np.uint8)))
+    assert [item.name for item in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_long_names_that_begin_alike_are_written_side_by_side(tmp_path: Path) -> None:
+    clip = plain_clip(1)
+    paths = [tmp_path / f"{'x' * 80}{end}.mp4" for end in "ab"]
+    with write_video(paths[0], clip) as one, write_video(paths[1], clip) as other:
+        for film in (one, other):
+            film.write(Frame(0, np.zeros((*clip.size, 3), np.uint8)))
+    assert sorted(tmp_path.iterdir()) == paths

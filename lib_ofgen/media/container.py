@@ -29,6 +29,10 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise VideoError(
             f"{path.name!r} cannot be read: {cause}; check the path", bad_input=True
         ) from error
+    if head.startswith((b"ffconcat", b"#EXTM3U")):
+        raise VideoError(
+            f"{path.name!r} is a list of other files; give the video itself", bad_input=True
+        )
     if not head:
         raise VideoError(f"{path.name!r} is empty (0 bytes); give a video file", bad_input=True)
     try:

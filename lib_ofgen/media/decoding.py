@@ -152,7 +152,7 @@ class Decoder:
     def _sought(self, start: float) -> Picture | None:
         """The first picture after seeking, if that lies at or before `start`."""
         goal = self.origin + int(start / self.time_base)
-        with contextlib.suppress(av.error.FFmpegError):
+        with contextlib.suppress(av.error.FFmpegError, OverflowError):
             self.container.seek(goal, stream=self.stream, backward=True)
             self._codec.flush_buffers()
             self._running = self._decode()

@@ -21,7 +21,7 @@ class Kind(NamedTuple):
 
 MP4_SOUNDS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
 MOV_SOUNDS = (MP4_SOUNDS - {"opus"}) | {"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"}
-H264 = {"preset": "medium"}
+H264 = {"preset": "faster"}
 VP9 = {"b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
 
 KINDS = {

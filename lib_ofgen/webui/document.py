@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -127,12 +127,18 @@ def input_of(document: Document, places: Places) -> Path:
     return path
 
 
-def output_of(document: Document, source: Path, settings: Settings, places: Places) -> Path:
+def output_of(
+    document: Document,
+    source: Path,
+    settings: Settings,
+    places: Places,
+    taken: Collection[Path] = (),
+) -> Path:
     """Where the film goes.
 
     Without a place of its own it is named after its source and settings, so that the same request
     goes on where it was stopped. With a seed that is to be drawn, each finished film is followed
-    by another.
+    by another, and so is each that is `taken` by a job under way.
     """
     if document.output:
         return places.confined(document.output, "output")
@@ -140,7 +146,7 @@ def output_of(document: Document, source: Path, settings: Settings, places: Plac
     name = f"{stem}-{digest(str(source), settings.to_json())[:8]}"
     path = places.output / f"{name}.mp4"
     count = 1
-    while settings.seed < 0 and path.exists():
+    while settings.seed < 0 and (path.exists() or path in taken):
         count += 1
         path = places.output / f"{name}-{count}.mp4"
     return path

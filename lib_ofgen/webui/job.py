@@ -108,7 +108,8 @@ def prepared(document: Document, host: Mapping[str, Any], *, inside: bool = Fals
         check_output(given.confined(document.output, "output"))
     source = input_of(document, given)
     given.output.mkdir(parents=True, exist_ok=True)
-    output = output_of(document, source, settings, given)
+    taken = {known.output for known in list(JOBS.values()) if known.state == "running"}
+    output = output_of(document, source, settings, given, taken)
     wish = threading.Event()
     name = f"ofgen-{uuid.uuid4().hex[:8]}"
     reporter = HostReporter(name, wish.is_set, inside=inside)
@@ -131,7 +132,7 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
             wanted = pipeline.Job(job.source, job.output, folder, job.settings)
             job.outcome = pipeline.animate(wanted, painter, job.reporter)
         finally:
-            painter.close()
+            job.message = _restored(painter)
         job.state = "done"
     except Stopped as stop:
         job.state, job.message = "stopped", str(stop)
@@ -142,6 +143,15 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
         raise
     finally:
         job.reporter.leave()
+
+
+def _restored(painter: WebuiPainter) -> str:
+    """Give the user's checkpoint back; gives what went wrong, which hides no film."""
+    try:
+        painter.close()
+    except OfgenError as error:
+        return str(error)
+    return ""
 
 
 @contextmanager

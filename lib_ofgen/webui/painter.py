@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ from lib_ofgen.images import size_of
 from lib_ofgen.values import Image, Repaint, Stage
 
 __all__ = ["Recipe", "WebuiPainter"]
+
+
+_HELD = ("CLIP_stop_at_last_layers", "eta_noise_seed_delta", "randn_source")
+"""Options of the host that change a picture and cost nothing to set."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,10 @@ class WebuiPainter:
             name: value for name, value in recipe.options.items() if name in shared.opts.data_labels
         }
         asked = recipe.checkpoint or str(options.pop("sd_model_checkpoint", "") or "")
-        self._options = options
+        # Held for the whole job, so that what others choose meanwhile changes no pixel of it.
+        held = {name: shared.opts.data[name] for name in _HELD if name in shared.opts.data}
+        self._vae = str(options.get("sd_vae", shared.opts.data.get("sd_vae")))
+        self._options = {**held, **options}
         base = _checkpoint(asked or shared.opts.sd_model_checkpoint or "")
         holes = _checkpoint(recipe.inpaint_checkpoint) if recipe.inpaint_checkpoint else base
         self._checkpoints = {"keys": base, "holes": holes}
@@ -81,24 +89,16 @@ class WebuiPainter:
         """The host's entry of the checkpoint that paints key frames."""
         return self._checkpoints["keys"]
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Checkpoints by content, sampler, and the host's options that change a pixel."""
         hashes = {
             stage: info.calculate_shorthash() or info.name
             for stage, info in self._checkpoints.items()
         }
-        options = {
-            name: shared.opts.data.get(name)
-            for name in (
-                "sd_vae",
-                "CLIP_stop_at_last_layers",
-                "eta_noise_seed_delta",
-                "randn_source",
-            )
-        }
         words = {**asdict(self._recipe), "checkpoint": "", "inpaint_checkpoint": ""}
-        return json.dumps(["webui", hashes, options, words], sort_keys=True, default=str)
+        parts = ["webui", hashes, self._vae, self._options, words]
+        return json.dumps(parts, sort_keys=True, default=str)
 
     @contextmanager
     def stage(self, kind: Stage) -> Iterator[None]:
