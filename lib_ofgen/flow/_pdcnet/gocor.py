@@ -6,9 +6,11 @@ the local regulariser (about 1e-6 to 1e-9) vanishes, and sums of squares overflo
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d
+from torch.nn.functional import conv2d, pad
 
 from lib_ofgen.flow._pdcnet import tiles
 from lib_ofgen.flow._pdcnet.layers import lrelu
@@ -94,27 +96,41 @@ class _ContextAwareInitializer(nn.Module):
 
 
 class _SeparableRegulariser(nn.Module):
-    """The 4-D convolution K over (target position, source position)."""
+    """The 4-D convolution K over (target position, source position), both on the 16x16 grid.
+
+    It is stored as a convolution over the source's plane, to 16 channels, and one over the
+    target's. A 3x3 neighbourhood has 9 positions, though: one convolution over the target's plane
+    whose input channels are these 9 shifts does the same with fewer.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.weight1 = nn.Parameter(torch.zeros(16, 1, 3, 3))
         self.weight2 = nn.Parameter(torch.zeros(16, 16, 3, 3))
 
-    def forward(self, scores: Tensor) -> Tensor:
-        """(B Q) x 16 x 16 x 16, over the target's plane, of scores B x P x Q."""
-        count, side = scores.shape[0], 16
-        planes = scores.reshape(-1, 1, side, side)
-        a = conv2d(planes, self.weight1, padding=1)  # (B P) x 16 x 16 x 16, over the source's plane
-        a = a.reshape(count, 256, 16, 256).permute(0, 3, 2, 1)
-        return conv2d(a.reshape(-1, 16, side, side), self.weight2, padding=1)
+    def kernel(self) -> Tensor:
+        """16 x 9 x 3 x 3: shifts of the source position, then those of the target position."""
+        whole = torch.einsum("ocyx,ck->okyx", self.weight2, self.weight1.flatten(1))
+        return whole.contiguous(memory_format=torch.channels_last)
 
-    def transposed(self, z: Tensor, count: int) -> Tensor:
-        """K^T: B x P x Q of what `forward` gives."""
-        side = 16
-        a = conv_transpose2d(z, self.weight2, padding=1)
-        a = a.reshape(count, 256, 16, 256).permute(0, 3, 2, 1).reshape(-1, 16, side, side)
-        return conv_transpose2d(a, self.weight1, padding=1).reshape(count, 256, 256)
+    @staticmethod
+    def apply(kernel: Tensor, scores: Tensor) -> Tensor:
+        """K: (B Q) x 16 x 16 x 16, planes of target positions, of scores B x Q x P."""
+        planes = pad(scores.view(-1, 16, 16, 256), (0, 0, 1, 1, 1, 1))
+        shifted = [planes[:, y : y + 16, x : x + 16] for y in range(3) for x in range(3)]
+        channels = torch.stack(shifted, -1).view(-1, 16, 16, 9).permute(0, 3, 1, 2)
+        return conv2d(channels, kernel, padding=1)
+
+    @staticmethod
+    def transposed(kernel: Tensor, z: Tensor) -> Tensor:
+        """K^T: B x Q x P of what K gives."""
+        adjoint = kernel.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
+        shifted = conv2d(z, adjoint, padding=1).reshape(-1, 16, 16, 9, 256)
+        planes = z.new_zeros(len(shifted), 18, 18, 256)
+        for shift in range(9):
+            y, x = divmod(shift, 3)
+            planes[:, y : y + 16, x : x + 16] += shifted[:, :, :, shift]
+        return planes[:, 1:17, 1:17].reshape(-1, 256, 256)
 
 
 class _GlobalOptimizer(_Optimizer):
@@ -123,27 +139,24 @@ class _GlobalOptimizer(_Optimizer):
         self.reg_layer = _SeparableRegulariser()
 
     def forward(self, f: Tensor, reference: Tensor, query: Tensor, iterations: int) -> Tensor:
-        """Optimised scores B x P x Q of filters B x P x C, by steepest descent.
+        """Optimised scores B x Q x P of filters B x P x C, by steepest descent.
 
-        `reference`, `query`: B x P x C, the target's and the source's features. Scores on both
-        images, and K of the latter, are linear in the filters and carried along.
+        `reference`, `query`: B x P x C and B x Q x C, the target's and the source's features.
+        Scores on both, and K of the latter, are linear in the filters and carried along.
         """
         count, lam, step = len(f), self.regulariser(), self.step()
         upper, lower, label = self.weighting(_grid_distances(f))
-        sr, sq = f @ reference.mT, f @ query.mT
-        z = self.reg_layer(sq)
+        kernel, k = self.reg_layer.kernel(), self.reg_layer
+        sr, sq = f @ reference.mT, query @ f.mT
+        z = k.apply(kernel, sq)
         for _ in range(iterations):
             slope = upper + lower * sr.sign()
             residual = slope * (slope * sr - label)
-            grad = lam * f + residual @ reference + self.reg_layer.transposed(z, count) @ query
-            gr, gq = grad @ reference.mT, grad @ query.mT
-            gz = self.reg_layer(gq)
+            grad = lam * f + residual @ reference + k.transposed(kernel, z).mT @ query
+            gr, gq = grad @ reference.mT, query @ grad.mT
+            gz = k.apply(kernel, gq)
             num = _total(grad)
-            den = (
-                _total(slope * gr)
-                + gz.reshape(count, -1).square().sum(1).view(-1, 1, 1)
-                + lam * num
-            )
+            den = _total(slope * gr) + _total(gz.reshape(count, 256, -1)) + lam * num
             alpha = step * num / (den.clamp(min=_LEAST) + _STEP_REGULARISER * num)
             f, sr, sq = f - alpha * grad, sr - alpha * gr, sq - alpha * gq
             z = z - alpha.repeat_interleave(256, 0).unsqueeze(-1) * gz
@@ -169,7 +182,7 @@ class GlobalGOCor(nn.Module):
         reference, query = target.flatten(2).mT, source.flatten(2).mT
         filters = self.corr_module.filter_initializer(reference)
         scores = self.corr_module.filter_optimizer(filters, reference, query, iterations)
-        return lrelu(scores.mT.reshape(-1, 256, 16, 16))
+        return lrelu(scores.view(-1, 256, 16, 16))
 
 
 class _Scaling(nn.Module):
@@ -210,7 +223,9 @@ class LocalGOCor(nn.Module):
         optimizer, reach = self.filter_optimizer, tiles.REACH
         gram = torch.bmm(windows, windows.mT).div_(channels)  # N x WINDOW^2 x WINDOW^2
         own = tiles.band(gram, row=tiles.WINDOW, first=tiles.INNER)  # N x TILE x TILE x 9 x 9
-        upper, lower, label = optimizer.weighting(_shift_distances(windows))
+        # A residual over C, as the gradient takes it, is one whose weights are over sqrt(C).
+        weighting = optimizer.weighting(_shift_distances(windows))
+        upper, lower, label = (each / math.sqrt(channels) for each in weighting)
         lam, step = optimizer.regulariser() / channels**2, optimizer.step()
         start = self.filter_initializer.scaling / (own[..., reach, reach] + 1e-6)
         s = own * start[..., None, None]
@@ -219,12 +234,12 @@ class LocalGOCor(nn.Module):
         spread = windows.new_zeros(count, tiles.TILE**2, tiles.WINDOW**2)
         for _ in range(iterations):
             slope = torch.addcmul(upper, lower, s.sign())
-            g = (slope * s).sub_(label).mul_(slope).div_(channels).addcmul_(a, lam)
+            g = (slope * s).sub_(label).mul_(slope).addcmul_(a, lam)
             tiles.band(spread).copy_(g)
             sg = tiles.band(torch.bmm(spread, gram)).contiguous()
-            num = (g * sg).sum((3, 4), keepdim=True).mul_(channels)
+            num = (g * sg).sum((3, 4), keepdim=True)  # like den, over C
             den = slope.mul_(sg).square_().sum((3, 4), keepdim=True)
-            alpha = num * step / den.addcmul_(num, lam).clamp_(min=_LEAST)
+            alpha = num * step / den.addcmul_(num, lam).clamp_(min=_LEAST / channels)
             a.addcmul_(g, alpha, value=-1)
             s.addcmul_(sg, alpha, value=-1)
         tiles.band(spread).copy_(a)
