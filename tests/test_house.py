@@ -17,7 +17,7 @@ import lib_ofgen
 
 LAYERS = {
     0: {"values", "errors"},
-    1: {"settings", "images", "warp", "media"},
+    1: {"settings", "images", "warp", "media", "weights"},
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
         "brush", "sdapi", "metrics", "workspace", "sheet",

@@ -24,7 +24,7 @@ _REFINED = {3: "dc", 1: "l_dc"}
 """Levels that a context network follows, and what its parameters' names begin with."""
 _PIXEL = {3: 8, 2: 8, 1: 4}
 """px of the flow's unit to one of a level's grid."""
-_PICTURES = 1024
+_PICTURES = 2048
 """Pixels whose correlations are read at a time on a CPU; they stay in its cache."""
 
 
