@@ -1,8 +1,9 @@
-"""The network against outputs of the published one, with seeded weights."""
+"""The network against outputs of the published one, with seeded weights; and its estimator."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from pdcnet import seeded
 
 torch = pytest.importorskip("torch", reason="torch is not installed, so no network can run")
 
+from lib_ofgen.errors import FlowError, WeightsError  # noqa: E402
 from lib_ofgen.flow._pdcnet import Estimate, PDCNet  # noqa: E402 - it imports torch
+from lib_ofgen.flow.pdcnet import PDCNetEstimator  # noqa: E402
+from lib_ofgen.values import Frame  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -188,3 +192,134 @@ def test_small_and_odd_pictures_get_a_flow_of_their_own_size(
     assert sure.shape == (1, 1, height, width)
     assert sure.min() >= 0
     assert sure.max() <= (1 - np.exp(-np.sqrt(2))) ** 2 + 1e-6
+
+
+def test_the_hosts_tf32_is_as_before(single: PDCNet, case: dict[str, Any]) -> None:
+    switch = torch.backends.cuda.matmul
+    before = switch.allow_tf32
+    try:
+        switch.allow_tf32 = True
+        single.features(picture(case["source"]))
+        assert switch.allow_tf32
+    finally:
+        switch.allow_tf32 = before
+
+
+@pytest.fixture(scope="module")
+def checkpoint(weights: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "PDCNet_plus_m.pth.tar"
+    torch.save({"state_dict": weights}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def frames(case: dict[str, Any]) -> list[Frame]:
+    return [Frame(7, case["source"]), Frame(9, case["target"]), Frame(11, case["target"][::-1])]
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which parts of the network ran, and on how many frames."""
+    ran: list[str] = []
+    for name in ("features", "filters", "estimate"):
+        real = getattr(PDCNet, name)
+
+        def call(net: PDCNet, first: Any, *rest: Any, _of: Any = (name, real), **more: Any) -> Any:
+            count = len(first) if _of[0] == "features" else len(first.c1)
+            ran.append(f"{_of[0]} {count}")
+            return _of[1](net, first, *rest, **more)
+
+        monkeypatch.setattr(PDCNet, name, call)
+    return ran
+
+
+def test_the_estimator_gives_the_networks_flow(
+    checkpoint: Path, single: PDCNet, case: dict[str, Any], frames: list[Frame]
+) -> None:
+    estimator = PDCNetEstimator(checkpoint, global_iterations=3, local_iterations=3, device="cpu")
+    (flow,) = estimator.estimate([(frames[0], frames[1])])
+    _, wanted = run(single, picture(case["source"]), picture(case["target"]), (3, 3))
+    assert (flow.source, flow.target, flow.radius) == (7, 9, 1.0)
+    vectors = wanted.flow[0].numpy()
+    moves = np.hypot(*vectors) > 0.2
+    assert np.abs(flow.vectors - vectors)[:, moves].max() < 1e-3
+    assert flow.confidence.dtype == np.float32
+    inside = flow.confidence > 0
+    sure = wanted.probability_within(1.0)[0, 0].numpy() / (1 - np.exp(-np.sqrt(2))) ** 2
+    assert np.abs(flow.confidence - sure)[inside].max() < 1e-3
+    x = np.arange(256) + flow.vectors[0]
+    assert not flow.confidence[x < 0].any()
+
+
+def test_each_frame_is_encoded_once_and_each_target_filtered_once(
+    checkpoint: Path, frames: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = counted(monkeypatch)
+    estimator = PDCNetEstimator(checkpoint, global_iterations=1, local_iterations=1, device="cpu")
+    one, two, three = frames
+    flows = list(estimator.estimate([(one, two), (three, two), (two, one)]))
+    assert [(flow.source, flow.target) for flow in flows] == [(7, 9), (11, 9), (9, 7)]
+    assert ran.count("features 1") == 3
+    assert ran.count("filters 1") == 2
+    ran.clear()
+    list(estimator.estimate([(one, two)]))
+    assert ran == ["estimate 1"]
+    estimator.release()
+    list(estimator.estimate([(one, two)]))
+    assert ran.count("features 1") == 2
+
+
+def test_what_is_kept_of_frames_is_bounded(checkpoint: Path, frames: list[Frame]) -> None:
+    limit = 12 * 2**20
+    estimator = PDCNetEstimator(
+        checkpoint, global_iterations=1, local_iterations=1, device="cpu", cache_bytes=limit
+    )
+    known = estimator._known
+    for pair in [(frames[0], frames[1]), (frames[2], frames[1]), (frames[1], frames[0])]:
+        list(estimator.estimate([pair]))
+        held = sum(t.numel() * t.element_size() for each in known._kept.values() for t in each)
+        assert 0 < held == known._bytes <= limit
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_tried_again(
+    checkpoint: Path,
+    frames: list[Frame],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    real, room = PDCNet.estimate, [1]
+
+    def estimate(net: PDCNet, source: Any, *rest: Any, **more: Any) -> Estimate:
+        if len(source.c1) > room[0]:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return real(net, source, *rest, **more)
+
+    monkeypatch.setattr(PDCNet, "estimate", estimate)
+    make = partial(PDCNetEstimator, checkpoint, global_iterations=1, local_iterations=1)
+    pairs = [(one, two) for one in frames for two in frames if one is not two][:4]
+    small = make(device="cpu", batch=4)
+    together = list(small.estimate(pairs))
+    assert [flow.target for flow in together] == [two.index for _, two in pairs]
+    assert caplog.text.count("short of memory") == 2
+    assert "1 pairs at a time" in caplog.text
+    for pair, flow in zip(pairs, together, strict=True):
+        (alone,) = make(device="cpu").estimate([pair])
+        assert np.abs(alone.vectors - flow.vectors).max() < 1e-3
+    room[0] = 0
+    with pytest.raises(FlowError, match="no room for the flow of one pair of 256x256 px"):
+        list(small.estimate(pairs))
+
+
+def test_an_estimator_says_all_that_changes_its_flow(checkpoint: Path) -> None:
+    make = partial(PDCNetEstimator, checkpoint)
+    kinds = [
+        make(), make(2.0), make(half=True), make(global_iterations=6), make(local_iterations=14),
+    ]  # fmt: skip
+    assert len({kind.identity for kind in kinds}) == len(kinds)
+    assert make(batch=3, device="cpu").identity == make().identity
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path, frames: list[Frame]) -> None:
+    path = tmp_path / "other.pth"
+    torch.save({"fc.weight": torch.zeros(3)}, path)
+    with pytest.raises(WeightsError, match=r"another network: it lacks pyramid.* and 496 more"):
+        list(PDCNetEstimator(path).estimate([(frames[0], frames[1])]))

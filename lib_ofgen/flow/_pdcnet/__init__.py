@@ -7,6 +7,6 @@ imports torch, so only `flow.pdcnet` does, and only once a network is wanted.
 
 from __future__ import annotations
 
-from lib_ofgen.flow._pdcnet.network import Estimate, Features, Filters, PDCNet
+from lib_ofgen.flow._pdcnet.network import Estimate, Features, Filters, PDCNet, working_size
 
-__all__ = ["Estimate", "Features", "Filters", "PDCNet"]
+__all__ = ["Estimate", "Features", "Filters", "PDCNet", "working_size"]

@@ -113,8 +113,7 @@ class _SeparableRegulariser(nn.Module):
         whole = torch.einsum("ocyx,ck->okyx", self.weight2, self.weight1.flatten(1))
         return whole.contiguous(memory_format=torch.channels_last)
 
-    @staticmethod
-    def apply(kernel: Tensor, scores: Tensor) -> Tensor:
+    def forward(self, kernel: Tensor, scores: Tensor) -> Tensor:
         """K: (B Q) x 16 x 16 x 16, planes of target positions, of scores B x Q x P."""
         planes = pad(scores.view(-1, 16, 16, 256), (0, 0, 1, 1, 1, 1))
         shifted = [planes[:, y : y + 16, x : x + 16] for y in range(3) for x in range(3)]
@@ -148,13 +147,13 @@ class _GlobalOptimizer(_Optimizer):
         upper, lower, label = self.weighting(_grid_distances(f))
         kernel, k = self.reg_layer.kernel(), self.reg_layer
         sr, sq = f @ reference.mT, query @ f.mT
-        z = k.apply(kernel, sq)
+        z = k(kernel, sq)
         for _ in range(iterations):
             slope = upper + lower * sr.sign()
             residual = slope * (slope * sr - label)
             grad = lam * f + residual @ reference + k.transposed(kernel, z).mT @ query
             gr, gq = grad @ reference.mT, query @ grad.mT
-            gz = k.apply(kernel, gq)
+            gz = k(kernel, gq)
             num = _total(grad)
             den = _total(slope * gr) + _total(gz.reshape(count, 256, -1)) + lam * num
             alpha = step * num / (den.clamp(min=_LEAST) + _STEP_REGULARISER * num)

@@ -86,8 +86,8 @@ class Pyramid(nn.Module):
 
         Pool 2 is B x 128 x H/4 x W/4, 3 is B x 256 x H/8 x W/8, 4 is B x 512 x H/16 x W/16.
         """
-        first = nn.Sequential(self.level_0, self.level_1)
-        pool1 = _in_strips(first, image.to(self.level_0[0].weight.dtype), reach=2)
+        image = image.to(next(self.parameters()).dtype)
+        pool1 = _in_strips(nn.Sequential(self.level_0, self.level_1), image, reach=2)
         pool2 = _in_strips(self.level_2, pool1, reach=2)
         pool3 = _in_strips(self.level_3, pool2, reach=4)
         return [pool3, self.level_4(pool3)] if coarse else [pool2, pool3]

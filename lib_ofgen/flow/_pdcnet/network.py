@@ -11,6 +11,7 @@ from torch.nn.functional import grid_sample, interpolate
 
 from lib_ofgen.flow._pdcnet import layers, tiles
 from lib_ofgen.flow._pdcnet.gocor import GlobalGOCor, LocalGOCor, l2_normalised
+from lib_ofgen.flow._pdcnet.precision import without_tf32
 
 __all__ = ["Estimate", "Features", "Filters", "Level", "PDCNet", "working_size"]
 
@@ -123,6 +124,7 @@ class PDCNet(nn.Module):
         """Where the parameters are."""
         return self.deconv4.weight.device
 
+    @without_tf32()
     @torch.inference_mode()
     def features(self, images: Tensor) -> Features:
         """Features of B x 3 x H x W pictures, 0..255, any type."""
@@ -132,12 +134,14 @@ class PDCNet(nn.Module):
         c1, c2, c3, c4 = (each.to(self.deconv4.weight.dtype) for each in (*fine, *coarse))
         return Features(c1, c2, c3, l2_normalised(c4))
 
+    @without_tf32()
     @torch.inference_mode()
     def filters(self, target: Features, iterations: int) -> Filters:
         """The local filters of a target, by `iterations` steps of descent."""
         levels = (target.c1, target.c2, target.c3)
         return Filters(*(self.local_corr(c, iterations, self._portion()) for c in levels))
 
+    @without_tf32()
     @torch.inference_mode()
     def levels(
         self, source: Features, target: Features, filters: Filters, iterations: int
@@ -155,6 +159,7 @@ class PDCNet(nn.Module):
         )
         return [level4, level3, level2, level1]
 
+    @without_tf32()
     @torch.inference_mode()
     def estimate(
         self,
