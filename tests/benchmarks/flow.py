@@ -6,13 +6,15 @@ Each size runs in a process of its own, so that its peak memory is its own: on a
 of which torch and the weights take about 450 MB before the first pair, else torch's on the device.
 `cold` knows nothing of either frame; the further sources onto the same target find the features of
 both frames and the target's filters kept. Times are those of `PDCNetEstimator.estimate`, arrays to
-arrays, per pair, the best of a few. A matrix product and a VGG-16 pass tell machines apart.
+arrays, per pair, the best of a few; threads that wait sleep, else a busy machine makes them ten
+times slower. A matrix product and a VGG-16 pass tell machines apart.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -78,7 +80,11 @@ def child(what: dict[str, Any]) -> dict[str, Any]:
     """What `measured` says in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.flow", *sys.argv[1:]]
     done = subprocess.run(
-        [*command, "--one", json.dumps(what)], check=True, capture_output=True, text=True
+        [*command, "--one", json.dumps(what)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_WAIT_POLICY": "passive"},
     )
     return json.loads(done.stdout)
 

@@ -14,9 +14,9 @@ __all__ = [
     "block",
     "fold_batch_norms",
     "head",
-    "is_head",
     "lrelu",
     "refinement",
+    "stays_exact",
 ]
 
 _SLOPE = 0.1
@@ -44,9 +44,14 @@ def head(inputs: int, outputs: int, *, pad: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=pad)
 
 
-def is_head(name: str) -> bool:
-    """Whether the module of that name gives numbers that half precision would round too much."""
-    return name.endswith(("final", "predict_flow", "predict_uncertainty", "conv7"))
+def stays_exact(name: str) -> bool:
+    """Whether the module of that name stays in single precision where others run in half.
+
+    The heads, whose numbers half precision rounds too much; and the pyramid of the coarse levels,
+    a fifth of the features' work, which alone causes half of the flow's error.
+    """
+    heads = ("final", "predict_flow", "predict_uncertainty", "conv7")
+    return name.endswith(heads) or name.startswith("pyramid_256.")
 
 
 def apply(module: nn.Module, x: Tensor) -> Tensor:

@@ -107,14 +107,14 @@ class PDCNet(nn.Module):
     def prepare(self, *, half: bool = False) -> PDCNet:
         """Ready for inference, in place: eval mode, batch norms folded.
 
-        With `half` pyramids and decoders run in float16. Not in bfloat16, whose 8 bits of mantissa
-        cost a quarter of a pixel; and heads, flows, variances and GOCor stay in single precision,
-        as float16 steps by half a pixel at 512 px.
+        With `half` the fine pyramid and the decoders run in float16: not in bfloat16, whose 8 bits
+        of mantissa cost a quarter of a pixel. Flows and variances stay in single precision, as
+        float16 steps by half a pixel at 512 px; so do GOCor and what `stays_exact` names.
         """
         layers.fold_batch_norms(self)
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d):
-                if half and not layers.is_head(name):
+                if half and not layers.stays_exact(name):
                     module.half()
                 module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
         return self.eval().requires_grad_(False)
