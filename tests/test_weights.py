@@ -1,0 +1,167 @@
+"""Reading checkpoints: every shape they come in, and none that would run code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib_ofgen import weights
+from lib_ofgen.errors import WeightsError
+
+torch = pytest.importorskip("torch", reason="torch is not installed, so no checkpoint can be read")
+
+PDCNET = weights.CHECKPOINTS["pdcnet-plus"]
+
+
+def state() -> dict[str, Any]:
+    return {"a.weight": torch.arange(6.0).reshape(2, 3), "a.count": torch.tensor(8)}
+
+
+class Attack:
+    """Unpickled by anything but the guarded loader, it leaves a mark."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch '{self.mark}'",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_every_format_loads(tmp_path: Path, zipped: bool, prefix: str, wrapped: bool) -> None:
+    path = tmp_path / "weights.pth.tar"
+    content: dict[str, Any] = {prefix + key: value for key, value in state().items()}
+    if wrapped:
+        content = {"epoch": 3, "state_dict": content, "optimizer": {"lr": 0.1}}
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    loaded = weights.load(path)
+    assert list(loaded) == ["a.weight", "a.count"]
+    assert all(torch.equal(loaded[key], value) for key, value in state().items())
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy"])
+def test_training_checkpoints_with_foreign_objects_load(data: Path, kind: str) -> None:
+    path = data.parent / "pdcnet" / f"ckpt_like_{kind}.pth.tar"
+    if not path.is_file():
+        pytest.skip("the look-alike checkpoints are not beside the data folder")
+    loaded = weights.load(path)
+    assert len(loaded) == 270
+    assert all(isinstance(value, torch.Tensor) for value in loaded.values())
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_hosts_own_torch_load_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
+) -> None:
+    torch.save(state(), tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
+    monkeypatch.setattr(torch, "load", None)
+    assert len(weights.load(tmp_path / "w.pth")) == 2
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_checkpoint_that_would_run_code_is_refused(
+    tmp_path: Path, zipped: bool, beside: bool
+) -> None:
+    mark, path = tmp_path / "mark", tmp_path / "w.pth"
+    content = {"state_dict": state(), "stats": Attack(mark)} if beside else Attack(mark)
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError, match=r"would run code.*system") as caught:
+        weights.load(path)
+    assert "\n" not in str(caught.value)
+    assert not mark.exists()
+
+
+def test_a_bare_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(pickle.dumps(Attack(tmp_path / "mark")))
+    with pytest.raises(WeightsError):
+        weights.load(tmp_path / "w.pth")
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize("call", ["builtins eval", "builtins getattr", "subprocess Popen"])
+def test_what_could_run_code_is_never_looked_up(tmp_path: Path, call: str) -> None:
+    named = "\n".join(call.split()).encode()
+    path = tmp_path / "w.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("w/data.pkl", b"\x80\x02c" + named + b"\n(X\x01\x00\x00\x001tR.")
+        archive.writestr("w/version", "3\n")
+        archive.writestr("w/byteorder", "little")
+    with pytest.raises(WeightsError, match="would run code"):
+        weights.load(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
+def test_a_truncated_file_is_refused_in_one_line(tmp_path: Path, zipped: bool, kept: float) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({"w": torch.ones(10_000)}, path, _use_new_zipfile_serialization=zipped)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(WeightsError, match="damaged") as caught:
+        weights.load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {}, {"state_dict": {"a": "b"}}])
+def test_what_holds_no_tensors_is_no_checkpoint(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="no checkpoint"):
+        weights.load(tmp_path / "w.pth")
+
+
+def test_a_torchscript_program_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
+        archive.writestr("w/constants.pkl", b"")
+    with pytest.raises(WeightsError, match="TorchScript"):
+        weights.load(tmp_path / "w.pth")
+
+
+def test_keys_of_another_network_are_listed() -> None:
+    wanted = {"a.weight": (2, 3), "b.weight": (1,)}
+    with pytest.raises(WeightsError, match=r"another network: it lacks b\.weight"):
+        weights.fit(state(), wanted, Path("w.pth"))
+    with pytest.raises(WeightsError, match=r"other shapes of a\.weight \(2, 3\)"):
+        weights.fit(state(), {"a.weight": (3, 2)}, Path("w.pth"))
+
+
+def test_unknown_keys_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        weights.fit(state(), {"a.weight": (2, 3)}, Path("w.pth"))
+    assert "a.count" in caplog.text
+
+
+def test_converted_weights_are_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors", reason="safetensors is not installed")
+    torch.save({"state_dict": state(), "epoch": 1}, tmp_path / "w.pth.tar")
+    weights.convert(tmp_path / "w.pth.tar", tmp_path / "w.safetensors")
+    loaded = weights.load(tmp_path / "w.safetensors")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["w.pth.tar", "w.safetensors"]
+    assert all(torch.equal(loaded[key], value) for key, value in state().items())
+    (tmp_path / "w.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(WeightsError, match="damaged"):
+        weights.load(tmp_path / "w.safetensors")
+
+
+def test_a_checkpoint_is_found_or_its_address_given(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"https://drive.*non-commercial.*" + tmp_path.name):
+        weights.need(PDCNET, [tmp_path])
+    (tmp_path / "PDCNet_plus_m.pth.tar").touch()
+    assert weights.need(PDCNET, [tmp_path / "none", tmp_path]).name == "PDCNet_plus_m.pth.tar"
+
+
+def test_the_first_use_is_recorded_and_compared(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    path.write_bytes(b"one")
+    assert weights.verify(path, PDCNET) == weights.verify(path, PDCNET)
+    path.write_bytes(b"two")
+    with pytest.raises(WeightsError, match=r"download it again.*w\.pth\.sha256"):
+        weights.verify(path, PDCNET)
