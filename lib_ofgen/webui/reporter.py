@@ -74,7 +74,8 @@ class HostReporter:
         state = shared.state
         state.time_start = self._begun
         state.job_count = _UNITS
-        state.job_no = round(self.fraction * _UNITS)
+        # The host adds a hundredth of its own; past the whole its ETA would be negative.
+        state.job_no = round(self.fraction * _UNITS * 0.989)
         state.sampling_steps = state.sampling_step = 0
         state.textinfo = f"Optical Flow Animation: {self.text}"
 
