@@ -8,6 +8,13 @@ import argparse
 def preload(parser: argparse.ArgumentParser) -> None:
     """Add our options to the webui's."""
     parser.add_argument(
+        "--ofgen-models-dir",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="Optical Flow Animation: folder with the weights of flow estimators",
+    )
+    parser.add_argument(
         "--ofgen-allow-path",
         action="append",
         default=[],

@@ -97,6 +97,14 @@ def _add_making(one: argparse.ArgumentParser) -> None:
     one.add_argument("--report", type=Path, metavar="FILE.json")
     one.add_argument("--frames", type=Path, metavar="DIR", help="also write each frame as PNG")
     one.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_models(one)
+
+
+def _add_models(one: argparse.ArgumentParser) -> None:
+    text = "folder with the weights of flow estimators; may be given more than once"
+    one.add_argument(
+        "--models-dir", type=Path, action="append", default=[], metavar="DIR", help=text
+    )
 
 
 def _add_settings(one: argparse.ArgumentParser) -> None:
@@ -128,6 +136,7 @@ def _add_looking(commands: Any) -> None:
     flow.add_argument("-o", "--output", type=Path, required=True, metavar="FLOW.flo")
     flow.add_argument("--png", type=Path, metavar="PNG", help="also as a picture")
     flow.add_argument("--flow", default="auto", metavar="NAME")
+    _add_models(flow)
     flow.set_defaults(run=_flow)
 
 
@@ -174,9 +183,8 @@ def _animate(options: argparse.Namespace) -> int:
     painter = _painter(options, settings)
     output: Path = options.output
     folder = options.workspace or output.parent / f"{output.name}.ofgen"
-    job = pipeline.Job(
-        options.input, options.output, folder, settings, options.report, options.frames
-    )
+    places = (options.input, options.output, folder)
+    job = pipeline.Job(*places, settings, options.report, options.frames, tuple(options.models_dir))
     with console.Progress(quiet=options.quiet) as progress:
         outcome = pipeline.animate(job, painter, progress)
     damaged = outcome.facts["clip"]["damaged"]
@@ -276,7 +284,8 @@ def _flow(options: argparse.Namespace) -> int:
     if first.shape != second.shape:
         sizes = " and ".join(str(images.size_of(image)) for image in (first, second))
         raise VideoError(f"the pictures are {sizes}; give two of one size", bad_input=True)
-    estimator, _ = choose(Settings().replace({"flow": options.flow}).flow)
+    name = Settings().replace({"flow": options.flow}).flow
+    estimator, _ = choose(name, models=options.models_dir)
     (found,) = estimator.estimate([(Frame(1, second), Frame(0, first))])
     write_whole(options.output, flo.to_flo(found.vectors))
     if options.png:

@@ -50,6 +50,8 @@ class Job:
     """A second copy of the report; one is always in the workspace."""
     frames: Path | None = None
     """A folder that gets every finished frame as PNG."""
+    models: tuple[Path, ...] = ()
+    """Folders in which the weights of flow estimators are looked for."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def animate(job: Job, painter: Painter, reporter: Reporter) -> Outcome:
     with workspace.locked():
         seed = _drawn(workspace, job.settings.seed)
         known = look(job.source, workspace, job.settings, reporter, watch)
-        estimator, chosen = flow.choose(job.settings.flow, job.settings.confidence_radius)
+        asked = job.settings.flow, job.settings.confidence_radius
+        estimator, chosen = flow.choose(*asked, job.models)
         ports = (estimator, painter, reporter)
         with Maker(known.spool, _rules(job.settings, seed), ports, watch) as maker:
             order = _made(maker, known, job.settings.key_agreement == "guided")

@@ -94,7 +94,7 @@ class Settings:
 
     flow: str = _set(
         "auto", "Flow", "Estimator of the optical flow; auto takes the best that is installed.",
-        "Flow", options=("auto", "dis"),
+        "Flow", options=("auto", "pdcnet", "dis"),
     )  # fmt: skip
     confidence: float = _set(
         0.4, "Confidence", "Pixels whose flow is less sure than this are not taken from there.",

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib_ofgen import fuse, images, inpaint, keyframes, metrics, plan, warp
+from lib_ofgen.errors import OfgenError
 from lib_ofgen.flow import choose, flo
 from lib_ofgen.flow.dis import DisEstimator
 from lib_ofgen.values import Clip, Flow, Frame, Painted, Scene, Size
@@ -69,6 +70,8 @@ def test_auto_takes_an_estimator_that_is_there() -> None:
     estimator, name = choose("auto")
     assert name == "dis"
     assert "dis" in estimator.identity
+    with pytest.raises(OfgenError, match=r"torch|download"):
+        choose("pdcnet")
 
 
 def test_confidence_is_the_probability_of_being_right(data: Path) -> None:

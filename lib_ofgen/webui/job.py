@@ -129,7 +129,9 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
         painter = WebuiPainter(recipe, lambda: _turn(job, lock), job.reporter.stopped)
         job.checkpoint = painter.checkpoint
         try:
-            wanted = pipeline.Job(job.source, job.output, folder, job.settings)
+            wanted = pipeline.Job(
+                job.source, job.output, folder, job.settings, models=_model_folders()
+            )
             job.outcome = pipeline.animate(wanted, painter, job.reporter)
         finally:
             job.message = _restored(painter)
@@ -143,6 +145,12 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
         raise
     finally:
         job.reporter.leave()
+
+
+def _model_folders() -> tuple[Path, ...]:
+    """Where the weights of flow estimators may lie."""
+    more = [Path(path) for path in getattr(shared.cmd_opts, "ofgen_models_dir", None) or []]
+    return (Path(paths_internal.models_path) / "ofgen", *more)
 
 
 def _restored(painter: WebuiPainter) -> str:
