@@ -16,7 +16,7 @@ _THUMB = 240
 """px: width of one picture."""
 _LINE = 22
 """px: height of the text under it."""
-_MOST = 60
+_MOST = 24
 """Pictures on a sheet; of more, so many are taken evenly."""
 
 
