@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -179,8 +180,10 @@ def test_identity_is_what_changes_a_pixel(host: FakeSdApi) -> None:
     assert host.url not in same
 
 
-def test_construction_asks_nobody() -> None:
-    HttpPainter("http://painter.invalid:7860")
+def test_construction_asks_nobody(host: FakeSdApi) -> None:
+    HttpPainter(host.url)
+    assert host.asked() == {}
+    HttpPainter("http://painter.invalid:7860")  # no such host, and nobody looked
 
 
 @pytest.mark.parametrize("end", ["", "/", "/sdapi/v1", "/sdapi/v1/"])
@@ -217,6 +220,7 @@ def test_a_proxy_is_not_asked_for_this_machine(
     monkeypatch.delenv("no_proxy", raising=False)
     _painter(host).connect()
     HttpPainter(host.url.replace("127.0.0.1", "localhost")).connect()
+    assert host.asked() == {"GET options": 2, "GET sd-models": 2}
 
 
 def _free_port() -> int:
@@ -298,7 +302,9 @@ def test_unknown_names_are_refused_with_the_nearest(
 
 def test_a_host_without_a_list_of_schedulers_is_believed(host: FakeSdApi) -> None:
     host.missing.add("schedulers")
-    _painter(host, scheduler="Karras").connect()
+    painter = _painter(host, scheduler="Karras")
+    painter.connect()
+    assert json.loads(painter.identity)[2]["scheduler"] == "Karras"
 
 
 @pytest.mark.parametrize("how", ["drop", "cut", "500", "503", "starting"])
