@@ -21,7 +21,7 @@ from lib_ofgen.brush import BrushPainter
 from lib_ofgen.errors import OfgenError, SettingsError, Stopped, VideoError
 from lib_ofgen.flow import choose, flo
 from lib_ofgen.http_painter import HttpPainter
-from lib_ofgen.making import Stopwatch
+from lib_ofgen.painting import Stopwatch
 from lib_ofgen.settings import Settings, table
 from lib_ofgen.values import Frame, Painter
 from lib_ofgen.workspace import Workspace, write_whole

@@ -1,9 +1,9 @@
-"""Warped candidates become one picture, and the holes that none of them can fill."""
+"""Which painted frame supplies which pixel, and the holes that none of them can fill."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import cv2
@@ -11,9 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen import warp
-from lib_ofgen.values import Flow, Fused, Image, Mask, Painted, check
+from lib_ofgen.values import Contribution, Flow, Fused, Mask, Painted, check
 
-__all__ = ["Candidate", "candidate", "complete", "merge", "missing", "without_specks"]
+__all__ = [
+    "Candidate",
+    "candidate",
+    "complete",
+    "grounded",
+    "lent",
+    "merge",
+    "missing",
+    "painted_over",
+    "whole",
+    "without_specks",
+]
 
 _FEATHER = 3
 """px over which a source's weight rises from the edge of what it shows."""
@@ -43,9 +54,10 @@ def candidate(
     Confident regions, and gaps in them, of fewer than `least` px are ignored.
     """
     check(flow.confidence, "H W", "confidence")
-    lent = _lent(painted, flow)
+    flow = replace(flow, vectors=warp.rounded(flow.vectors))
+    shown = lent(painted, flow.vectors)
     sure = without_specks(flow.confidence >= threshold, least)
-    return Candidate(painted, flow, share, lent, sure & lent)
+    return Candidate(painted, flow, share, shown, sure & shown)
 
 
 def missing(candidates: Sequence[Candidate], least: int) -> Mask:
@@ -60,7 +72,7 @@ def complete(candidates: Sequence[Candidate], least: int) -> bool:
 
 
 def merge(candidates: Sequence[Candidate], least: int) -> Fused:
-    """The picture that the candidates, in order of preference, make together.
+    """What the candidates, in order of preference, make together.
 
     Each share is the weight of the order that puts its candidate first and lays the others, as
     given, under it; inside one such order a layer shows what those above it lack. Edges are
@@ -69,13 +81,51 @@ def merge(candidates: Sequence[Candidate], least: int) -> Fused:
     """
     weights = _weights([_feathered(c.trusted) for c in candidates], [c.share for c in candidates])
     _guess(weights, candidates)
-    weights /= weights.sum(axis=0)
-    origins = np.array([c.painted.index for c in candidates], dtype=np.int32)[:, None, None]
-    return Fused(
-        _mixed(candidates, weights),
-        missing(candidates, least),
-        np.broadcast_to(origins, weights.shape),
-        weights,
+    parts = (
+        Contribution.of(c.painted.index, c.flow.vectors, weight)
+        for c, weight in zip(candidates, weights, strict=True)
+    )
+    return Fused.normalised(parts, missing(candidates, least))
+
+
+def whole(painted: Painted) -> Fused:
+    """A frame that was painted whole."""
+    return painted_over((), painted, np.ones(painted.mask.shape, np.float32), ~painted.mask)
+
+
+def painted_over(
+    under: Sequence[Contribution], painted: Painted, opacity: NDArray[np.float32], holes: Mask
+) -> Fused:
+    """What is painted in the frame itself, laid over the other contributions.
+
+    `opacity` (H, W) 0..1 is how much of it is shown; the holes are those that there were before.
+    """
+    still = np.zeros((2, *opacity.shape), np.float32)
+    parts = [replace(part, weight=part.weight * (1 - part.box.of(opacity))) for part in under]
+    own = Contribution.of(painted.index, still, opacity)
+    return Fused(tuple([*parts, own] if own else parts), holes)
+
+
+def grounded(fused: Fused, draft: Fused, lend: Callable[[int], Painted]) -> Fused:
+    """The frame with each contribution kept to what was painted fresh in its origin.
+
+    Where a place has been moved off the paint, `draft`'s own place and weight stand instead.
+    """
+    own = {one.origin: one for one in draft.contributions}
+    kept = (_kept(one, own.get(one.origin), lend(one.origin)) for one in fused.contributions)
+    return Fused.normalised(kept, fused.holes)
+
+
+def _kept(one: Contribution, own: Contribution | None, painted: Painted) -> Contribution:
+    """One contribution of a grounded frame."""
+    inside = lent(painted, one.vectors, (one.box.top, one.box.left))
+    if inside.all():
+        return one
+    vectors, weight = own.over(one.box) if own else (one.vectors, np.zeros_like(one.weight))
+    return replace(
+        one,
+        vectors=np.where(inside, one.vectors, vectors),
+        weight=np.where(inside, one.weight, weight),
     )
 
 
@@ -110,13 +160,16 @@ def _regions(mask: Mask) -> list[tuple[NDArray[np.int32], float]]:
     ]
 
 
-def _lent(painted: Painted, flow: Flow) -> Mask:
-    """(H, W): where all that a warped pixel draws on was painted fresh in `painted`."""
+def lent(painted: Painted, vectors: NDArray[np.float32], corner: tuple[int, int] = (0, 0)) -> Mask:
+    """(h, w): where all that a warped pixel draws on was painted fresh in `painted`.
+
+    `vectors` (2, h, w) px lie on the region of the target whose top left pixel is `corner`.
+    """
     if painted.mask.all():
-        return np.ones(painted.mask.shape, np.bool_)
+        return np.ones(vectors.shape[1:], np.bool_)
     side = 2 * warp.KERNEL_RADIUS + 1
     inner = cv2.erode(painted.mask.view(np.uint8), kernel=np.ones((side, side), np.uint8))
-    moved = warp.backward(inner * np.uint8(255), flow.vectors, smooth=False)
+    moved = warp.backward(inner * np.uint8(255), vectors, corner=corner, smooth=False)
     return moved == 255  # bilinear: all four neighbours may be taken
 
 
@@ -156,25 +209,3 @@ def _guess(weights: NDArray[np.float32], candidates: Sequence[Candidate]) -> Non
         )
         best = np.argmax(score, axis=0)
         weights.reshape(len(candidates), -1)[:, lost] = best == np.arange(len(candidates))[:, None]
-
-
-def _mixed(candidates: Sequence[Candidate], weights: NDArray[np.float32]) -> Image:
-    """The weighted mean of the warped candidates.
-
-    The one with most weight is warped whole, and stands alone where it has all of it; the others
-    are sampled only where they have weight.
-    """
-    main = int(np.argmax([cv2.sumElems(weight)[0] for weight in weights]))
-    image = warp.backward(candidates[main].painted.image, candidates[main].flow.vectors)
-    flat = [weight.ravel() for weight in weights]
-    mixed = np.flatnonzero(flat[main] < 1)
-    pixels = image.reshape(-1, 3)
-    total = pixels[mixed] * flat[main][mixed][:, None]
-    for place, one in enumerate(candidates):
-        share = flat[place][mixed]
-        shown = np.flatnonzero(share)
-        if place != main and len(shown):
-            moved = warp.backward_at(one.painted.image, one.flow.vectors, mixed[shown])
-            total[shown] += moved * share[shown][:, None]
-    pixels[mixed] = np.rint(total)
-    return image

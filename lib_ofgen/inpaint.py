@@ -1,42 +1,24 @@
 """Holes become what to repaint, and the result goes back into the picture.
 
-Confident pixels never pass through the painter: outside the margin around a hole the finished
-frame is the warp, bit for bit.
+Confident pixels never pass through the painter: outside the margin around a hole nothing of what
+it gives back is shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen.values import Image, Mask, Size, check
+from lib_ofgen.values import Box, Image, Mask, Size, check
 
-__all__ = ["MARGIN", "Box", "boxes", "composite", "grown", "starting_image"]
+__all__ = ["MARGIN", "boxes", "grown", "opacity", "starting_image"]
 
 MARGIN = 8
 """px by which a hole's mask is grown before it is painted; the seam is blended inside it."""
-
-
-class Box(NamedTuple):
-    """A region of a frame: `top <= y < bottom`, `left <= x < right`."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    def of(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The region of an (H, W[, C]) array, as a view."""
-        return array[self.top : self.bottom, self.left : self.right]
-
-    @property
-    def size(self) -> Size:
-        """Height and width."""
-        return Size(self.bottom - self.top, self.right - self.left)
 
 
 def grown(holes: Mask) -> Mask:
@@ -107,15 +89,11 @@ def starting_image(image: Image, mask: Mask, original: Image) -> Image:
     return cast("Image", cv2.copyTo(original, mask=mask.astype(np.uint8), dst=image.copy()))
 
 
-def composite(image: Image, painted: Image, holes: Mask, mask: Mask) -> Image:
-    """The painted region laid over the picture: whole in the holes, fading out over the margin.
+def opacity(holes: Mask, mask: Mask) -> NDArray[np.float32]:
+    """(H, W) 0..1: how much of the painted region `mask` is shown.
 
-    Outside `mask` the result is `image`, bit for bit.
+    All of it in the holes, fading out over the margin, and nothing outside `mask`.
     """
     reach = cv2.distanceTransform((~holes).astype(np.uint8), cv2.DIST_L2, maskSize=5)
-    inside = np.flatnonzero(mask)
-    alpha = np.clip(1 - reach.ravel()[inside] / np.float32(MARGIN), 0, 1)[:, None]
-    under, over = (picture.reshape(-1, 3)[inside] for picture in (image, painted))
-    result = image.copy()
-    result.reshape(-1, 3)[inside] = np.rint(under + alpha * (over.astype(np.float32) - under))
-    return result
+    shown = np.clip(1 - reach / np.float32(MARGIN), 0, 1)
+    return np.where(mask, shown, np.float32(0)).astype(np.float32)

@@ -1,4 +1,6 @@
-"""Frames are made: flow, fuse, holes, paint, composite, each step kept in the workspace.
+"""Frames are drafted: flow, candidates, holes, paint.
+
+A draft says which painted frame supplies which pixel; `finishing` makes pictures of drafts.
 
 A step's digest names all that its pixels depend on. What is there under its digest is finished
 and is never made again; a setting that changes leads to other digests where, and only where, it
@@ -7,89 +9,43 @@ matters.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from time import perf_counter
 from typing import Any, TypeVar
 
 import numpy as np
 
 from lib_ofgen import fuse, inpaint
-from lib_ofgen.errors import Stopped, WorkspaceError
-from lib_ofgen.survey import Spool, recent
-from lib_ofgen.values import (
-    FlowEstimator,
-    Fused,
-    Image,
-    Mask,
-    Painted,
-    Painter,
-    Repaint,
-    Reporter,
-    Stage,
-    Step,
-)
-from lib_ofgen.workspace import Workspace, digest
+from lib_ofgen.errors import WorkspaceError
+from lib_ofgen.painting import Easel, Rules, Stopwatch
+from lib_ofgen.render import Renderer
+from lib_ofgen.survey import Spool
+from lib_ofgen.values import FlowEstimator, Fused, Mask, Painted, Step
+from lib_ofgen.workspace import digest
 
-__all__ = ["Made", "Maker", "Rules", "Stopwatch"]
+__all__ = ["Made", "Maker", "held"]
 
-_METHOD = 1
+_METHOD = 2
 """Goes up when fusing or compositing gives other pixels, so that old frames are made anew."""
 _BATCH = 8
 """Steps whose flows are under way at once, of frames up to 640x360; fewer of larger ones."""
-
-_STAGES = ("decode", "analyse", "flow", "paint", "fuse", "encode", "measure")
-"""What a job's time is divided into."""
+_LENDERS = 16
+"""Painted frames held in memory."""
 
 _Kept = TypeVar("_Kept")
 
 
-class Stopwatch:
-    """Seconds spent by stage."""
-
-    def __init__(self) -> None:
-        """All at zero."""
-        self.seconds: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
-
-    @contextlib.contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Add the time spent inside to `stage`."""
-        begun = perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] += perf_counter() - begun
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How frames are made; the pipeline reads these from the settings."""
-
-    confidence: float
-    """0..1: pixels whose flow is less sure are not taken."""
-    least: int
-    """px: smaller holes are not painted, smaller patches not used."""
-    box: int
-    """px: least side of what the painter gets."""
-    strength: float
-    hole_strength: float
-    prompt: str
-    negative_prompt: str
-    seed: int
-
-
 @dataclass(frozen=True)
 class Made:
-    """What is known of a finished frame."""
+    """What is known of a drafted frame."""
 
-    frame: str
-    """Digest of the finished picture."""
+    draft: str
+    """Digest of all that the frame is made of."""
     painted: str
     """Digest of what was painted fresh in it; empty where nothing was."""
-    sources: list[int]
-    """Frames whose pixels it holds."""
+    whole: bool
+    """Whether it was painted whole."""
     coverage: float
     """Share 0..1 of its pixels that painted frames could supply."""
     share: float
@@ -98,7 +54,7 @@ class Made:
 
 @dataclass
 class _Work:
-    """A step under way: what has been fused so far."""
+    """A step under way: what has been offered so far."""
 
     step: Step
     key: str
@@ -107,90 +63,76 @@ class _Work:
     """How many of the step's sources have been used or passed over."""
 
 
-@dataclass(frozen=True)
-class _Hole:
-    """A fused frame with holes, ready for the painter."""
-
-    target: int
-    key: str
-    fused: Fused
-    mask: Mask
-    start: Image
-    boxes: list[inpaint.Box]
-
-
 class Maker:
-    """Makes steps one group after the other; `made` knows each finished frame."""
+    """Drafts steps one group after the other; `made` knows each drafted frame."""
 
     def __init__(
         self,
         spool: Spool,
         rules: Rules,
-        ports: tuple[FlowEstimator, Painter, Reporter],
+        estimator: FlowEstimator,
+        easel: Easel,
         watch: Stopwatch,
     ) -> None:
         """Nothing is loaded or painted before the first step that needs it."""
         self.made: dict[int, Made] = {}
         self._spool, self._rules, self._watch = spool, rules, watch
-        self._workspace: Workspace = spool.workspace
-        self._estimator, self._painter, self._reporter = ports
-        self._stack = contextlib.ExitStack()
-        self._stage: Stage | None = None
-        self._lend = lru_cache(maxsize=_BATCH)(self._read_painted)
-        self._fresh: dict[int, Image] = {}
-        self._room = recent(spool.clip.size)
-
-    def __enter__(self) -> Maker:
-        """Itself."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Leave the painter's stage, so that it restores what it found."""
-        self._stage = None
-        self._stack.close()
-
-    def picture(self, index: int) -> Image:
-        """The finished frame `index`; one finished a moment ago is still in memory."""
-        image = self._fresh.get(index)
-        if image is None:
-            image = self._workspace.frame(self.made[index].frame)
-        return self._held(index, image)
+        self._workspace = spool.workspace
+        self._estimator, self._easel = estimator, easel
+        self._steps: dict[int, Step] = {}
+        self.lend = lru_cache(maxsize=_LENDERS)(self._read_painted)
+        self._renderer = Renderer(self.lend)
 
     def paint_whole(self, steps: Sequence[Step]) -> Iterator[int]:
-        """Paint steps that have no sources; gives each index when its frame is finished."""
+        """Paint steps that have no sources; gives each index when its frame is painted."""
         for step in steps:
-            index, key = step.target, self._whole_key(step)
+            index = step.target
+            key = digest("whole", self._spool.key, index, self._easel.words("keys"))
             if not self._workspace.has_frame(key):
                 original = self._spool.frame(index).image
-                (image,) = self._paint("keys", [self._job(index, original, None, original)])
-                self._keep(index, key, image)
-            self.made[index] = Made(key, key, [], 0.0, 1.0)
+                job = self._easel.job(index, original, None, original)
+                (image,) = self._easel.paint("keys", [job])
+                self._workspace.save_frame(key, image)
+            self.made[index] = Made(key, key, True, 0.0, 1.0)
             yield index
 
-    def fuse_level(self, steps: Sequence[Step]) -> Iterator[int]:
-        """Make steps from frames made earlier; gives each index when its frame is finished.
+    def draft_level(self, steps: Sequence[Step]) -> Iterator[int]:
+        """Draft steps from frames painted earlier; gives each index when its holes are painted.
 
         Flow comes in batches; paint, a frame at a time, so that a stop loses at most one.
         """
         size = self._spool.clip.size
         batch = max(1, _BATCH * 640 * 360 // max(640 * 360, size.height * size.width))
         for start in range(0, len(steps), batch):
-            works = [_Work(step, self._fused_key(step)) for step in steps[start : start + batch]]
             todo: list[_Work] = []
-            for work in works:
+            for step in steps[start : start + batch]:
+                self._steps[step.target] = step
+                work = _Work(step, self._fused_key(step))
                 if self._known(work):
-                    yield work.step.target
+                    yield step.target
                 else:
                     todo.append(work)
-            for work, hole in zip(todo, self._fused(todo), strict=True):
-                if hole is not None:
-                    self._fill(hole)
+            self._gather(todo)
+            for work in todo:
+                self._draft(work)
                 yield work.step.target
 
-    def _whole_key(self, step: Step) -> str:
-        rules = self._rules
-        words = (rules.prompt, rules.negative_prompt, rules.strength, rules.seed)
-        return digest("whole", self._spool.key, step.target, self._painter.identity, words)
+    def draft(self, index: int) -> Fused:
+        """What frame `index` is made of; found again where the workspace has let it go."""
+        known = self.made[index]
+        if known.whole:
+            return fuse.whole(self.lend(index))
+        draft = self._workspace.draft(known.draft)
+        if draft is None:
+            work = _Work(self._steps[index], self._fused_key(self._steps[index]))
+            self._gather([work])
+            self._draft(work)
+            draft = held(index, self._workspace.draft(known.draft), self._workspace.folder)
+        return draft
+
+    def drop(self, index: int) -> None:
+        """Let go of what frame `index` is made of; its paint stays."""
+        self._workspace.drop_draft(self.made[index].draft)
 
     def _fused_key(self, step: Step) -> str:
         rules = self._rules
@@ -203,50 +145,63 @@ class Maker:
         return digest("fused", self._spool.key, step.target, sources, how)
 
     def _hole_key(self, fused_key: str) -> str:
-        rules = self._rules
-        words = (rules.prompt, rules.negative_prompt, rules.hole_strength, rules.seed, rules.box)
-        return digest("hole", fused_key, self._painter.identity, words)
+        return digest("hole", fused_key, self._easel.words("holes"), self._rules.box)
 
     def _known(self, work: _Work) -> bool:
-        """Whether the step is finished; if so, it is entered in `made`."""
+        """Whether the step is painted; if so, it is entered in `made`."""
         facts = self._workspace.facts(work.key)
         if facts is None:
             return False
-        frame = self._hole_key(work.key) if facts["holes"] else work.key
-        whole = self._workspace.has_frame(frame)
-        if not whole or (facts["holes"] and not self._workspace.has_painted(frame)):
+        if facts["holes"] and not self._workspace.has_painted(self._hole_key(work.key)):
             return False
-        self._enter(work.step.target, work.key, facts)
+        self._enter(work, facts)
         return True
 
-    def _enter(self, target: int, key: str, facts: dict[str, Any]) -> None:
-        frame = self._hole_key(key) if facts["holes"] else key
-        painted = frame if facts["holes"] else ""
-        self.made[target] = Made(
-            frame, painted, facts["sources"], facts["coverage"], facts["painted"]
+    def _enter(self, work: _Work, facts: dict[str, Any]) -> None:
+        painted = self._hole_key(work.key) if facts["holes"] else ""
+        self.made[work.step.target] = Made(
+            painted or work.key, painted, False, facts["coverage"], facts["painted"]
         )
 
-    def _fused(self, works: list[_Work]) -> Iterator[_Hole | None]:
-        """Each step fused; a hole where paint is needed, else the frame is kept and done."""
-        self._gather(works)
-        for work in works:
+    def _draft(self, work: _Work) -> None:
+        """Settle what the step is made of, paint what is missing, and keep both."""
+        with self._watch("fuse"):
+            fused = fuse.merge(work.candidates, self._rules.least)
+            mask = inpaint.grown(fused.holes)
+        facts = {
+            "coverage": round(1 - float(fused.holes.mean()), 6),
+            "painted": round(float(mask.mean()), 6),
+            "holes": bool(fused.holes.any()),
+        }
+        self._workspace.save_facts(work.key, facts)
+        if facts["holes"]:
+            key, target = self._hole_key(work.key), work.step.target
+            fresh = self._workspace.painted(key, target) or self._filled(key, target, fused, mask)
             with self._watch("fuse"):
-                fused = fuse.merge(work.candidates, self._rules.least)
-                mask = inpaint.grown(fused.holes)
-            target = work.step.target
-            facts = _facts(fused, work.candidates, mask)
-            if not facts["holes"]:
-                with self._watch("fuse"):
-                    self._keep(target, work.key, fused.image)
-            self._workspace.save_facts(work.key, facts)
-            self._enter(target, work.key, facts)
-            yield self._hole(work, fused, mask) if facts["holes"] else None
+                shown = inpaint.opacity(fused.holes, mask)
+                fused = fuse.painted_over(fused.contributions, fresh, shown, fused.holes)
+        self._enter(work, facts)
+        with self._watch("fuse"):
+            self._workspace.save_draft(self.made[work.step.target].draft, fused)
 
-    def _hole(self, work: _Work, fused: Fused, mask: Mask) -> _Hole:
-        target = work.step.target
-        start = inpaint.starting_image(fused.image, mask, self._spool.frame(target).image)
-        boxes = inpaint.boxes(mask, self._rules.box)
-        return _Hole(target, self._hole_key(work.key), fused, mask, start, boxes)
+    def _filled(self, key: str, target: int, fused: Fused, mask: Mask) -> Painted:
+        """What the painter makes of the frame's holes, kept in the workspace."""
+        with self._watch("fuse"):
+            original = self._spool.frame(target).image
+            start = inpaint.starting_image(self._renderer.plain(fused), mask, original)
+            boxes = inpaint.boxes(mask, self._rules.box)
+        jobs = [
+            self._easel.job(target, box.of(start), box.of(mask), box.of(original)) for box in boxes
+        ]
+        pictures = self._easel.paint("holes", jobs)
+        with self._watch("fuse"):
+            fresh = start.copy()
+            for box, picture in zip(boxes, pictures, strict=True):
+                box.of(fresh)[...] = picture
+            fresh *= mask[..., None]
+            kept = Painted(target, fresh, mask)
+            self._workspace.save_painted(key, kept)
+        return kept
 
     def _gather(self, works: list[_Work]) -> None:
         """Ask sources for their pixels: those with a share, then others while holes remain."""
@@ -264,14 +219,14 @@ class Maker:
                     with self._watch("fuse"):
                         work.candidates.append(
                             fuse.candidate(
-                                self._lend(index),
+                                self.lend(index),
                                 flow,
                                 share,
                                 threshold=self._rules.confidence,
                                 least=self._rules.least,
                             )
                         )
-                self.go_on()
+                self._easel.go_on()
 
     def _next(self, work: _Work) -> list[tuple[int, float]]:
         """The sources to ask next; none when they are used up or nothing is missing."""
@@ -301,103 +256,21 @@ class Maker:
             offers[0] = (offers[0][0], 1.0)
         return sorted(offers, key=lambda offer: offer[1] == 0)  # stable: preference is kept
 
-    def _fill(self, hole: _Hole) -> None:
-        """Paint the holes of a frame, unless that was done before a kill, and keep the frame."""
-        fresh = self._workspace.painted(hole.key, hole.target) or self._freshly_painted(hole)
-        with self._watch("fuse"):
-            one = hole.fused
-            image = inpaint.composite(one.image, fresh.image, one.holes, hole.mask)
-            self._keep(hole.target, hole.key, image)
-
-    def _freshly_painted(self, hole: _Hole) -> Painted:
-        """What the painter makes of the hole's boxes, kept in the workspace."""
-        jobs = [
-            self._job(hole.target, box.of(hole.start), box.of(hole.mask), self._original(hole, box))
-            for box in hole.boxes
-        ]
-        pictures = self._paint("holes", jobs)
-        with self._watch("fuse"):
-            fresh = hole.start.copy()
-            for box, picture in zip(hole.boxes, pictures, strict=True):
-                box.of(fresh)[...] = picture
-            fresh *= hole.mask[..., None]
-            kept = Painted(hole.target, fresh, hole.mask)
-            self._workspace.save_painted(hole.key, kept)
-        return kept
-
-    def _keep(self, index: int, key: str, image: Image) -> None:
-        """Keep a finished frame in the workspace and, with the last few others, in memory."""
-        self._workspace.save_frame(key, image)
-        self._fresh[index] = image
-        if len(self._fresh) > self._room:
-            del self._fresh[next(iter(self._fresh))]
-
-    def _original(self, hole: _Hole, box: inpaint.Box) -> Image:
-        return box.of(self._spool.frame(hole.target).image)
-
-    def _job(self, target: int, image: Image, mask: Mask | None, original: Image) -> Repaint:
-        rules = self._rules
-        return Repaint(
-            target,
-            np.ascontiguousarray(image),
-            None if mask is None else mask.astype(np.uint8) * np.uint8(255),
-            np.ascontiguousarray(original),
-            rules.prompt,
-            rules.negative_prompt,
-            rules.strength if mask is None else rules.hole_strength,
-            rules.seed,
-        )
-
-    def _paint(self, stage: Stage, jobs: Sequence[Repaint]) -> list[Image]:
-        """The pictures, with the model of `stage` loaded."""
-        if not jobs:
-            return []
-        self.go_on()
-        with self._watch("paint"):
-            if self._stage != stage:
-                self._stack.close()
-                self._stack.enter_context(self._painter.stage(stage))
-                self._stage = stage
-            return self._painter.paint(jobs)
-
     def _read_painted(self, index: int) -> Painted:
         """What frame `index` has to lend."""
         known = self.made[index]
-        if not known.sources:
-            image = self.picture(index)
+        if known.whole:
+            image = held(index, self._workspace.frame(known.painted), self._workspace.folder)
             return Painted(index, image, np.ones(image.shape[:2], np.bool_))
-        return self._held(index, self._workspace.painted(known.painted, index))
-
-    def _held(self, index: int, artifact: _Kept | None) -> _Kept:
-        """The artifact, which was there a moment ago."""
-        if artifact is None:
-            raise WorkspaceError(
-                f"frame {index} was damaged in the workspace '{self._workspace.folder}'; run the "
-                "same command again: it is made anew and the rest is kept"
-            )
-        return artifact
-
-    def tell(self, stage: str, done: int, of: int) -> None:
-        """Report a stage that is not ours, and end in `Stopped` when the user asks."""
-        self._reporter.step(stage, done, of)
-        self.go_on()
-
-    def go_on(self) -> None:
-        """Nothing, unless the user asked to stop.
-
-        Raises:
-            Stopped: the user did.
-        """
-        if self._reporter.stopped():
-            raise Stopped("stopped; what is finished is kept, the same command goes on from there")
+        painted = self._workspace.painted(known.painted, index)
+        return held(index, painted, self._workspace.folder)
 
 
-def _facts(fused: Fused, candidates: Sequence[fuse.Candidate], mask: Mask) -> dict[str, Any]:
-    """What is kept of a fused frame."""
-    used = [c.painted.index for c, w in zip(candidates, fused.weights, strict=True) if w.any()]
-    return {
-        "sources": sorted(used),
-        "coverage": round(1 - float(fused.holes.mean()), 6),
-        "painted": round(float(mask.mean()), 6),
-        "holes": bool(fused.holes.any()),
-    }
+def held(index: int, artifact: _Kept | None, place: object) -> _Kept:
+    """The artifact, which was there a moment ago."""
+    if artifact is None:
+        raise WorkspaceError(
+            f"frame {index} was damaged in the workspace '{place}'; run the "
+            "same command again: it is made anew and the rest is kept"
+        )
+    return artifact

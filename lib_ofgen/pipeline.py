@@ -16,11 +16,14 @@ from typing import Any
 from lib_ofgen import flow, plan, report, survey
 from lib_ofgen.encode import FrameFolder, check_output, write_video
 from lib_ofgen.errors import VideoError
-from lib_ofgen.making import Maker, Rules, Stopwatch
+from lib_ofgen.finishing import Finisher
+from lib_ofgen.making import Maker
+from lib_ofgen.painting import Easel, Rules, Stopwatch
 from lib_ofgen.settings import Settings
 from lib_ofgen.survey import Spool
 from lib_ofgen.values import (
     Clip,
+    FlowEstimator,
     Frame,
     FrameSink,
     Image,
@@ -32,7 +35,17 @@ from lib_ofgen.values import (
 from lib_ofgen.video import open_video
 from lib_ofgen.workspace import Workspace, check_place, write_whole
 
-__all__ = ["Job", "Outcome", "Survey", "animate", "look", "painted_whole"]
+__all__ = [
+    "Job",
+    "Outcome",
+    "Survey",
+    "animate",
+    "finished",
+    "look",
+    "made_of",
+    "painted_whole",
+    "rules_of",
+]
 
 _PREVIEW = 0.5
 """Seconds between two pictures for the reporter; each is read from disk."""
@@ -119,15 +132,18 @@ def animate(job: Job, painter: Painter, reporter: Reporter) -> Outcome:
         known = look(job.source, workspace, job.settings, reporter, watch)
         asked = job.settings.flow, job.settings.confidence_radius
         estimator, chosen = flow.choose(*asked, job.models)
-        ports = (estimator, painter, reporter)
-        with Maker(known.spool, _rules(job.settings, seed), ports, watch) as maker:
-            order = _made(maker, known, job.settings.key_agreement == "guided")
-            _film(job, known, maker, _told(order, known.spool.clip, maker, reporter), watch)
-        facts = _facts(known, maker, job.settings, seed, watch)
+        rules = rules_of(job.settings, seed)
+        with Easel(painter, rules, reporter, watch) as easel:
+            makers = made_of(known, rules, estimator, easel, watch)
+            order = finished(*makers, known, job.settings)
+            told = _told(order, known.spool.clip, makers[1], easel, reporter)
+            _film(job, known, makers[1], told, watch)
+            facts = _facts(known, *makers, easel, job.settings, watch)
+        facts["seed"] = seed
         facts["flow"] = {"estimator": chosen, "asked": job.settings.flow}
         facts["painter"] = painter.identity
         facts["seconds"]["total"] = round(perf_counter() - begun, 3)
-        return _closed(job, known, maker, facts)
+        return _closed(job, known, makers[1], facts)
 
 
 def _sampling(settings: Settings) -> dict[str, Any]:
@@ -171,11 +187,13 @@ def keep_apart(kept: Sequence[Path], written: Sequence[Path | None]) -> None:
                 )
 
 
-def _rules(settings: Settings, seed: int) -> Rules:
+def rules_of(settings: Settings, seed: int) -> Rules:
+    """What of the settings says how frames are made; the seed is drawn already."""
     return Rules(
         confidence=settings.confidence,
         least=settings.hole_min,
         box=settings.hole_box,
+        reach=settings.track_reach,
         strength=settings.strength,
         hole_strength=settings.hole_strength,
         prompt=settings.prompt,
@@ -195,33 +213,57 @@ def _drawn(workspace: Workspace, seed: int) -> int:
     return int(known)
 
 
-def _made(maker: Maker, known: Survey, guided: bool) -> Iterator[int]:
-    """Make all frames; gives the index of each as it is finished.
+def made_of(
+    known: Survey, rules: Rules, estimator: FlowEstimator, easel: Easel, watch: Stopwatch
+) -> tuple[Maker, Finisher]:
+    """What drafts frames, and what finishes them."""
+    maker = Maker(known.spool, rules, estimator, easel, watch)
+    return maker, Finisher(maker, known.spool, estimator, known.scenes, rules.reach, watch)
+
+
+def finished(
+    maker: Maker, finisher: Finisher, known: Survey, settings: Settings
+) -> Iterator[int | None]:
+    """Make all frames; gives None as each is drafted, and its index as it is finished.
 
     Whole key frames first, so that each model is loaded once.
     """
+    guided = settings.key_agreement == "guided"
     steps = plan.group_keys(known.keys, known.scenes, guided=guided)
-    yield from maker.paint_whole([step for step in steps if not step.sources])
-    for step in steps:
-        if step.sources:
-            yield from maker.fuse_level([step])
-    for gap in plan.group_between(known.keys, known.scenes, guided=guided):
-        for level in gap:
-            yield from maker.fuse_level(level)
+    for _ in maker.paint_whole([step for step in steps if not step.sources]):
+        yield None
+    gaps = plan.group_between(known.keys, known.scenes, guided=guided, lend=settings.hole_lending)
+    levels = [[step] for step in steps if step.sources]
+    for group in ([levels] if levels else [], gaps):
+        for gap in group:
+            for level in gap:
+                for _ in maker.draft_level(level):
+                    yield None
+            yield from finisher.ready()
+    yield from finisher.ready()
 
 
-def _told(order: Iterator[int], clip: Clip, maker: Maker, reporter: Reporter) -> Iterator[int]:
-    """The same, with the reporter told of each, and shown one now and then."""
-    shown = 0.0
+def _told(
+    order: Iterator[int | None], clip: Clip, finisher: Finisher, easel: Easel, reporter: Reporter
+) -> Iterator[int]:
+    """The indices, with the reporter told how far all is, and shown a frame now and then."""
+    shown, latest = 0.0, -1
     for done, index in enumerate(order, start=1):
-        due = perf_counter() - shown >= _PREVIEW
-        reporter.step("paint", done, clip.length, maker.picture(index) if due else None)
+        latest = latest if index is None else index
+        due = latest >= 0 and perf_counter() - shown >= _PREVIEW
+        # drafting is one half of a frame's way, finishing the other
+        reporter.step(
+            "paint", (done + 1) // 2, clip.length, finisher.picture(latest) if due else None
+        )
         shown = perf_counter() if due else shown
-        maker.go_on()
-        yield index
+        easel.go_on()
+        if index is not None:
+            yield index
 
 
-def _film(job: Job, known: Survey, maker: Maker, order: Iterator[int], watch: Stopwatch) -> None:
+def _film(
+    job: Job, known: Survey, finisher: Finisher, order: Iterator[int], watch: Stopwatch
+) -> None:
     """Write the film while it is made: encoding has a thread of its own."""
     clip = known.spool.clip
     sound = job.source if job.settings.keep_sound and clip.sound else None
@@ -232,7 +274,7 @@ def _film(job: Job, known: Survey, maker: Maker, order: Iterator[int], watch: St
         folder = FrameFolder(job.frames) if job.frames is not None else None
         sinks: list[FrameSink] = [writer, folder] if folder else [writer]
         try:
-            _feed(encoder, order, clip.length, _writer(sinks, maker, watch))
+            _feed(encoder, order, clip.length, _writer(sinks, finisher, watch))
             if folder:
                 folder.end(clip.length)
         except BaseException:
@@ -240,12 +282,14 @@ def _film(job: Job, known: Survey, maker: Maker, order: Iterator[int], watch: St
             raise
 
 
-def _writer(sinks: Sequence[FrameSink], maker: Maker, watch: Stopwatch) -> Callable[[int], None]:
+def _writer(
+    sinks: Sequence[FrameSink], finisher: Finisher, watch: Stopwatch
+) -> Callable[[int], None]:
     """What puts a finished frame into every sink."""
 
     def write(index: int) -> None:
         with watch("encode"):
-            image: Image = maker.picture(index)
+            image: Image = finisher.picture(index)
             for sink in sinks:
                 sink.write(Frame(index, image))
 
@@ -274,14 +318,23 @@ def _feed(
 
 
 def _facts(
-    known: Survey, maker: Maker, settings: Settings, seed: int, watch: Stopwatch
+    known: Survey,
+    maker: Maker,
+    finisher: Finisher,
+    easel: Easel,
+    settings: Settings,
+    watch: Stopwatch,
 ) -> dict[str, Any]:
-    """The report, all but its total time."""
-    frames = report.frame_facts(maker.made)
+    """The report, all but its total time and its seed."""
+    frames = report.frame_facts(maker.made, finisher.finished)
     with watch("measure"):
         source = known.spool.frame
         measured = report.evaluation(
-            lambda index: source(index).image, maker.picture, known.scenes, known.keys, maker.tell
+            lambda index: source(index).image,
+            finisher.picture,
+            known.scenes,
+            known.keys,
+            easel.tell,
         )
     return {
         **report.plan_facts(known.spool.clip, known.scenes, known.keys),
@@ -290,16 +343,15 @@ def _facts(
         **measured,
         "seconds": {stage: round(spent, 3) for stage, spent in watch.seconds.items()},
         "settings": settings.to_json(),
-        "seed": seed,
         "versions": report.versions(),
     }
 
 
-def _closed(job: Job, known: Survey, maker: Maker, facts: dict[str, Any]) -> Outcome:
+def _closed(job: Job, known: Survey, finisher: Finisher, facts: dict[str, Any]) -> Outcome:
     """Write the report and the contact sheet, and say where everything is."""
     kept, sheet = job.workspace / "report.json", job.workspace / "keys.png"
     for path in (kept, job.report):
         if path is not None:
             write_whole(path, report.to_bytes(facts))
-    report.save_sheet(sheet, maker.picture, known.keys, known.spool.clip)
+    report.save_sheet(sheet, finisher.picture, known.keys, known.spool.clip)
     return Outcome(job.output, job.workspace, kept, sheet, facts)

@@ -41,20 +41,30 @@ def group_keys(keys: Sequence[KeyFrame], scenes: Sequence[Scene], *, guided: boo
 
 
 def group_between(
-    keys: Sequence[KeyFrame], scenes: Sequence[Scene], *, guided: bool
+    keys: Sequence[KeyFrame], scenes: Sequence[Scene], *, guided: bool, lend: bool = True
 ) -> Iterator[list[list[Step]]]:
     """The frames between keys, a list a gap, in the order of showing.
 
     Each gap is a list of levels; a level's steps depend only on keys and on the levels before it.
+    Where `lend` is false, a frame between keys lends nothing of what was painted in it.
     """
     for scene in scenes:
         inner = _within(keys, scene)
         for place, left in enumerate(inner):
             lenders = _lenders(inner[:place]) if guided else ()
             if place + 1 < len(inner):
-                yield _bisect(left, inner[place + 1], lenders)
+                gap = _bisect(left, inner[place + 1], lenders)
             elif left + 1 < scene.stop:
-                yield _tail(left, scene.stop - 1, lenders)
+                gap = _tail(left, scene.stop - 1, lenders)
+            else:
+                continue
+            yield gap if lend else [[_of_keys(step, set(inner)) for step in lv] for lv in gap]
+
+
+def _of_keys(step: Step, keys: set[int]) -> Step:
+    """The step with key frames as its only sources."""
+    kept = [pair for pair in zip(step.sources, step.shares, strict=True) if pair[0] in keys]
+    return Step(step.target, tuple(index for index, _ in kept), tuple(share for _, share in kept))
 
 
 def _within(keys: Sequence[KeyFrame], scene: Scene) -> list[int]:

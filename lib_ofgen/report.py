@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from lib_ofgen import __version__, images, metrics
+from lib_ofgen.finishing import Finished
 from lib_ofgen.making import Made
 from lib_ofgen.sheet import contact_sheet
 from lib_ofgen.values import Clip, Image, KeyFrame, Scene
@@ -62,11 +63,11 @@ def paint_facts(clip: Clip, whole: int) -> dict[str, Any]:
     return {"whole": whole, "share": round(whole / clip.length, 6)}
 
 
-def frame_facts(made: dict[int, Made]) -> list[dict[str, Any]]:
+def frame_facts(made: dict[int, Made], finished: dict[int, Finished]) -> list[dict[str, Any]]:
     """Each frame's sources, coverage and painted share."""
     return [
-        {"index": i, "sources": m.sources, "coverage": m.coverage, "painted": m.share}
-        for i, m in sorted(made.items())
+        {"index": i, "sources": f.sources, "coverage": made[i].coverage, "painted": made[i].share}
+        for i, f in sorted(finished.items())
     ]
 
 

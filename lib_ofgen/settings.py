@@ -105,6 +105,12 @@ class Settings:
         "Flow", unit="px", low=0.25, high=16, step=0.25,
     )  # fmt: skip
 
+    track_reach: int = _set(
+        4, "Track reach", "Over how many frames on each side the place of each pixel in the "
+        "painted frames is averaged along its track; 0: not at all.",
+        "Flow", unit="frames", low=0, high=16, step=1,
+    )  # fmt: skip
+
     prompt: str = _set("", "Prompt", "What to paint.", "Painting", long=True)
     negative_prompt: str = _set("", "Negative prompt", "What not to paint.", "Painting", long=True)
     strength: float = _set(
@@ -133,6 +139,11 @@ class Settings:
     )
     inpaint_checkpoint: str = _set(
         "", "Inpainting checkpoint", "Paints holes; empty: the checkpoint of the key frames.",
+        "Painting",
+    )  # fmt: skip
+    hole_lending: bool = _set(
+        True, "Lend holes", "What is painted in a hole is lent to the frames around it; off: the "
+        "holes of every frame are painted afresh, and flicker.",
         "Painting",
     )  # fmt: skip
     hole_min: int = _set(

@@ -6,9 +6,9 @@ inside its estimator or painter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Box",
     "Cause",
     "Clip",
+    "Contribution",
     "Flow",
     "FlowEstimator",
     "Frame",
@@ -71,6 +73,29 @@ class Size(NamedTuple):
     def __str__(self) -> str:
         """The order people write: width x height."""
         return f"{self.width}x{self.height}"
+
+
+class Box(NamedTuple):
+    """A region of a frame: `top <= y < bottom`, `left <= x < right`."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def of(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The region of an (H, W[, C]) array, as a view."""
+        return array[self.top : self.bottom, self.left : self.right]
+
+    @property
+    def size(self) -> Size:
+        """Height and width."""
+        return Size(self.bottom - self.top, self.right - self.left)
+
+    def moved(self, within: Box) -> Box:
+        """The region counted from the top left pixel of `within`."""
+        top, left = within.top, within.left
+        return Box(self.top - top, self.left - left, self.bottom - top, self.right - left)
 
 
 @dataclass(frozen=True)
@@ -180,17 +205,82 @@ class Painted:
 
 
 @dataclass(frozen=True)
-class Fused:
-    """A frame made of warped pixels, and what is missing from it."""
+class Contribution:
+    """What one painted frame supplies to a frame: each pixel is sampled there once."""
 
-    image: Image
-    """Complete: in a hole stands the best guess there is."""
+    origin: int
+    """The frame in which it was painted."""
+    box: Box
+    """The region of the target outside of which it supplies nothing."""
+    vectors: NDArray[np.float32]
+    """(2, h, w) px, over the box: where each pixel is found in `origin`; see `Flow`."""
+    weight: NDArray[np.float32]
+    """(h, w) 0..1, over the box."""
+
+    @classmethod
+    def of(
+        cls, origin: int, vectors: NDArray[np.float32], weight: NDArray[np.float32]
+    ) -> Contribution | None:
+        """That of (2, H, W) vectors and an (H, W) weight over a whole frame, or None for no weight.
+
+        The box has a rim of weight 0, unless the frame ends there: what is looked up beyond its
+        edge is nothing.
+        """
+        size = Size(*check(weight, "H W", "weight"))
+        rows = np.flatnonzero((weight > 0).any(axis=1))
+        if not len(rows):
+            return None
+        columns = np.flatnonzero((weight > 0).any(axis=0))
+        box = Box(
+            max(0, int(rows[0]) - 1), max(0, int(columns[0]) - 1),
+            min(size.height, int(rows[-1]) + 2), min(size.width, int(columns[-1]) + 2),
+        )  # fmt: skip
+        inside = np.stack([box.of(plane) for plane in vectors])
+        return cls(origin, box, inside, np.ascontiguousarray(box.of(weight)))
+
+    def over(self, box: Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Vectors (2, h, w) px and weight (h, w) over another box; 0 where this one ends."""
+        both = np.concatenate([self.vectors, self.weight[None]])
+        laid = np.zeros((3, *box.size), np.float32)
+        top, left = max(box.top, self.box.top), max(box.left, self.box.left)
+        shared = Box(
+            top, left,
+            max(top, min(box.bottom, self.box.bottom)), max(left, min(box.right, self.box.right)),
+        )  # fmt: skip
+        for plane, other in zip(laid, both, strict=True):
+            shared.moved(box).of(plane)[...] = shared.moved(self.box).of(other)
+        return laid[:2], laid[2]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """How a frame is made of painted pixels."""
+
+    contributions: tuple[Contribution, ...]
+    """Their weights sum to 1 at each pixel; in a hole stands the best guess there is."""
     holes: Mask
     """Where no painted frame can be trusted to supply the pixel."""
-    origins: NDArray[np.int32]
-    """(K, H, W): the frame in which contribution k was painted; -1 for none."""
-    weights: NDArray[np.float32]
-    """(K, H, W) 0..1, summing to 1 over k."""
+
+    @classmethod
+    def normalised(cls, parts: Iterable[Contribution | None], holes: Mask) -> Fused:
+        """Of contributions whose weights are made to sum to 1; each pixel needs one."""
+        kept = [part for part in parts if part]
+        total = np.zeros(holes.shape, np.float32)
+        for part in kept:
+            part.box.of(total)[...] += part.weight
+        return cls(
+            tuple(replace(part, weight=part.weight / part.box.of(total)) for part in kept), holes
+        )
+
+    def origins(self) -> NDArray[np.int32]:
+        """(H, W): the frame in which most of each pixel was painted; -1 for none."""
+        most = np.zeros(self.holes.shape, np.float32)
+        found = np.full(self.holes.shape, -1, np.int32)
+        for one in self.contributions:
+            more = one.weight > one.box.of(most)
+            one.box.of(found)[more] = one.origin
+            one.box.of(most)[more] = one.weight[more]
+        return found
 
 
 @dataclass(frozen=True)

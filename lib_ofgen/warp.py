@@ -7,7 +7,6 @@ nearest edge pixel.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, cast
 
 import cv2
@@ -17,15 +16,20 @@ from numpy.typing import NDArray
 from lib_ofgen.values import Size, check
 
 __all__ = [
+    "FINEST",
     "KERNEL_RADIUS",
     "backward",
-    "backward_at",
     "forward_backward",
     "inside",
+    "look_up",
+    "places",
     "resize_flow",
+    "rounded",
     "still",
 ]
 
+FINEST = 32
+"""Steps per px that a looked-up place is rounded to; OpenCV's resampling knows no finer ones."""
 KERNEL_RADIUS = 2
 """px: how far from the looked-up place a warped colour may draw its parts (4 taps)."""
 
@@ -33,49 +37,43 @@ _CRISP = 0.25
 """How far a smooth kernel goes beyond bicubic, away from bilinear: both copy whole places exactly,
 so this does too. Keeps the sharpness that Lanczos with 8 taps keeps, in two fifths of its time."""
 
-_ROW = 1024
-"""Single looked-up places are handed to OpenCV in rows; it takes no side over 32767."""
 
+def places(
+    vectors: NDArray[np.float32], corner: tuple[int, int] = (0, 0)
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The x and y, (h, w) px each, that the (2, h, w) vectors look up.
 
-@lru_cache(maxsize=4)
-def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The x and y of every pixel, (H, W) each; not to be written to."""
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    x.setflags(write=False)
-    y.setflags(write=False)
-    return x, y
+    They belong to the region of the target whose top left pixel is `corner`, (top, left).
+    """
+    height, width = check(vectors, "2 H W", "vectors")
+    top, left = corner
+    x = np.arange(left, left + width, dtype=np.float32)
+    y = np.arange(top, top + height, dtype=np.float32)
+    return vectors[0] + x, vectors[1] + y[:, None]
 
 
 def backward(
-    array: NDArray[Any], vectors: NDArray[np.float32], *, smooth: bool = True
+    array: NDArray[Any],
+    vectors: NDArray[np.float32],
+    *,
+    corner: tuple[int, int] = (0, 0),
+    smooth: bool = True,
 ) -> NDArray[Any]:
     """The (H, W[, C]) array as the target sees it: target (x, y) from source (x + u, y + v).
 
-    `vectors` is (2, H, W) px. For pictures a bicubic kernel made crisper, measured on two clips as
+    `vectors` is (2, h, w) px, over the region of the target whose top left pixel is `corner`,
+    (top, left). For pictures a bicubic kernel made crisper, measured on two clips as
     sharp as Lanczos and 6 % sharper than bicubic. Bilinear where `smooth` is false, for quantities
     that must not overshoot. Whole vectors copy pixels exactly.
     """
-    height, width = check(vectors, "2 H W", "vectors")
-    x, y = _grid(height, width)
-    return _sample(array, x + vectors[0], y + vectors[1], smooth=smooth)
+    return _sample(array, *places(vectors, corner), smooth=smooth)
 
 
-def backward_at(
-    array: NDArray[Any],
-    vectors: NDArray[np.float32],
-    places: NDArray[np.intp],
-    *,
-    smooth: bool = True,
-) -> NDArray[Any]:
-    """The (N[, C]) values of `backward` at N of its pixels, counted row by row; only their cost."""
-    height, width = check(vectors, "2 H W", "vectors")
-    looked_up = np.zeros((2, -(-len(places) // _ROW) * _ROW), np.float32)
-    if not len(places):
-        return np.zeros((0, *array.shape[2:]), array.dtype)
-    for axis, plane, row in zip(_grid(height, width), vectors, looked_up, strict=True):
-        row[: len(places)] = axis.ravel()[places] + plane.ravel()[places]
-    sampled = _sample(array, *looked_up.reshape(2, -1, _ROW), smooth=smooth)
-    return sampled.reshape(-1, *array.shape[2:])[: len(places)]
+def look_up(
+    array: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The (H, W[, C]) array's values at the places (x, y) px, (h, w) each; bilinear."""
+    return cast("NDArray[np.float32]", _sample(array, x, y, smooth=False))
 
 
 def _sample(
@@ -96,9 +94,7 @@ def _sample(
 
 def inside(vectors: NDArray[np.float32], size: Size) -> NDArray[np.bool_]:
     """(H, W): whether the looked-up place lies within a source of `size`."""
-    height, width = check(vectors, "2 H W", "vectors")
-    x, y = _grid(height, width)
-    column, row = x + vectors[0], y + vectors[1]
+    column, row = places(vectors)
     return (column >= 0) & (column <= size.width - 1) & (row >= 0) & (row <= size.height - 1)
 
 
@@ -126,6 +122,11 @@ def resize_flow(vectors: NDArray[np.float32], size: Size) -> NDArray[np.float32]
         for plane, factor in zip(vectors, scale, strict=True)
     ]
     return np.stack(planes)
+
+
+def rounded(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The vectors to 1/`FINEST` px, so that a place kept on disk is the place that was used."""
+    return cast("NDArray[np.float32]", np.rint(vectors * FINEST) / np.float32(FINEST))
 
 
 def still(vectors: NDArray[np.float32], least: float = 0.15) -> NDArray[np.float32]:

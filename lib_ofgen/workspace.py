@@ -8,6 +8,7 @@ finished, also after `kill -9`. A damaged one counts as missing: pictures end in
     facts/DIGEST.json         cuts, key frames, and what is known of each finished frame
     frames/DIGEST.qoi         finished frames
     painted/DIGEST.qoi, .png  what was painted fresh in a frame, and where
+    drafts/DIGEST.npz         what an unfinished frame is made of; deleted when it is used up
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -24,18 +26,21 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lib_ofgen import images
+from lib_ofgen import images, warp
 from lib_ofgen.errors import WorkspaceError
-from lib_ofgen.values import Image, Painted
+from lib_ofgen.values import Box, Contribution, Fused, Image, Painted
 
 __all__ = ["Workspace", "check_place", "clean", "digest", "file_digest", "write_whole"]
 
 _Value = TypeVar("_Value")
 _PARTIAL = ".partial"
-_FOLDERS = ("clips", "spool", "facts", "frames", "painted")
+_FOLDERS = ("clips", "spool", "facts", "frames", "painted", "drafts")
 _SUMMARIES = ("report.json", "keys.png")
-_OURS = re.compile(rf"\.?([0-9a-f]{{32}}|\d{{6,}}|seed)\.(json|qoi|png)({re.escape(_PARTIAL)})?")
+_OURS = re.compile(
+    rf"\.?([0-9a-f]{{32}}|\d{{6,}}|seed)\.(json|qoi|png|npz)({re.escape(_PARTIAL)})?"
+)
 """Names of artifacts, finished or not."""
 _SEAL = 4
 """Bytes of the checksum after a picture; viewers pay no heed to it."""
@@ -227,9 +232,55 @@ class Workspace:
         """Whether what was painted fresh is there, and whole."""
         return all(_whole(self.folder / "painted" / f"{key}.{form}") for form in ("qoi", "png"))
 
+    def save_draft(self, key: str, draft: Fused) -> None:
+        """Keep what a frame is made of, its places as `warp.rounded` and its weights to 1/255."""
+        write_whole(self._draft(key), _sealed(_packed(draft)))
+
+    def draft(self, key: str) -> Fused | None:
+        """What a frame is made of, or None."""
+        return _read_sealed(self._draft(key), _unpacked)
+
+    def drop_draft(self, key: str) -> None:
+        """Forget it, if it is there."""
+        self._draft(key).unlink(missing_ok=True)
+
+    def _draft(self, key: str) -> Path:
+        return self.folder / "drafts" / f"{key}.npz"
+
     def has_frame(self, key: str) -> bool:
         """Whether the finished frame is there, and whole."""
         return _whole(self.folder / "frames" / f"{key}.qoi")
+
+
+def _packed(draft: Fused) -> bytes:
+    """The bytes of a draft; `_unpacked` reads them."""
+    arrays: dict[str, NDArray[Any]] = {
+        "holes": np.packbits(draft.holes, axis=None),
+        "size": np.array(draft.holes.shape),
+    }
+    for place, one in enumerate(draft.contributions):
+        fine = max(1 / warp.FINEST, float(np.abs(one.vectors).max()) / 32767)
+        arrays[f"place{place}"] = np.array([one.origin, *one.box])
+        arrays[f"fine{place}"] = np.array(fine)
+        arrays[f"vectors{place}"] = np.rint(one.vectors / np.float32(fine)).astype(np.int16)
+        arrays[f"weight{place}"] = np.rint(one.weight * 255).astype(np.uint8)
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def _unpacked(data: bytes) -> Fused:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        size = tuple(arrays["size"].tolist())
+        holes = np.unpackbits(arrays["holes"], count=size[0] * size[1]).reshape(size)
+        parts: list[Contribution] = []
+        while (name := f"place{len(parts)}") in arrays:
+            origin, *box = arrays[name].tolist()
+            fine = np.float32(arrays[f"fine{len(parts)}"])
+            vectors = arrays[f"vectors{len(parts)}"].astype(np.float32) * fine
+            weight = arrays[f"weight{len(parts)}"].astype(np.float32) / 255
+            parts.append(Contribution(origin, Box(*box), vectors, weight))
+    return Fused(tuple(parts), holes.astype(np.bool_))
 
 
 def _dumped(value: object) -> bytes:

@@ -20,15 +20,23 @@ LAYERS = {
     1: {"settings", "images", "warp", "media", "weights"},
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
-        "brush", "sdapi", "metrics", "workspace", "sheet",
+        "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render",
     },
-    3: {"presets", "survey", "making", "report", "evaluate", "http_painter"},
+    3: {
+        "presets", "survey", "painting", "making", "finishing", "report", "evaluate",
+        "http_painter",
+    },
     4: {"pipeline"},
     5: {"cli", "console", "__main__", "webui"},
 }  # fmt: skip
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
+    ("making", "painting"),
     ("making", "survey"),
+    ("finishing", "making"),
+    ("finishing", "painting"),
+    ("finishing", "survey"),
+    ("report", "finishing"),
     ("report", "making"),
     ("evaluate", "report"),
     ("cli", "console"),

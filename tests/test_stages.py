@@ -12,11 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib_ofgen import fuse, images, inpaint, keyframes, metrics, plan, warp
+from lib_ofgen import fuse, images, inpaint, keyframes, metrics, plan, render, tracks, warp
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.flow import choose, flo
 from lib_ofgen.flow.dis import DisEstimator
-from lib_ofgen.values import Clip, Flow, Frame, Painted, Scene, Size
+from lib_ofgen.values import (
+    Box,
+    Clip,
+    Contribution,
+    Flow,
+    Frame,
+    Fused,
+    Painted,
+    Scene,
+    Size,
+)
 
 SIZE = Size(40, 67)
 
@@ -204,17 +214,31 @@ def _candidate(
     return fuse.candidate(Painted(index, image, mask), flow, share, threshold=0.5, least=20)
 
 
+def _shown(fused: Fused, colours: dict[int, int]) -> np.ndarray:
+    """The picture, where each origin is of one colour."""
+    whole = np.ones(SIZE, np.bool_)
+    flat = {i: Painted(i, np.full((*SIZE, 3), c, np.uint8), whole) for i, c in colours.items()}
+    return render.Renderer(flat.__getitem__).plain(fused)
+
+
+def _sum(fused: Fused) -> np.ndarray:
+    """(H, W): all weights together."""
+    return sum(one.over(Box(0, 0, *fused.holes.shape))[1] for one in fused.contributions)
+
+
 def test_sources_mix_where_both_are_sure_and_stand_alone_elsewhere() -> None:
     left, right = np.zeros(SIZE), np.zeros(SIZE)
     left[:, :45] = 1
     right[:, 22:] = 1
     fused = fuse.merge([_candidate(0, 40, left, 0.25), _candidate(9, 200, right, 0.75)], 20)
-    assert (fused.image[:, :22] == 40).all()
-    assert (fused.image[:, 45:] == 200).all()
-    assert (fused.image[:, 30:36] == 160).all()
+    image = _shown(fused, {0: 40, 9: 200})
+    assert (image[:, :22] == 40).all()
+    assert (image[:, 45:] == 200).all()
+    assert (image[:, 30:36] == 160).all()
     assert not fused.holes.any()
-    assert np.allclose(fused.weights.sum(axis=0), 1)
-    assert [plane.flat[0] for plane in fused.origins] == [0, 9]
+    assert np.allclose(_sum(fused), 1)
+    assert (fused.origins()[:, :22] == 0).all()
+    assert (fused.origins()[:, 22 + 3 :] == 9).all()
 
 
 def test_what_nobody_shows_is_a_hole_and_specks_are_not() -> None:
@@ -224,7 +248,7 @@ def test_what_nobody_shows_is_a_hole_and_specks_are_not() -> None:
     fused = fuse.merge([_candidate(0, 90, sure, 1.0)], 20)
     assert fused.holes[5:15, 10:30].all()
     assert fused.holes.sum() == 200
-    assert (fused.image == 90).all()
+    assert (_shown(fused, {0: 90}) == 90).all()
 
 
 @given(st.integers(0, 10**6), st.sampled_from([1, 4, 20, 100]))
@@ -277,8 +301,9 @@ def test_a_source_lends_only_what_was_painted_fresh_in_it() -> None:
     core = np.zeros(SIZE, np.bool_)
     core[5 + reach : 35 - reach, 10 + reach : 50 - reach] = True
     assert (fused.holes == ~core).all()
-    assert (fused.image[core] == 250).all()
-    assert (fused.image[~core] == 10).all()
+    image = _shown(fused, {0: 10, 5: 250})
+    assert (image[core] == 250).all()
+    assert (image[~core] == 10).all()
 
 
 @given(st.integers(0, 10**6))
@@ -296,13 +321,18 @@ def test_every_contribution_samples_its_frame_once(seed: int) -> None:
         flow = Flow(index, 9, vectors.astype(np.float32), sure, 1.0)
         candidates.append(fuse.candidate(painted, flow, share, threshold=0.5, least=20))
     fused = fuse.merge(candidates, 20)
-    warped = [warp.backward(c.painted.image, c.flow.vectors) for c in candidates]
-    again = sum(w[..., None] * i for w, i in zip(fused.weights, warped, strict=True))
-    assert np.abs(fused.image - again).max() <= 1
-    assert np.allclose(fused.weights.sum(axis=0), 1, atol=1e-5)
+    lent = {c.painted.index: c.painted for c in candidates}
+    again = np.zeros((*SIZE, 3))
     covered = np.logical_or.reduce([c.trusted for c in candidates])
-    for candidate, weight in zip(candidates, fused.weights, strict=True):
-        assert not weight[covered & ~candidate.trusted].any()
+    for one in fused.contributions:
+        _, weight = one.over(Box(0, 0, *SIZE))
+        again += weight[..., None] * warp.backward(
+            lent[one.origin].image, candidates[one.origin].flow.vectors
+        )
+        assert not weight[covered & ~candidates[one.origin].trusted].any()
+    shown = render.Renderer(lent.__getitem__).plain(fused)
+    assert np.abs(shown - again).max() <= 0.51
+    assert np.allclose(_sum(fused), 1, atol=1e-5)
 
 
 # holes
@@ -328,15 +358,112 @@ def test_boxes_hold_the_mask_and_do_not_overlap(
     assert covered.max() <= 1
 
 
-def test_confident_pixels_are_the_warp_bit_for_bit(rng: np.random.Generator) -> None:
-    image, painted = (rng.integers(0, 256, (64, 96, 3), dtype=np.uint8) for _ in "ab")
+def test_paint_is_shown_whole_in_holes_and_nowhere_beyond_their_margin() -> None:
     holes = np.zeros((64, 96), np.bool_)
     holes[20:40, 30:60] = True
     mask = inpaint.grown(holes)
-    result = inpaint.composite(image, painted, holes, mask)
-    assert (result[~mask] == image[~mask]).all()
-    assert (result[holes] == painted[holes]).all()
+    shown = inpaint.opacity(holes, mask)
+    assert (shown[holes] == 1).all()
+    assert not shown[~mask].any()
     assert mask[holes].all()
+    assert (np.diff(shown[:, 45]) >= 0)[:20].all()
+
+
+# tracks
+
+
+class _World:
+    """A texture that moves by whole pixels, and frames made of what is painted of it."""
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.rng, self.scene, self.pan = rng, Scene(0, 9), int(rng.integers(-2, 3))
+        self.painted = {i: self._painted(i) for i in (0, 3, 8)}
+        self.drafts = [self._draft(i) for i in range(self.scene.stop)]
+
+    def _painted(self, index: int) -> Painted:
+        mask = np.ones(SIZE, np.bool_)
+        if index == 3:
+            mask[:, : SIZE[1] // 2] = False
+        image = _texture(self.rng, SIZE) * mask[..., None].astype(np.uint8)
+        return Painted(index, image, mask)
+
+    def flow(self, source: int, target: int) -> Flow:
+        vectors = np.zeros((2, *SIZE), np.float32)
+        vectors[0] = self.pan * (source - target)
+        sure = cv2.GaussianBlur(self.rng.random(SIZE), ksize=(0, 0), sigmaX=4).astype(np.float32)
+        return Flow(source, target, vectors, sure, 1.0)
+
+    def _draft(self, target: int) -> Fused:
+        parts = []
+        for origin, lender in self.painted.items():
+            flow = self.flow(origin, target)
+            jitter = self.rng.normal(0, 0.4, flow.vectors.shape).astype(np.float32)
+            sure = fuse.lent(lender, flow.vectors + jitter) & (self.rng.random(SIZE) < 0.8)
+            weight = np.maximum(sure, origin == 0) * self.rng.random(SIZE) + (origin == 0) * 0.01
+            parts.append(Contribution.of(origin, flow.vectors + jitter, np.float32(weight)))
+        return Fused.normalised(parts, np.zeros(SIZE, np.bool_))
+
+    def steadied(self, target: int, reach: int) -> Fused:
+        found = tracks.follow(target, self.scene, reach, self.flow)
+        assert {track.frame for track in found} == {
+            i for i in range(self.scene.stop) if 0 < abs(i - target) <= reach
+        }
+        draft = self.drafts[target]
+        steady = tracks.steady(draft, [(track, self.drafts[track.frame]) for track in found])
+        return fuse.grounded(steady, draft, self.painted.__getitem__)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 8), st.integers(0, 5))
+@settings(max_examples=30, deadline=None)
+def test_a_steadied_frame_samples_paint_once_and_names_it(
+    seed: int, target: int, reach: int
+) -> None:
+    """Every contribution is one warp of what its origin painted, and the weights sum to 1."""
+    world = _World(seed)
+    fused = world.steadied(target, reach)
+    assert np.allclose(_sum(fused), 1, atol=1e-4)
+    assert len({one.origin for one in fused.contributions}) == len(fused.contributions)
+    again = np.zeros((*SIZE, 3))
+    for one in fused.contributions:
+        vectors, weight = one.over(Box(0, 0, *SIZE))
+        lender = world.painted[one.origin]
+        again += weight[..., None] * warp.backward(lender.image, vectors)
+        assert fuse.lent(lender, vectors)[weight > 0].all()
+    shown = render.Renderer(world.painted.__getitem__).plain(fused)
+    assert np.abs(shown - np.clip(again, 0, 255)).max() <= 0.51
+
+
+@pytest.mark.parametrize("target", [2, 4, 6])
+def test_steadying_brings_places_nearer_to_the_truth(target: int) -> None:
+    world = _World(7)
+
+    def miss(fused: Fused) -> float:
+        (one,) = (one for one in fused.contributions if one.origin == 0)
+        vectors, _ = one.over(Box(0, 0, *SIZE))
+        truth = world.flow(0, target).vectors
+        inner = np.s_[:, 8:-8, 16:-16]
+        return float(np.abs(vectors - truth)[inner].mean())
+
+    assert miss(world.steadied(target, 4)) < 0.6 * miss(world.drafts[target])
+
+
+def test_a_picture_keeps_the_detail_that_was_painted(rng: np.random.Generator) -> None:
+    """Half a pixel off, blurred by resampling: the mean square Laplacian comes back."""
+    painted = Painted(0, _texture(rng, SIZE, 0.6), np.ones(SIZE, np.bool_))
+    renderer = render.Renderer(lambda index: painted)
+    ones = np.ones(SIZE, np.float32)
+    still, between = (
+        Fused((Contribution.of(0, np.full((2, *SIZE), by, np.float32), ones),), ~painted.mask)
+        for by in (0, 0.5)
+    )
+    assert (renderer.sharp(still) == painted.image).all()
+    want, plain, sharp = (
+        metrics.sharpness(i)
+        for i in (painted.image, renderer.plain(between), renderer.sharp(between))
+    )
+    assert plain < 0.8 * want
+    assert abs(sharp - want) < 0.5 * abs(plain - want)
 
 
 # measures

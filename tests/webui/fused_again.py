@@ -1,7 +1,10 @@
-"""Fuses a workspace's frames again, with the interpreter that made them: `fused_again.py FOLDER`.
+"""Makes a finished job's frames again from its paint, with the interpreter that made them.
 
-Prints, for each frame that is no key, how much of it should be the warp bit for bit, how many
-pixels are not, and how many of them have one source alone and are not that source's warp.
+    fused_again.py WORKSPACE SOURCE
+
+Prints, for each frame that was not painted whole: how many of its pixels are not, bit for bit,
+what its contributions give; how many samples were taken where their origin painted nothing; how
+far the weights are from 1; how much of it shows paint of its own, and how much shows none.
 """
 
 from __future__ import annotations
@@ -15,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from lib_ofgen import fuse, pipeline, plan, warp
+from lib_ofgen import fuse, pipeline
+from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow.dis import DisEstimator
-from lib_ofgen.making import Maker, Stopwatch
+from lib_ofgen.making import Maker
+from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.render import Renderer
 from lib_ofgen.settings import Settings
-from lib_ofgen.survey import Spool
-from lib_ofgen.values import Image, Painted, Repaint, Stage, Step
+from lib_ofgen.values import Image, Painted, Repaint, Stage
 from lib_ofgen.workspace import Workspace
 
 
@@ -44,75 +49,52 @@ class Keeper:
         return False
 
 
-class Again:
-    """Every frame of a finished job, and how it was made."""
-
-    def __init__(self, folder: Path) -> None:
-        facts = json.loads((folder / "report.json").read_text("utf-8"))
-        self.settings = Settings().replace(facts["settings"])
-        keeper, watch = Keeper(facts["painter"]), Stopwatch()
-        self.workspace = Workspace(folder)
-        known = pipeline.look(Path(sys.argv[2]), self.workspace, self.settings, keeper, watch)
-        self.spool: Spool = known.spool
-        self.estimator = DisEstimator(self.settings.confidence_radius)
-        rules = pipeline._rules(self.settings, facts["seed"])
-        self.maker = Maker(self.spool, rules, (self.estimator, keeper, keeper), watch)
-        for _ in pipeline._made(self.maker, known, guided=False):
+def compared(folder: Path, source: Path) -> Iterator[dict[str, Any]]:
+    """The facts of each frame of the job in the workspace `folder`; it paints nothing."""
+    facts = json.loads((folder / "report.json").read_text("utf-8"))
+    settings = Settings().replace(facts["settings"])
+    keeper, watch = Keeper(facts["painter"]), Stopwatch()
+    known = pipeline.look(source, Workspace(folder), settings, keeper, watch)
+    rules = pipeline.rules_of(settings, facts["seed"])
+    with Easel(keeper, rules, keeper, watch) as easel:
+        estimator = DisEstimator(settings.confidence_radius)
+        maker, finisher = pipeline.made_of(known, rules, estimator, easel, watch)
+        for _ in pipeline.finished(maker, finisher, known, settings):
             pass
-        gaps = plan.group_between(known.keys, known.scenes, guided=False)
-        self.steps = [step for gap in gaps for level in gap for step in level]
+        for frame in facts["frames"]:
+            if frame["sources"]:
+                yield _frame(maker, finisher, frame["index"])
 
-    def painted(self, index: int) -> Painted | None:
-        """What was painted fresh in a frame."""
-        made = self.maker.made[index]
-        if not made.sources:
-            image = self.maker.picture(index)
-            return Painted(index, image, np.ones(image.shape[:2], np.bool_))
-        return self.workspace.painted(made.painted, index) if made.painted else None
 
-    def candidates(self, step: Step) -> list[fuse.Candidate]:
-        """Sources with a share, then others for as long as something is missing."""
-        least = self.settings.hole_min
-        found: list[fuse.Candidate] = []
-        offers = sorted(zip(step.sources, step.shares, strict=True), key=lambda o: o[1] == 0)
-        for index, share in offers:
-            lender = self.painted(index)
-            if lender is None:
-                continue
-            if share == 0 and not fuse.missing(found, least).any():
-                break
-            pair = (self.spool.frame(index), self.spool.frame(step.target))
-            (flow,) = self.estimator.estimate([pair])
-            found.append(
-                fuse.candidate(lender, flow, share, threshold=self.settings.confidence, least=least)
-            )
-        return found
-
-    def compared(self, step: Step) -> dict[str, Any]:
-        """The stored frame against the warp, outside of what was painted."""
-        candidates = self.candidates(step)
-        fused = fuse.merge(candidates, self.settings.hole_min)
-        fresh, stored = self.painted(step.target), self.maker.picture(step.target)
-        sure = np.ones(stored.shape[:2], np.bool_) if fresh is None else ~fresh.mask
-        alone = 0
-        for candidate, weight in zip(candidates, fused.weights, strict=True):
-            moved = warp.backward(candidate.painted.image, candidate.flow.vectors)
-            alone += int(((stored != moved).any(-1) & sure & (weight == 1)).sum())
-        return {
-            "index": step.target,
-            "holes": bool(fused.holes.any()),
-            "sure": float(sure.mean()),
-            "wrong": int(((stored != fused.image).any(-1) & sure).sum()),
-            "single": float((fused.weights.max(0)[sure] == 1).mean()),
-            "alone": alone,
-            "repainted": float((stored != fused.image).any(-1).mean()),
-        }
+def _frame(maker: Maker, finisher: Finisher, index: int) -> dict[str, Any]:
+    fused, stored = finisher.fused(index), finisher.picture(index)
+    own = np.zeros(fused.holes.shape, np.float32)
+    stray, weights = 0, np.zeros(fused.holes.shape, np.float32)
+    for one in fused.contributions:
+        lender: Painted = maker.lend(one.origin)
+        inside = fuse.lent(lender, one.vectors, (one.box.top, one.box.left))
+        one.box.of(weights)[...] += one.weight
+        if one.origin == index:
+            one.box.of(own)[...] += one.weight
+            still = ~one.vectors.any(axis=0)
+            inside |= still & one.box.of(lender.mask)
+        stray += int(((one.weight > 0) & ~inside).sum())
+    again = Renderer(maker.lend).sharp(fused)
+    return {
+        "index": index,
+        "holes": bool(fused.holes.any()),
+        "wrong": int((stored != again).any(-1).sum()),
+        "stray": stray,
+        "whole": float(np.abs(weights - 1).max()),
+        "own": float((own > 0).mean()),
+        "others": float((own == 0).mean()),
+        "sources": sorted(one.origin for one in fused.contributions),
+    }
 
 
 def main() -> None:
     """Compare them all."""
-    again = Again(Path(sys.argv[1]))
-    json.dump([again.compared(step) for step in again.steps], sys.stdout)
+    json.dump(list(compared(Path(sys.argv[1]), Path(sys.argv[2]))), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,142 @@
+"""Drafts become frames: correspondences are steadied along their tracks, then rendered.
+
+A frame is finished when the frames around it are drafted. Its digest names their drafts, so that
+a frame is made anew where, and only where, something that it shows has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lib_ofgen import fuse, tracks
+from lib_ofgen.making import Maker, held
+from lib_ofgen.painting import Stopwatch
+from lib_ofgen.render import Renderer
+from lib_ofgen.survey import Spool, recent
+from lib_ofgen.values import Flow, FlowEstimator, Fused, Image, Scene
+from lib_ofgen.workspace import digest
+
+__all__ = ["Finished", "Finisher"]
+
+_METHOD = 1
+"""Goes up when steadying or rendering gives other pixels, so that old frames are made anew."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What is known of a finished frame."""
+
+    frame: str
+    """Digest of the picture."""
+    sources: list[int]
+    """Frames in which its pixels were painted; empty where it was painted whole."""
+
+
+class Finisher:
+    """Makes frames of a maker's drafts, in the order of showing."""
+
+    def __init__(
+        self,
+        maker: Maker,
+        spool: Spool,
+        estimator: FlowEstimator,
+        scenes: Sequence[Scene],
+        reach: int,
+        watch: Stopwatch,
+    ) -> None:
+        """`reach` is the number of frames on each side that steady a frame; 0 for none."""
+        self.finished: dict[int, Finished] = {}
+        self._maker, self._spool, self._estimator, self._watch = maker, spool, estimator, watch
+        self._scenes, self._reach = scenes, reach
+        self._workspace = spool.workspace
+        self._renderer = Renderer(maker.lend)
+        self._drafts: dict[int, Fused] = {}
+        self._steps: dict[tuple[int, int], Flow] = {}
+        self._fresh: dict[int, Image] = {}
+
+    def picture(self, index: int) -> Image:
+        """The finished frame `index`; one finished a moment ago is still in memory."""
+        image = self._fresh.get(index)
+        if image is None:
+            image = self._workspace.frame(self.finished[index].frame)
+        return held(index, image, self._workspace.folder)
+
+    def ready(self) -> Iterator[int]:
+        """Finish the frames whose neighbours are drafted; gives the index of each."""
+        for scene in self._scenes:
+            for target in range(scene.start, scene.stop):
+                if target in self.finished:
+                    continue
+                window = self._window(target, scene)
+                if not all(index in self._maker.made for index in window):
+                    return
+                self._finish(target, scene, window)
+                self._let_go(target, scene, window)
+                yield target
+
+    def _window(self, target: int, scene: Scene) -> range:
+        """The frame and those that steady it."""
+        start = max(scene.start, target - self._reach)
+        return range(start, min(scene.stop, target + self._reach + 1))
+
+    def _finish(self, target: int, scene: Scene, window: range) -> None:
+        made = self._maker.made[target]
+        if made.whole:
+            self.finished[target] = Finished(made.painted, [])
+            return
+        drafts = [self._maker.made[index].draft for index in window]
+        how = (_METHOD, self._estimator.identity, self._reach)
+        key = digest("finished", self._spool.key, target, drafts, how)
+        facts = self._workspace.facts(key)
+        if facts is None or not self._workspace.has_frame(key):
+            fused = self._steadied(target, scene)
+            with self._watch("fuse"):
+                self._keep(target, key, self._renderer.sharp(fused))
+            facts = {"sources": sorted(one.origin for one in fused.contributions)}
+            self._workspace.save_facts(key, facts)
+        self.finished[target] = Finished(key, facts["sources"])
+
+    def fused(self, target: int) -> Fused:
+        """How the finished frame `target` is made of painted pixels."""
+        scene = next(scene for scene in self._scenes if scene.start <= target < scene.stop)
+        return self._steadied(target, scene)
+
+    def _steadied(self, target: int, scene: Scene) -> Fused:
+        found = tracks.follow(target, scene, self._reach, self._step)
+        neighbours = [(track, self._draft(track.frame)) for track in found]
+        draft = self._draft(target)
+        with self._watch("fuse"):
+            return fuse.grounded(tracks.steady(draft, neighbours), draft, self._maker.lend)
+
+    def _draft(self, index: int) -> Fused:
+        if index not in self._drafts:
+            self._drafts[index] = self._maker.draft(index)
+        return self._drafts[index]
+
+    def _step(self, source: int, target: int) -> Flow:
+        """The flow between two neighbouring frames; its way back is estimated with it."""
+        if (source, target) not in self._steps:
+            pair = self._spool.frame(source), self._spool.frame(target)
+            with self._watch("flow"):
+                for flow in self._estimator.estimate([pair, (pair[1], pair[0])]):
+                    self._steps[flow.source, flow.target] = flow
+        return self._steps[source, target]
+
+    def _let_go(self, target: int, scene: Scene, window: range) -> None:
+        """Forget what no later frame needs."""
+        last = target == scene.stop - 1
+        past = target if last else target - self._reach
+        for index in [index for index in window if index <= past]:
+            self._drafts.pop(index, None)
+            if not self._maker.made[index].whole:
+                self._maker.drop(index)
+        kept = {pair: flow for pair, flow in self._steps.items() if max(pair) > past}
+        self._steps = kept
+
+    def _keep(self, index: int, key: str, image: Image) -> None:
+        """Keep a finished frame in the workspace and, with the last few others, in memory."""
+        self._workspace.save_frame(key, image)
+        self._fresh[index] = image
+        if len(self._fresh) > recent(self._spool.clip.size):
+            del self._fresh[next(iter(self._fresh))]

@@ -1,0 +1,154 @@
+"""A pixel's correspondences are averaged along its track, so that they do not jitter in time.
+
+The flow of each frame is estimated on its own. Two neighbouring frames that show the same point of
+the world therefore find it at places, in the painted frame, that differ by a fraction of a pixel,
+and at the edges of what a source shows they take it from different sources: over half of the
+flicker that is left. Following the point through the neighbouring frames and taking the mean of the
+places, and of the weights of the sources, removes most of it. Places are averaged, not pixels: each
+contribution still samples its painted frame once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib_ofgen import warp
+from lib_ofgen.values import Box, Contribution, Flow, Fused, Scene
+
+__all__ = ["Track", "follow", "steady"]
+
+_AGREE = 2.0
+"""px by which a neighbour's place may lie from the mean so far and still be of the same point."""
+_TINY = np.float32(1e-6)
+_LITTLE = 1 / 256
+"""Weights below this are left out: no pixel shows them."""
+
+Floats = NDArray[np.float32]
+
+
+class Track(NamedTuple):
+    """Where the points that a frame shows lie in one of its neighbours."""
+
+    frame: int
+    """The neighbour."""
+    x: Floats
+    """(H, W) px."""
+    y: Floats
+    """(H, W) px."""
+    trust: Floats
+    """(H, W) 0..1: how much the neighbour counts, beside 1 for the frame itself."""
+
+
+def follow(target: int, scene: Scene, reach: int, flow: Callable[[int, int], Flow]) -> list[Track]:
+    """The tracks of `target`'s pixels through up to `reach` frames on each side, in its scene.
+
+    `flow` gives that of (source, target) for neighbouring frames. A track is a chain of them; its
+    trust is the product of their confidences, and falls linearly to 0 beyond `reach`. The nearest
+    come first.
+    """
+    tracks = [track for way in (1, -1) for track in _one_way(target, scene, reach * way, flow)]
+    return sorted(tracks, key=lambda track: abs(track.frame - target))
+
+
+def _one_way(
+    target: int, scene: Scene, reach: int, flow: Callable[[int, int], Flow]
+) -> Iterator[Track]:
+    way = 1 if reach > 0 else -1
+    track: Track | None = None
+    sure = np.float32(1)
+    for distance in range(1, abs(reach) + 1):
+        frame = target + way * distance
+        if not scene.start <= frame < scene.stop:
+            return
+        step = flow(frame, frame - way)
+        if track is None:
+            x, y, sure = *warp.places(step.vectors), step.confidence
+        else:
+            field = np.dstack([*step.vectors, step.confidence])
+            ahead = warp.look_up(field, track.x, track.y)
+            x, y, sure = track.x + ahead[..., 0], track.y + ahead[..., 1], sure * ahead[..., 2]
+        near = np.float32(1 - distance / (abs(reach) + 1))
+        track = Track(frame, x, y, sure * near)
+        yield track
+
+
+def steady(target: Fused, neighbours: Sequence[tuple[Track, Fused]]) -> Fused:
+    """The frame with places and weights averaged over itself and what its neighbours are made of.
+
+    The mean is weighted by the tracks' trust and, for the places, by the contribution's own weight
+    there. A neighbour whose place lies far from the mean so far follows another point, and is left
+    out. The holes stay.
+    """
+    size = target.holes.shape
+    sums: dict[int, _Mean] = {}
+    total = np.ones(size, np.float32)
+    for one in target.contributions:
+        sums.setdefault(one.origin, _Mean(size)).add(one.box, one.vectors, one.weight)
+    for track, other in neighbours:
+        total += track.trust
+        for one in other.contributions:
+            found = _carried(one, track)
+            if found is not None:
+                sums.setdefault(one.origin, _Mean(size)).add(*found)
+    means = (mean.contribution(origin, total) for origin, mean in sums.items())
+    return Fused.normalised(means, target.holes)
+
+
+class _Mean:
+    """The weighted mean of one origin's places, as they come."""
+
+    def __init__(self, size: tuple[int, ...]) -> None:
+        self._moved = np.zeros((2, *size), np.float32)
+        self._weight = np.zeros(size, np.float32)
+
+    def add(self, box: Box, vectors: Floats, weight: Floats) -> None:
+        """Take in (2, h, w) px vectors over the box, where they agree with the mean so far."""
+        so_far, known = self._part(box)
+        apart = np.abs(so_far / np.maximum(known, _TINY) - vectors).sum(axis=0)
+        weight = np.where((apart > _AGREE) & (known > _LITTLE), np.float32(0), weight)
+        so_far += weight * vectors
+        known += weight
+
+    def _part(self, box: Box) -> tuple[Floats, Floats]:
+        inside = np.s_[box.top : box.bottom, box.left : box.right]
+        return self._moved[(slice(None), *inside)], self._weight[inside]
+
+    def contribution(self, origin: int, total: Floats) -> Contribution | None:
+        """The mean, its weight over `total`; None where it is too little to see."""
+        weight = self._weight / total
+        if weight.max() < _LITTLE:
+            return None
+        places = cast("Floats", self._moved / np.maximum(self._weight, _TINY))
+        return Contribution.of(origin, places, weight)
+
+
+def _carried(one: Contribution, track: Track) -> tuple[Box, Floats, Floats] | None:
+    """A neighbour's contribution on the frame's own grid: box, (2, h, w) vectors, (h, w) weight."""
+    box = _reached(one.box, track)
+    if box is None:
+        return None
+    x, y = box.of(track.x), box.of(track.y)
+    field = np.dstack([*one.vectors, one.weight])
+    found = warp.look_up(field, x - np.float32(one.box.left), y - np.float32(one.box.top))
+    # A vector lies between places: from here to the neighbour, and from there to the origin.
+    columns = np.arange(box.left, box.right, dtype=np.float32)
+    rows = np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
+    vectors = np.stack([x + found[..., 0] - columns, y + found[..., 1] - rows])
+    return box, vectors, box.of(track.trust) * found[..., 2]
+
+
+def _reached(box: Box, track: Track) -> Box | None:
+    """The least box around the pixels whose track enters `box`."""
+    enters = (track.y > box.top - 1) & (track.y < box.bottom)
+    rows = np.flatnonzero(enters.any(axis=1))
+    if not len(rows):
+        return None
+    enters &= (track.x > box.left - 1) & (track.x < box.right)
+    rows, columns = (np.flatnonzero(enters.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
