@@ -50,6 +50,9 @@ __all__ = [
 _PREVIEW = 0.5
 """Seconds between two pictures for the reporter; each is read from disk."""
 
+_DRAFTED = 80
+"""Per cent of a frame's way that its draft is, which waits for the painter; the rest, finishing."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -247,14 +250,13 @@ def _told(
     order: Iterator[int | None], clip: Clip, finisher: Finisher, easel: Easel, reporter: Reporter
 ) -> Iterator[int]:
     """The indices, with the reporter told how far all is, and shown a frame now and then."""
-    shown, latest = 0.0, -1
-    for done, index in enumerate(order, start=1):
+    shown, latest, way = 0.0, -1, 0
+    for index in order:
+        way += _DRAFTED if index is None else 100 - _DRAFTED
         latest = latest if index is None else index
         due = latest >= 0 and perf_counter() - shown >= _PREVIEW
-        # drafting is one half of a frame's way, finishing the other
-        reporter.step(
-            "paint", (done + 1) // 2, clip.length, finisher.picture(latest) if due else None
-        )
+        image = finisher.picture(latest) if due else None
+        reporter.step("paint", max(1, way // 100), clip.length, image)
         shown = perf_counter() if due else shown
         easel.go_on()
         if index is not None:
