@@ -5,6 +5,7 @@ The only module that reads a setting and passes it on to the stages.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,7 @@ from lib_ofgen import flow, plan, report, survey
 from lib_ofgen.encode import FrameFolder, check_output, write_video
 from lib_ofgen.errors import VideoError
 from lib_ofgen.finishing import Finisher
+from lib_ofgen.flow import flo
 from lib_ofgen.making import Maker
 from lib_ofgen.painting import Easel, Rules, Stopwatch
 from lib_ofgen.settings import Settings
@@ -41,6 +43,7 @@ __all__ = [
     "Survey",
     "animate",
     "finished",
+    "flow_picture",
     "look",
     "made_of",
     "painted_whole",
@@ -120,8 +123,15 @@ def painted_whole(known: Survey, settings: Settings) -> int:
     )
 
 
-def animate(job: Job, painter: Painter, reporter: Reporter) -> Outcome:
+def animate(
+    job: Job,
+    painter: Painter,
+    reporter: Reporter,
+    shared: Callable[[FlowEstimator], FlowEstimator] = lambda estimator: estimator,
+) -> Outcome:
     """Make the film of `job`; what was finished before is not made again.
+
+    `shared` makes an estimator one that shares its device with whoever else is on it.
 
     Raises:
         Stopped: the user asked to stop; the same job goes on from there.
@@ -135,8 +145,9 @@ def animate(job: Job, painter: Painter, reporter: Reporter) -> Outcome:
         known = look(job.source, workspace, job.settings, reporter, watch)
         asked = job.settings.flow, job.settings.confidence_radius
         estimator, chosen = flow.choose(*asked, job.models)
+        estimator = shared(estimator)
         rules = rules_of(job.settings, seed)
-        with Easel(painter, rules, reporter, watch) as easel:
+        with Easel(painter, rules, reporter, watch) as easel, _released(estimator):
             makers = made_of(known, rules, estimator, easel, watch)
             order = finished(*makers, known, job.settings)
             told = _told(order, known.spool.clip, makers[1], easel, reporter)
@@ -147,6 +158,41 @@ def animate(job: Job, painter: Painter, reporter: Reporter) -> Outcome:
         facts["painter"] = painter.identity
         facts["seconds"]["total"] = round(perf_counter() - begun, 3)
         return _closed(job, known, makers[1], facts)
+
+
+@contextlib.contextmanager
+def _released(estimator: FlowEstimator) -> Iterator[None]:
+    """Afterwards nothing of the estimator is on its device."""
+    try:
+        yield
+    finally:
+        estimator.release()
+
+
+def flow_picture(
+    source: Path,
+    settings: Settings,
+    index: int,
+    models: Sequence[Path] = (),
+    shared: Callable[[FlowEstimator], FlowEstimator] = lambda estimator: estimator,
+) -> Image:
+    """How frame `index` of the video moves on to the next, as a picture; see `flow.flo.picture`.
+
+    Raises:
+        VideoError: the video cannot be read, or has no such frame and another after it.
+        FlowError: the estimator that the settings name cannot run here.
+    """
+    with open_video(source, **_sampling(settings)) as frames:
+        pair = [frame for frame in frames if frame.index in (index, index + 1)]
+    if len(pair) < 2:
+        raise VideoError(
+            f"'{source}' has no frame {index} with another after it; take an earlier one",
+            bad_input=True,
+        )
+    estimator = shared(flow.choose(settings.flow, settings.confidence_radius, models)[0])
+    with _released(estimator):
+        (found,) = estimator.estimate([(pair[1], pair[0])])
+    return flo.picture(found.vectors)
 
 
 def _sampling(settings: Settings) -> dict[str, Any]:

@@ -314,6 +314,10 @@ class FlowEstimator(Protocol):
         """The flow of each (source, target), in order; batches and caches inside."""
         ...
 
+    def release(self) -> None:
+        """Take everything off the device; the next estimate puts it back."""
+        ...
+
 
 class Painter(Protocol):
     """Paints pictures in a style."""

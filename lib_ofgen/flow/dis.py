@@ -40,6 +40,9 @@ class DisEstimator:
             )
             yield Flow(source.index, target.index, warp.still(vectors), sure, self._radius)
 
+    def release(self) -> None:
+        """Nothing: there is no device."""
+
 
 def both_ways(source: Image, target: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Vectors on the target's grid into the source, and on the source's grid into the target.

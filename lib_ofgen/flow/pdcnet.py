@@ -5,9 +5,12 @@ The network lies in `_pdcnet` and is imported, with torch, at the first estimate
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import hashlib
 import logging
 import math
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
@@ -90,7 +93,9 @@ class PDCNetEstimator:
         """Take everything off the device; the next estimate loads the network anew."""
         self._network = None
         self._known.clear()
+        gc.collect()
         _free_device_memory()
+        _free_host_memory()
 
     def _loaded(self) -> PDCNet:
         if self._network is None:
@@ -263,6 +268,14 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(
         words in said for words in ("out of memory", "can't allocate memory", "not enough memory")
     )
+
+
+def _free_host_memory() -> None:
+    """Give back what the C library holds in reserve, which it otherwise keeps for good."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others have none
+        if trim is not None:
+            trim(0)
 
 
 def _free_device_memory() -> None:

@@ -20,15 +20,18 @@ from lib_ofgen import pipeline
 from lib_ofgen.encode import check_output
 from lib_ofgen.errors import OfgenError, Stopped
 from lib_ofgen.settings import Settings
+from lib_ofgen.values import Image
 from lib_ofgen.webui.document import Document, Places, input_of, output_of, settings_of
 from lib_ofgen.webui.painter import Recipe, WebuiPainter
 from lib_ofgen.webui.reporter import HostReporter
+from lib_ofgen.webui.sharing import SharingEstimator
 
 __all__ = [
     "JOBS",
     "TITLE",
     "HostJob",
     "animated",
+    "flow_picture",
     "places",
     "prepared",
     "queue_lock",
@@ -132,7 +135,12 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
             wanted = pipeline.Job(
                 job.source, job.output, folder, job.settings, models=_model_folders()
             )
-            job.outcome = pipeline.animate(wanted, painter, job.reporter)
+            job.outcome = pipeline.animate(
+                wanted,
+                painter,
+                job.reporter,
+                lambda estimator: SharingEstimator(estimator, lambda: _turn(job, lock)),
+            )
         finally:
             job.message = _restored(painter)
         job.state = "done"
@@ -151,6 +159,22 @@ def _model_folders() -> tuple[Path, ...]:
     """Where the weights of flow estimators may lie."""
     more = [Path(path) for path in getattr(shared.cmd_opts, "ofgen_models_dir", None) or []]
     return (Path(paths_internal.models_path) / "ofgen", *more)
+
+
+def flow_picture(document: Document, index: int) -> Image:
+    """How frame `index` of the document's video moves on to the next, as a picture.
+
+    Raises:
+        OfgenError: the video or the estimator cannot be had.
+    """
+    settings = settings_of(document, {})
+    return pipeline.flow_picture(
+        input_of(document, places()),
+        settings,
+        index,
+        _model_folders(),
+        lambda estimator: SharingEstimator(estimator, queue_lock),
+    )
 
 
 def _restored(painter: WebuiPainter) -> str:

@@ -14,7 +14,7 @@ from lib_ofgen.errors import OfgenError
 from lib_ofgen.settings import Settings, choices
 from lib_ofgen.webui import job as jobs
 from lib_ofgen.webui.controls import control, element, from_values
-from lib_ofgen.webui.document import parse
+from lib_ofgen.webui.document import Document, parse
 
 __all__ = ["tabs"]
 
@@ -60,10 +60,22 @@ def _page() -> Any:
             film = gr.Video(label="Film", elem_id=element("film"), interactive=False)
             sheet = gr.Image(label="Key frames", elem_id=element("sheet"), interactive=False)
             files = gr.File(label="Report", elem_id=element("report"), interactive=False)
+            with gr.Accordion("Flow", open=False, elem_id=element("flow_of")):
+                with gr.Row():
+                    index = gr.Number(
+                        label="Frame", value=0, precision=0, elem_id=element("flow_frame")
+                    )
+                    ask = gr.Button("Show its flow", elem_id=element("flow_show"))
+                flow = gr.Image(
+                    label="Colour: direction; strength: speed",
+                    elem_id=element("flow_picture"),
+                    interactive=False,
+                )
         running = gr.State("")
         outputs = [running, progress, preview, film, sheet, files]
         inputs = [upload, path, *shown.values()]
         generate.click(_generate, inputs=inputs, outputs=outputs, api_name="ofgen_generate")
+        ask.click(_flow, inputs=[index, *inputs], outputs=[flow, progress])
         stop.click(_stop, inputs=[running], outputs=[progress], queue=False)
     return page
 
@@ -84,12 +96,25 @@ def _controls(lists: dict[str, list[str]]) -> dict[str, Any]:
     return {name: made[name] for name in Settings.names()}
 
 
+def _document(upload: Any, path: str, values: tuple[Any, ...]) -> Document:
+    """The job document of what the controls hold."""
+    settings = from_values(dict(zip(Settings.names(), values, strict=True)))
+    source = path.strip().strip('"') or (upload.name if upload is not None else "")
+    return parse({"input": source, "settings": settings})
+
+
+def _flow(index: float, upload: Any, path: str, *values: Any) -> tuple[Any, str]:
+    """The flow of a frame to the next one as a picture, or a line that says why not."""
+    try:
+        return jobs.flow_picture(_document(upload, path, values), int(index)), ""
+    except OfgenError as error:
+        return None, _line(str(error), failed=True)
+
+
 def _generate(upload: Any, path: str, *values: Any) -> Iterator[tuple[Any, ...]]:
     """Run a job and tell how far it is until it ends."""
     try:
-        settings = from_values(dict(zip(Settings.names(), values, strict=True)))
-        source = path.strip().strip('"') or (upload.name if upload is not None else "")
-        job = jobs.prepared(parse({"input": source, "settings": settings}), {})
+        job = jobs.prepared(_document(upload, path, values), {})
     except OfgenError as error:
         yield "", _line(str(error), failed=True), None, None, None, None
         return

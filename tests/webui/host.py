@@ -125,6 +125,11 @@ class Host:
         """Where requests may read and write."""
         return self.data / "outputs"
 
+    def memory(self) -> int:
+        """KiB of memory that its process holds."""
+        told = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
+        return int(re.search(r"VmRSS:\s*(\d+)", told)[1])
+
     def log(self, start: int = 0) -> str:
         """What it has written, from the character `start` on."""
         return self._log.read_text("utf-8", errors="replace")[start:]
