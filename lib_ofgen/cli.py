@@ -16,7 +16,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lib_ofgen import __version__, console, evaluate, images, pipeline, presets, report, workspace
+from lib_ofgen import (
+    __version__,
+    cli_weights,
+    console,
+    evaluate,
+    images,
+    pipeline,
+    presets,
+    report,
+    workspace,
+)
 from lib_ofgen.brush import BrushPainter
 from lib_ofgen.errors import OfgenError, SettingsError, Stopped, VideoError
 from lib_ofgen.flow import choose, flo
@@ -74,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_animate(commands)
     _add_looking(commands)
     _add_keeping(commands)
+    cli_weights.add(commands, _add_models)
     return parser
 
 
@@ -184,12 +195,16 @@ def _animate(options: argparse.Namespace) -> int:
     output: Path = options.output
     folder = options.workspace or output.parent / f"{output.name}.ofgen"
     places = (options.input, options.output, folder)
-    job = pipeline.Job(*places, settings, options.report, options.frames, tuple(options.models_dir))
+    models = cli_weights.folders(options.models_dir)
+    job = pipeline.Job(*places, settings, options.report, options.frames, models)
     with console.Progress(quiet=options.quiet) as progress:
         outcome = pipeline.animate(job, painter, progress)
     damaged = outcome.facts["clip"]["damaged"]
     if damaged:
         console.say(f"ofgen: note: {damaged} frames of the source are damaged and were left out")
+    chosen = outcome.facts["flow"]
+    if not options.quiet:
+        console.say(f"flow    {chosen['estimator']} ({chosen['reason']})")
     console.say(f"video   {outcome.video}", out=True)
     console.say(f"keys    {outcome.sheet}", out=True)
     console.say(f"report  {options.report or outcome.report}", out=True)
@@ -284,9 +299,10 @@ def _flow(options: argparse.Namespace) -> int:
     if first.shape != second.shape:
         sizes = " and ".join(str(images.size_of(image)) for image in (first, second))
         raise VideoError(f"the pictures are {sizes}; give two of one size", bad_input=True)
-    name = Settings().replace({"flow": options.flow}).flow
-    estimator, _ = choose(name, models=options.models_dir)
-    (found,) = estimator.estimate([(Frame(1, second), Frame(0, first))])
+    settings = Settings().replace({"flow": options.flow})
+    models = cli_weights.folders(options.models_dir)
+    chosen = choose(settings.flow, pipeline.wanted(settings, models))
+    (found,) = chosen.estimator.estimate([(Frame(1, second), Frame(0, first))])
     write_whole(options.output, flo.to_flo(found.vectors))
     if options.png:
         write_whole(options.png, images.encode_png(flo.picture(found.vectors)))

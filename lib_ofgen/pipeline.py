@@ -6,6 +6,7 @@ The only module that reads a setting and passes it on to the stages.
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -48,8 +49,10 @@ __all__ = [
     "made_of",
     "painted_whole",
     "rules_of",
+    "wanted",
 ]
 
+_LOG = logging.getLogger(__name__)
 _PREVIEW = 0.5
 """Seconds between two pictures for the reporter; each is read from disk."""
 
@@ -143,9 +146,9 @@ def animate(
     with workspace.locked():
         seed = _drawn(workspace, job.settings.seed)
         known = look(job.source, workspace, job.settings, reporter, watch)
-        asked = job.settings.flow, job.settings.confidence_radius
-        estimator, chosen = flow.choose(*asked, job.models)
-        estimator = shared(estimator)
+        chosen = flow.choose(job.settings.flow, wanted(job.settings, job.models))
+        _LOG.info("flow: %s (%s)", chosen.name, chosen.reason)
+        estimator = shared(chosen.estimator)
         rules = rules_of(job.settings, seed)
         with Easel(painter, rules, reporter, watch) as easel, _released(estimator):
             makers = made_of(known, rules, estimator, easel, watch)
@@ -154,7 +157,9 @@ def animate(
             _film(job, known, makers[1], told, watch)
             facts = _facts(known, *makers, easel, job.settings, watch)
         facts["seed"] = seed
-        facts["flow"] = {"estimator": chosen, "asked": job.settings.flow}
+        facts["flow"] = {
+            "estimator": chosen.name, "asked": job.settings.flow, "reason": chosen.reason
+        }  # fmt: skip
         facts["painter"] = painter.identity
         facts["seconds"]["total"] = round(perf_counter() - begun, 3)
         return _closed(job, known, makers[1], facts)
@@ -189,10 +194,21 @@ def flow_picture(
             f"'{source}' has no frame {index} with another after it; take an earlier one",
             bad_input=True,
         )
-    estimator = shared(flow.choose(settings.flow, settings.confidence_radius, models)[0])
+    estimator = shared(flow.choose(settings.flow, wanted(settings, models)).estimator)
     with _released(estimator):
         (found,) = estimator.estimate([(pair[1], pair[0])])
     return flo.picture(found.vectors)
+
+
+def wanted(settings: Settings, models: Sequence[Path]) -> flow.Wanted:
+    """What the settings ask of an estimator."""
+    return flow.Wanted(
+        settings.confidence_radius,
+        models,
+        settings.global_iterations,
+        settings.local_iterations,
+        settings.flow_half,
+    )
 
 
 def _sampling(settings: Settings) -> dict[str, Any]:

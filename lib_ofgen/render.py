@@ -82,9 +82,8 @@ class Renderer:
             return _around(square)
         # beside the mask there is black, which no brush has painted
         inside = cv2.erode(painted.mask.astype(np.float32), kernel=np.ones((3, 3), np.uint8))
-        return _around(square * inside) / np.maximum(
-            _around(cast("Floats", inside)), np.float32(1e-3)
-        )
+        there = np.maximum(_around(cast("Floats", inside)), np.float32(1e-3))
+        return cast("Floats", _around(square * inside) / there)
 
 
 def _laplacian(image: Floats) -> Floats:

@@ -94,7 +94,7 @@ class Settings:
 
     flow: str = _set(
         "auto", "Flow", "Estimator of the optical flow; auto takes the best that is installed.",
-        "Flow", options=("auto", "pdcnet", "dis"),
+        "Flow", options=("auto", "pdcnet", "raft", "dis"),
     )  # fmt: skip
     confidence: float = _set(
         0.4, "Confidence", "Pixels whose flow is less sure than this are not taken from there.",
@@ -105,6 +105,19 @@ class Settings:
         "Flow", unit="px", low=0.25, high=16, step=0.25,
     )  # fmt: skip
 
+    global_iterations: int = _set(
+        3, "Global iterations", "Of PDC-Net+'s filters over the whole picture.",
+        "Flow", low=1, high=32, step=1, needs="flow=auto|pdcnet",
+    )  # fmt: skip
+    local_iterations: int = _set(
+        7, "Local iterations", "Of PDC-Net+'s filters around each pixel; these take most time.",
+        "Flow", low=1, high=32, step=1, needs="flow=auto|pdcnet",
+    )  # fmt: skip
+    flow_half: bool = _set(
+        False, "Half precision", "Runs PDC-Net+ in half precision: faster on a GPU, and at most a "
+        "tenth of a pixel off.",
+        "Flow", needs="flow=auto|pdcnet",
+    )  # fmt: skip
     track_reach: int = _set(
         4, "Track reach", "Over how many frames on each side the place of each pixel in the "
         "painted frames is averaged along its track; 0: not at all.",

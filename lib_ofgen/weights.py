@@ -1,72 +1,86 @@
-"""Checkpoints: where they come from, finding them, and reading them without running what they hold.
+"""Weights that a user brings or downloads: which there are, where they lie, whether they are whole.
 
-The only file with addresses of weights. Imports torch when a checkpoint is read, not before.
+They never come with this project: each has a licence of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import pickle
-import sys
-import zipfile
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 from lib_ofgen.errors import WeightsError
 
-__all__ = [
-    "CHECKPOINTS",
-    "Checkpoint",
-    "convert",
-    "digest",
-    "find",
-    "fit",
-    "load",
-    "need",
-    "verify",
-]
+__all__ = ["CHECKPOINTS", "Checkpoint", "digest", "find", "need", "verify"]
 
 _LOG = logging.getLogger(__name__)
 _RECORD = ".sha256"
 """Ending of the file beside a checkpoint that records its digest."""
-_LISTED = 5
-"""How many keys a message names before it counts the rest."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Published weights, which a user brings or downloads; they never come with this project."""
+    """Published weights."""
 
     name: str
-    files: tuple[str, ...]
-    """Names under which it is looked for, best first."""
+    purpose: str
+    file: str
+    """Name under which it is published and downloaded."""
+    also: tuple[str, ...]
+    """Other names under which it is accepted, best first."""
+    page: str
+    """Where a person finds it."""
     url: str
+    """Where its bytes are."""
     sha256: str
-    """Empty where the publisher states none: then that of the first use is recorded."""
+    """Of the file, in hex, or as much of the beginning as is published; empty where nothing is."""
     licence: str
     source: str
     """Who made it, and where that is said."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every name under which it is accepted, best first."""
+        return (*self.also, self.file)
+
+
+_DRIVE = "151X9ovbOG35tbPjioV5CYk_5GKQ8FErw"
 
 CHECKPOINTS = {
-    "pdcnet-plus": Checkpoint(
-        name="pdcnet-plus",
-        files=(
-            "PDCNet_plus_megadepth.safetensors",
-            "PDCNet_plus_m.safetensors",
-            "PDCNet_plus_megadepth.pth.tar",
-            "PDCNet_plus_m.pth.tar",
+    one.name: one
+    for one in (
+        Checkpoint(
+            name="pdcnet-plus",
+            purpose="flow=pdcnet: flow with a learned confidence",
+            file="PDCNet_plus_megadepth.pth.tar",
+            also=(
+                "PDCNet_plus_megadepth.safetensors",
+                "PDCNet_plus_m.safetensors",
+                "PDCNet_plus_m.pth.tar",
+            ),
+            page=f"https://drive.google.com/file/d/{_DRIVE}",
+            # "confirm" skips the page that warns of files too large to be scanned
+            url=f"https://drive.usercontent.google.com/download?id={_DRIVE}&export=download&confirm=t",
+            sha256="",
+            licence="non-commercial: no licence is stated for the weights, and they were trained "
+            "with GOCor's code, which is CC BY-NC-SA 4.0 and for academic research only",
+            source="PDC-Net+, Truong et al. 2021; MODEL_ZOO.md of "
+            "github.com/PruneTruong/DenseMatching",
         ),
-        url="https://drive.google.com/file/d/151X9ovbOG35tbPjioV5CYk_5GKQ8FErw",
-        sha256="",
-        licence="non-commercial: no licence is stated for the weights, and they were trained with"
-        " GOCor's code, which is CC BY-NC-SA 4.0 and for academic research only",
-        source="PDC-Net+, Truong et al. 2021; MODEL_ZOO.md of github.com/PruneTruong/DenseMatching",
+        Checkpoint(
+            name="raft-large",
+            purpose="flow=raft: flow without a licence for research only",
+            file="raft_large_C_T_SKHT_V2-ff5fadd5.pth",
+            also=("raft_large_C_T_SKHT_V2-ff5fadd5.safetensors",),
+            page="https://docs.pytorch.org/vision/stable/models/raft.html",
+            url="https://download.pytorch.org/models/raft_large_C_T_SKHT_V2-ff5fadd5.pth",
+            sha256="ff5fadd5",
+            licence="BSD-3-Clause (torchvision); trained on FlyingChairs, FlyingThings3D, Sintel, "
+            "KITTI and HD1K, whose own terms are for research",
+            source="RAFT, Teed and Deng 2020; Raft_Large_Weights.C_T_SKHT_V2 of torchvision",
+        ),
     )
 }
 
@@ -87,8 +101,9 @@ def need(checkpoint: Checkpoint, folders: Sequence[Path]) -> Path:
     if found is None:
         where = " or ".join(f"'{folder}'" for folder in folders) or "a models folder"
         raise WeightsError(
-            f"no weights for {checkpoint.name}: download {checkpoint.url} ({checkpoint.licence})"
-            f" and put it into {where} as {checkpoint.files[-2]}"
+            f"no weights for {checkpoint.name}: run `ofgen weights fetch {checkpoint.name}`, or "
+            f"download {checkpoint.page} and put it into {where} as {checkpoint.file} "
+            f"(licence: {checkpoint.licence})"
         )
     return found
 
@@ -103,187 +118,24 @@ def digest(path: Path) -> str:
 
 
 def verify(path: Path, checkpoint: Checkpoint) -> str:
-    """The file's SHA-256, which must be the published one, or else that of its first use.
+    """The file's SHA-256, which must be the published one, and that of its first use.
 
     Raises:
-        WeightsError: it is another file than it was.
+        WeightsError: it is another file than it was, or than it should be.
     """
     record = path.with_name(path.name + _RECORD)
-    found, wanted = digest(path), checkpoint.sha256
-    if not wanted and record.is_file():
-        wanted = record.read_text("ascii", errors="replace").strip()
-    if wanted and wanted != found:
-        raise WeightsError(
-            f"'{path}' has SHA-256 {found}, not {wanted}: download it again, or delete"
-            f" '{record.name}' beside it if you replaced it yourself"
-        )
+    found = digest(path)
+    known = record.read_text("ascii", errors="replace").strip() if record.is_file() else ""
+    published = checkpoint.sha256 if path.name == checkpoint.file else ""
+    for wanted in (published, known):
+        if not found.startswith(wanted):
+            raise WeightsError(
+                f"'{path}' has SHA-256 {found}, not {wanted}: download it again, or delete"
+                f" '{record.name}' beside it if you replaced it yourself"
+            )
     try:
-        if not wanted:
+        if not known:
             record.write_text(found + "\n", "ascii")
     except OSError as error:
         _LOG.warning("cannot record the SHA-256 of '%s': %s", path, error.strerror or error)
     return found
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Name to tensor, on the CPU, of a state dictionary or of a training checkpoint with one.
-
-    Reads safetensors and torch's zip and legacy formats; runs nothing that the file names.
-
-    Raises:
-        WeightsError: the file is missing, damaged, no checkpoint, or would run code.
-    """
-    if not path.is_file():
-        raise WeightsError(f"no weights at '{path}'")
-    try:
-        content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
-    except (WeightsError, ImportError):
-        raise
-    except Exception as error:  # unpickling damaged bytes can raise anything at all
-        raise WeightsError(f"'{path}' is damaged or no checkpoint: download it again") from error
-    return _state(content, path)
-
-
-def fit(state: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]], path: Path) -> None:
-    """Check that `state`, read from `path`, has the network's keys in their shapes.
-
-    More keys than wanted are worth a warning only.
-
-    Raises:
-        WeightsError: keys are missing, or of another shape; the message lists them.
-    """
-    missing = [key for key in wanted if key not in state]
-    if missing:
-        raise WeightsError(f"'{path}' is of another network: it lacks {_some(missing)}")
-    shapes = {key: tuple(state[key].shape) for key in wanted}
-    unlike = [f"{key} {shapes[key]}" for key in wanted if shapes[key] != wanted[key]]
-    if unlike:
-        raise WeightsError(f"'{path}' is of another network: other shapes of {_some(unlike)}")
-    more = [key for key in state if key not in wanted]
-    if more:
-        _LOG.warning("'%s' has keys that the network does not know: %s", path, _some(more))
-
-
-def convert(path: Path, out: Path) -> None:
-    """Write the checkpoint's tensors as safetensors, whole or not at all.
-
-    Raises:
-        WeightsError: it cannot be read, or `out` cannot be written.
-    """
-    from safetensors.torch import save_file
-
-    state = {key: value.contiguous() for key, value in load(path).items()}
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        save_file(state, partial)
-        partial.replace(out)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise WeightsError(f"cannot write '{out}': {error.strerror or error}") from error
-
-
-def _some(keys: Sequence[str]) -> str:
-    rest = len(keys) - _LISTED
-    return ", ".join(keys[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _safetensors(path: Path) -> object:
-    from safetensors.torch import load_file
-
-    return load_file(path)
-
-
-def _pickled(path: Path) -> object:
-    import torch
-
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            # torch would hand a TorchScript archive to another loader, which this one cannot guard.
-            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                raise WeightsError(f"'{path}' is a TorchScript program, not a checkpoint")
-    guard = SimpleNamespace(
-        __name__="guarded_pickle", Unpickler=_GuardedUnpickler, load=_guarded_load
-    )
-    # The webui replaces torch.load; this one stays as it is.
-    loader = torch.serialization.load
-    return loader(path, map_location="cpu", pickle_module=guard, weights_only=False)
-
-
-def _state(content: object, path: Path) -> dict[str, Any]:
-    """The tensors of a checkpoint, names without the `module.` of a parallel trainer."""
-    import torch
-
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    state = dict(content) if isinstance(content, Mapping) else {}
-    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"'{path}' holds no state dictionary: it is no checkpoint")
-    prefix = "module."
-    if all(str(key).startswith(prefix) for key in state):
-        return {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
-
-
-class _Inert:
-    """Stands for anything that a training checkpoint holds beside tensors; does nothing."""
-
-    def __new__(cls, *_: object, **__: object) -> _Inert:
-        return super().__new__(cls)
-
-    def __init__(self, *_: object, **__: object) -> None: ...
-
-    def __setstate__(self, _: object) -> None: ...
-
-    def __setitem__(self, _: object, __: object) -> None: ...
-
-    def __call__(self, *_: object, **__: object) -> _Inert:
-        return self
-
-    def append(self, _: object) -> None: ...
-
-    def extend(self, _: object) -> None: ...
-
-    def add(self, _: object) -> None: ...
-
-
-_HARMLESS = {
-    "_codecs", "argparse", "array", "collections", "copyreg", "datetime", "decimal", "enum",
-    "fractions", "pathlib", "random", "time", "types", "uuid",
-}  # fmt: skip
-"""Modules of the standard library from which training code keeps objects; they come back inert."""
-_HARMLESS_BUILTINS = {
-    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object",
-    "range", "set", "slice", "str", "tuple",
-}  # fmt: skip
-
-
-class _GuardedUnpickler(pickle.Unpickler):
-    """Builds tensors and plain containers; whatever else a file names becomes an inert object."""
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """The few functions that rebuild tensors, an inert class, or a refusal."""
-        import torch._utils
-
-        if (module_name, global_name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module_name == "torch._utils" and global_name in (
-            "_rebuild_tensor_v2",
-            "_rebuild_parameter",
-        ):
-            return getattr(torch._utils, global_name)
-        if module_name == "torch" and global_name.endswith("Storage"):
-            return getattr(torch, global_name)
-        top = module_name.partition(".")[0]
-        if top in ("builtins", "__builtin__"):
-            harmless = global_name in _HARMLESS_BUILTINS
-        else:
-            harmless = top in _HARMLESS or top not in sys.stdlib_module_names
-        if not harmless:
-            raise WeightsError(
-                f"refused a checkpoint that would run code: it calls {module_name}.{global_name}"
-            )
-        return _Inert
-
-
-def _guarded_load(file: Any, **options: Any) -> object:
-    return _GuardedUnpickler(file, **options).load()

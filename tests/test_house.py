@@ -17,7 +17,7 @@ import lib_ofgen
 
 LAYERS = {
     0: {"values", "errors"},
-    1: {"settings", "images", "warp", "media", "weights"},
+    1: {"settings", "images", "warp", "media", "weights", "checkpoints", "download"},
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
         "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render",
@@ -27,7 +27,7 @@ LAYERS = {
         "http_painter",
     },
     4: {"pipeline"},
-    5: {"cli", "console", "__main__", "webui"},
+    5: {"cli", "cli_weights", "console", "__main__", "webui"},
 }  # fmt: skip
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
@@ -39,7 +39,9 @@ SAME_LAYER = {
     ("report", "finishing"),
     ("report", "making"),
     ("evaluate", "report"),
+    ("cli", "cli_weights"),
     ("cli", "console"),
+    ("cli_weights", "console"),
     ("__main__", "cli"),
 }
 """Halves of one stage in two files; every other import goes to a lower layer."""

@@ -76,8 +76,18 @@ def test_tiny_pictures_have_a_flow(rng: np.random.Generator) -> None:
     assert not found.vectors.any()
 
 
+def test_a_pair_turned_round_is_the_same_as_alone(rng: np.random.Generator) -> None:
+    one, two = (Frame(i, _texture(rng, Size(72, 80))) for i in range(2))
+    there, back = DisEstimator().estimate([(one, two), (two, one)])
+    (alone,) = DisEstimator().estimate([(two, one)])
+    assert (there.source, back.source) == (0, 1)
+    assert (back.vectors == alone.vectors).all()
+    assert (back.confidence == alone.confidence).all()
+
+
 def test_auto_takes_an_estimator_that_is_there() -> None:
-    estimator, name = choose("auto")
+    estimator, name, reason = choose("auto")
+    assert reason.endswith("the best that can run here")
     assert name == "dis"
     assert "dis" in estimator.identity
     with pytest.raises(OfgenError, match=r"torch|download"):

@@ -3,54 +3,138 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
+from typing import NamedTuple
 
 from lib_ofgen import weights
-from lib_ofgen.errors import FlowError
+from lib_ofgen.errors import FlowError, WeightsError
 from lib_ofgen.flow.dis import DisEstimator
 from lib_ofgen.values import FlowEstimator
 
-__all__ = ["ESTIMATORS", "choose"]
-
-Maker = Callable[[float, Sequence[Path]], FlowEstimator]
+__all__ = ["ESTIMATORS", "Chosen", "Wanted", "check_weights", "choose"]
 
 
-def _pdcnet(radius: float, models: Sequence[Path]) -> FlowEstimator:
+@dataclass(frozen=True)
+class Wanted:
+    """What an estimator is to be like; each takes of it what concerns it."""
+
+    radius: float = 1.0
+    """px: the error up to which a vector counts as right."""
+    models: Sequence[Path] = ()
+    """Folders with weights."""
+    global_iterations: int = 3
+    local_iterations: int = 7
+    """Of PDC-Net+'s filters."""
+    half: bool = False
+    """Half precision, where a network can."""
+
+
+class Chosen(NamedTuple):
+    """An estimator, and why it was taken."""
+
+    estimator: FlowEstimator
+    name: str
+    reason: str
+
+
+def _pdcnet(wanted: Wanted) -> FlowEstimator:
     """PDC-Net+ with the weights that lie in one of the folders."""
-    if util.find_spec("torch") is None:
-        raise FlowError("flow=pdcnet needs PyTorch; install torch, or take flow=dis")
-    checkpoint = weights.need(weights.CHECKPOINTS["pdcnet-plus"], models)
+    checkpoint = weights.need(weights.CHECKPOINTS["pdcnet-plus"], wanted.models)
     from lib_ofgen.flow.pdcnet import PDCNetEstimator
 
-    return PDCNetEstimator(checkpoint, radius)
+    return PDCNetEstimator(
+        checkpoint,
+        wanted.radius,
+        global_iterations=wanted.global_iterations,
+        local_iterations=wanted.local_iterations,
+        half=wanted.half,
+    )
 
 
-def _dis(radius: float, models: Sequence[Path]) -> FlowEstimator:
+def _raft(wanted: Wanted) -> FlowEstimator:
+    """RAFT with the weights that lie in one of the folders."""
+    checkpoint = weights.need(weights.CHECKPOINTS["raft-large"], wanted.models)
+    from lib_ofgen.flow.raft import RaftEstimator
+
+    return RaftEstimator(checkpoint, wanted.radius)
+
+
+def _dis(wanted: Wanted) -> FlowEstimator:
     """DIS, which needs no weights."""
-    return DisEstimator(radius)
+    return DisEstimator(wanted.radius)
 
 
-ESTIMATORS: dict[str, Maker] = {"pdcnet": _pdcnet, "dis": _dis}
-"""Name to maker, best first; a maker takes the confidence radius in px, and folders of weights."""
+class _Kind(NamedTuple):
+    """An estimator of the table."""
+
+    make: Callable[[Wanted], FlowEstimator]
+    libraries: tuple[str, ...] = ()
+    checkpoint: str = ""
 
 
-def choose(
-    name: str, radius: float = 1.0, models: Sequence[Path] = ()
-) -> tuple[FlowEstimator, str]:
-    """The estimator of that name, and the name; `auto` is the best that can run here.
+ESTIMATORS = {
+    "pdcnet": _Kind(_pdcnet, ("torch",), "pdcnet-plus"),
+    "raft": _Kind(_raft, ("torch", "torchvision"), "raft-large"),
+    "dis": _Kind(_dis),
+}
+"""By name, best first; the last can always run."""
+
+
+def choose(name: str, wanted: Wanted | None = None) -> Chosen:
+    """The estimator of that name; `auto` is the best that can run here.
 
     Raises:
         FlowError: there is no such estimator, or a library that it needs is missing.
-        WeightsError: its weights are in none of the folders `models`.
+        WeightsError: its weights are in none of the folders.
     """
-    chosen = _best(models) if name == "auto" else name
-    if chosen not in ESTIMATORS:
-        raise FlowError(f"no flow estimator {name!r}; take one of auto, {', '.join(ESTIMATORS)}")
-    return ESTIMATORS[chosen](radius, models), chosen
+    wanted = wanted or Wanted()
+    if name != "auto":
+        if name not in ESTIMATORS:
+            raise FlowError(
+                f"no flow estimator {name!r}; take one of auto, {', '.join(ESTIMATORS)}"
+            )
+        lacking = _lacking(name)
+        if lacking:
+            raise FlowError(f"flow={name} needs {lacking}; install it, or take flow=dis")
+        return Chosen(ESTIMATORS[name].make(wanted), name, "asked for")
+    passed: list[str] = []
+    for other in ESTIMATORS:
+        without = _without(other, wanted)
+        if not without:
+            reason = "; ".join([*passed, "the best that can run here"])
+            return Chosen(ESTIMATORS[other].make(wanted), other, reason)
+        passed.append(f"{other} has no {without}")
+    raise AssertionError("DIS needs nothing")
 
 
-def _best(models: Sequence[Path]) -> str:
-    """PDC-Net+ where its weights and PyTorch are, else DIS."""
-    found = weights.find(weights.CHECKPOINTS["pdcnet-plus"], models)
-    return "pdcnet" if found is not None and util.find_spec("torch") is not None else "dis"
+def _lacking(name: str) -> str:
+    """The first library that the estimator needs and that is not there."""
+    return next((lib for lib in ESTIMATORS[name].libraries if util.find_spec(lib) is None), "")
+
+
+def _without(name: str, wanted: Wanted) -> str:
+    """What the estimator lacks to run here; empty for nothing."""
+    kind = ESTIMATORS[name]
+    if kind.checkpoint and not weights.find(weights.CHECKPOINTS[kind.checkpoint], wanted.models):
+        return "weights here"
+    return _lacking(name)
+
+
+def check_weights(name: str, path: Path) -> int:
+    """How many entries of the checkpoint `name` the file gives its network: all, or an error.
+
+    Raises:
+        WeightsError: it is damaged, of another network, or a library that reads it is missing.
+    """
+    try:
+        if name == "raft-large":
+            from lib_ofgen.flow.raft import network_of
+        else:
+            from lib_ofgen.flow.pdcnet import network_of
+        return len(network_of(path).state_dict())
+    except ImportError as error:
+        raise WeightsError(
+            f"{error.name or error} is not installed, so '{path}' cannot be read"
+        ) from error

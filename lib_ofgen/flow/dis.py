@@ -25,6 +25,7 @@ class DisEstimator:
     def __init__(self, radius: float = 1.0) -> None:
         """`radius` is the error in px up to which a vector counts as right."""
         self._radius = radius
+        self._last: tuple[Image, Image, NDArray[np.float32], NDArray[np.float32]] | None = None
 
     @property
     def identity(self) -> str:
@@ -34,14 +35,25 @@ class DisEstimator:
     def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
         """The flow of each (source, target), in order."""
         for source, target in pairs:
-            vectors, back = both_ways(source.image, target.image)
+            vectors, back = self._both_ways(source.image, target.image)
             sure = agreement.confidence(
                 (source.image, target.image), vectors, back, radius=self._radius
             )
             yield Flow(source.index, target.index, warp.still(vectors), sure, self._radius)
 
+    def _both_ways(
+        self, source: Image, target: Image
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Of a pair that is the last one turned round, what is known already."""
+        if self._last and self._last[0] is target and self._last[1] is source:
+            return self._last[3], self._last[2]
+        vectors, back = both_ways(source, target)
+        self._last = source, target, vectors, back
+        return vectors, back
+
     def release(self) -> None:
-        """Nothing: there is no device."""
+        """Forget the last pair; there is no device."""
+        self._last = None
 
 
 def both_ways(source: Image, target: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

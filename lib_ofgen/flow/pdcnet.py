@@ -5,22 +5,17 @@ The network lies in `_pdcnet` and is imported, with torch, at the first estimate
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import hashlib
-import logging
 import math
-import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from lib_ofgen import images, warp, weights
-from lib_ofgen.errors import FlowError
+from lib_ofgen import checkpoints, images, warp, weights
+from lib_ofgen.flow.device import OnDevice
 from lib_ofgen.values import Flow, Frame, Image, Size
 
 if TYPE_CHECKING:
@@ -28,9 +23,8 @@ if TYPE_CHECKING:
 
     from lib_ofgen.flow._pdcnet import Estimate, Features, Filters, PDCNet
 
-__all__ = ["PDCNetEstimator"]
+__all__ = ["PDCNetEstimator", "network_of"]
 
-_LOG = logging.getLogger(__name__)
 _Pair = tuple[Frame, Frame]
 _Parts = TypeVar("_Parts", "Features", "Filters")
 
@@ -63,9 +57,11 @@ class PDCNetEstimator:
         self._digest = weights.verify(checkpoint, weights.CHECKPOINTS["pdcnet-plus"])
         self._checkpoint, self._radius = checkpoint, radius
         self._iterations = (global_iterations, local_iterations)
-        self._half, self._device, self._batch = half, device, batch
+        self._half = half
         self._known = _Known(cache_bytes)
-        self._network: PDCNet | None = None
+        self._on_device = OnDevice(
+            self._load, self._together, self._known.clear, device=device, batch=batch
+        )
 
     @property
     def identity(self) -> str:
@@ -81,55 +77,14 @@ class PDCNetEstimator:
             WeightsError: the checkpoint cannot be used.
             FlowError: the device has no room for a single pair.
         """
-        network = self._loaded()
-        at = 0
-        while at < len(pairs):
-            ahead = pairs[at : at + self._batch]
-            done = self._tried(network, list(takewhile(_like(ahead[0]), ahead)))
-            yield from done
-            at += len(done)
+        return self._on_device.estimate(pairs)
 
     def release(self) -> None:
         """Take everything off the device; the next estimate loads the network anew."""
-        self._network = None
-        self._known.clear()
-        gc.collect()
-        _free_device_memory()
-        _free_host_memory()
+        self._on_device.release()
 
-    def _loaded(self) -> PDCNet:
-        if self._network is None:
-            from lib_ofgen.flow._pdcnet import PDCNet
-
-            network, state = PDCNet(), weights.load(self._checkpoint)
-            shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-            weights.fit(state, shapes, self._checkpoint)
-            network.load_state_dict({key: state[key] for key in shapes})
-            device = self._device or _best_device()
-            self._batch = self._batch or (1 if device == "cpu" else 8)
-            self._network = network.prepare(half=self._half).to(device)
-        return self._network
-
-    def _tried(self, network: PDCNet, pairs: list[_Pair]) -> list[Flow]:
-        """The flows of the pairs, or of none if there was no room for so many at a time."""
-        try:
-            return self._together(network, pairs)
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
-                raise
-        # Out here the failed attempt's tensors are gone with its traceback.
-        self._known.clear()
-        _free_device_memory()
-        if len(pairs) == 1:
-            size = images.size_of(pairs[0][1].image)
-            raise FlowError(
-                f"{network.device} has no room for the flow of one pair of {size} px:"
-                " choose a smaller size, or flow=dis"
-            )
-        self._batch = len(pairs) // 2
-        _LOG.warning("%s is short of memory: flow now runs %d pairs at a time",
-                     network.device, self._batch)  # fmt: skip
-        return []
+    def _load(self, device: str) -> PDCNet:
+        return network_of(self._checkpoint).prepare(half=self._half).to(device)
 
     def _together(self, network: PDCNet, pairs: list[_Pair]) -> list[Flow]:
         """The flows of pairs of one size, in one batch."""
@@ -160,7 +115,7 @@ class PDCNetEstimator:
                 torch.from_numpy(stacked).to(network.device).permute(0, 3, 1, 2)
             )
 
-        return self._known.all("features", list(by_key), make, self._batch)
+        return self._known.all("features", list(by_key), make, self._on_device.batch)
 
     def _filters(
         self, network: PDCNet, targets: list[Image], known: dict[bytes, Features]
@@ -171,7 +126,7 @@ class PDCNetEstimator:
             return network.filters(_joined([known[key] for key in keys]), self._iterations[1])
 
         keys = list(dict.fromkeys(_key(target) for target in targets))
-        return self._known.all("filters", keys, make, self._batch)
+        return self._known.all("filters", keys, make, self._on_device.batch)
 
     def _arrays(self, found: Estimate, size: Size) -> tuple[Any, Any]:
         """Vectors B x 2 x H x W and confidence B x H x W, of an estimate on the device."""
@@ -228,9 +183,19 @@ class _Known:
         self._bytes = 0
 
 
-def _like(pair: _Pair) -> Callable[[_Pair], bool]:
-    """Whether a pair's target has the size of this one's, so that both fit into a batch."""
-    return lambda other: other[1].image.shape == pair[1].image.shape
+def network_of(checkpoint: Path) -> PDCNet:
+    """The network with the checkpoint's weights, on the CPU.
+
+    Raises:
+        WeightsError: the file is damaged, or of another network.
+    """
+    from lib_ofgen.flow._pdcnet import PDCNet
+
+    network, state = PDCNet(), checkpoints.load(checkpoint)
+    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    checkpoints.fit(state, shapes, checkpoint)
+    network.load_state_dict({key: state[key] for key in shapes})
+    return network
 
 
 def _size(parts: tuple[Tensor, ...]) -> int:
@@ -252,37 +217,3 @@ def _key(picture: Image) -> bytes:
     content = hashlib.blake2b(picture.tobytes(), digest_size=16)
     content.update(repr(picture.shape).encode())
     return content.digest()
-
-
-def _best_device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device refused memory: each kind says so in its own words."""
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or any(
-        words in said for words in ("out of memory", "can't allocate memory", "not enough memory")
-    )
-
-
-def _free_host_memory() -> None:
-    """Give back what the C library holds in reserve, which it otherwise keeps for good."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others have none
-        if trim is not None:
-            trim(0)
-
-
-def _free_device_memory() -> None:
-    """Give back what torch holds in reserve."""
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    elif torch.backends.mps.is_available():
-        torch.mps.empty_cache()

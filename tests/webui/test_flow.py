@@ -32,8 +32,8 @@ from modules import safe, shared  # what replaces torch.load
 import torch
 assert torch.load is not safe.unsafe_torch_load, "the host has not replaced torch.load"
 from pathlib import Path
-from lib_ofgen import weights
-print(len(weights.load(Path(os.environ["OFGEN_FILE"]))))
+from lib_ofgen import checkpoints
+print(len(checkpoints.load(Path(os.environ["OFGEN_FILE"]))))
 """
 
 
