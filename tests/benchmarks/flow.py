@@ -1,4 +1,4 @@
-"""Seconds and memory of PDC-Net+ a pair, with seeded weights.
+"""Seconds and memory of PDC-Net+ a pair, with seeded weights; then how right estimators are.
 
     python -m tests.benchmarks.flow [--device cuda] [--half] [--batch 8] [--threads 2]
 
@@ -7,7 +7,8 @@ of which torch and the weights take about 450 MB before the first pair, else tor
 `cold` knows nothing of either frame; the further sources onto the same target find the features of
 both frames and the target's filters kept. Times are those of `PDCNetEstimator.estimate`, arrays to
 arrays, per pair, the best of a few; threads that wait sleep, else a busy machine makes them ten
-times slower. A matrix product and a VGG-16 pass tell machines apart.
+times slower. A matrix product and a VGG-16 pass tell machines apart. The second table is that of
+`tests.benchmarks.accuracy`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import numpy as np
 
 from lib_ofgen.flow.pdcnet import PDCNetEstimator
 from lib_ofgen.values import Frame
+from tests.benchmarks import accuracy
 from tests.pdcnet import seeded
 
 SIZES = ((256, 256), (512, 512), (768, 512))
@@ -59,6 +61,8 @@ def main() -> None:
         print(f"{options.device}, {options.threads} threads, batch of {options.batch}")
         print(f"product of 2048 x 2048 matrices {product:.4f} s; VGG-16, 512 x 512 {pyramid:.4f} s")
         table(options, str(checkpoint))
+    print()
+    accuracy.table([])
 
 
 def table(options: argparse.Namespace, checkpoint: str) -> None:
@@ -105,7 +109,7 @@ def measured(
         batch=options.batch,
         cache_bytes=2**33,
     )
-    network = estimator._loaded()
+    network = estimator._on_device.network()
     frames = pictures(options.batch, (size[0], size[1]))
     targets, sources = frames[0], frames[1:]
     best = [float("inf")] * SOURCES
