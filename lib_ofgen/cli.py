@@ -139,6 +139,9 @@ def _add_looking(commands: Any) -> None:
     judged.add_argument("result", type=Path, metavar="RESULT")
     judged.add_argument("--json", action="store_true")
     judged.add_argument("--quiet", action="store_true")
+    judged.add_argument(
+        "--report", type=Path, metavar="FILE.json", help="the result's report, for its key frames"
+    )
     _add_settings(judged)
     judged.set_defaults(run=_evaluate)
     flow = commands.add_parser("flow", help="flow from one picture to another")
@@ -283,6 +286,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             progress,
             sampling={name: getattr(settings, name) for name in _TAKEN},
             cut_threshold=settings.cut_threshold,
+            keys=_keys_of(options.report) if options.report else (),
         )
     if options.json:
         console.say(json.dumps(found), out=True)
@@ -291,6 +295,15 @@ def _evaluate(options: argparse.Namespace) -> int:
         values = "  ".join(f"{key} {value}" for key, value in found[name].items())
         console.say(f"{name:10}  {values}", out=True)
     return 0
+
+
+def _keys_of(path: Path) -> set[int]:
+    """The key frames that a report names."""
+    try:
+        return {int(key["index"]) for key in json.loads(path.read_text("utf-8"))["keys"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        cause = getattr(error, "strerror", None) or "it is no report"
+        raise SettingsError(f"cannot read '{path}': {cause}; give a job's report.json") from error
 
 
 def _flow(options: argparse.Namespace) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from lib_ofgen import images, metrics
 from lib_ofgen.errors import Stopped, VideoError
-from lib_ofgen.report import mean
+from lib_ofgen.report import Errors, mean
 from lib_ofgen.scenes import CutFinder
 from lib_ofgen.values import Frame, Image, Reporter, Scene
 from lib_ofgen.video import open_video
@@ -23,10 +23,12 @@ def evaluate(
     *,
     sampling: dict[str, Any],
     cut_threshold: float,
+    keys: Collection[int] = (),
 ) -> dict[str, Any]:
     """Warp error by TV-L1 and sharpness, of both videos, at the result's size.
 
-    The source's frames are those that `sampling`, keywords of `open_video`, takes.
+    The source's frames are those that `sampling`, keywords of `open_video`, takes. With the indices
+    of the result's key frames, the error of pairs with one in them stands apart.
 
     Raises:
         VideoError: a video cannot be read, or they are not of one length.
@@ -41,7 +43,7 @@ def evaluate(
             bad_input=True,
         )
     chosen = metrics.pairs(scenes)
-    errors: list[list[float]] = []
+    errors = Errors(keys)
     sharp: list[tuple[float, float]] = []
     before: tuple[Image, Image] | None = None
     for here, there in _together(source, sampling, result):
@@ -49,17 +51,13 @@ def evaluate(
         sharp.append((metrics.sharpness(pair[0]), metrics.sharpness(pair[1])))
         if before is not None and here.index - 1 in chosen:
             first, second = (before[0], pair[0]), (before[1], pair[1])
-            errors.append(metrics.warp_error(first, [second, first], metrics.tvl1))
+            judgement = metrics.judged(first, metrics.tvl1)
+            errors.add(here.index - 1, judgement.error(second), judgement.error(first))
         before = pair
         _go_on(reporter, "measure", here.index + 1, length)
     return {
         "frames": length,
-        "warp_error": {
-            "result": mean([error[0] for error in errors]),
-            "source": mean([error[1] for error in errors]),
-            "judge": "tvl1",
-            "pairs": len(errors),
-        },
+        "warp_error": {**errors.facts(), "judge": "tvl1"},
         "sharpness": {
             "result": mean([pair[1] for pair in sharp]),
             "source": mean([pair[0] for pair in sharp]),

@@ -130,6 +130,11 @@ class Maker:
             draft = held(index, self._workspace.draft(known.draft), self._workspace.folder)
         return draft
 
+    def repainted(self, index: int) -> Mask | None:
+        """(H, W): what was painted fresh in frame `index` between keys; None where nothing was."""
+        known = self.made[index]
+        return None if known.whole or not known.painted else self.lend(index).mask
+
     def drop(self, index: int) -> None:
         """Let go of what frame `index` is made of; its paint stays."""
         self._workspace.drop_draft(self.made[index].draft)

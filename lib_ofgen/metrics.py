@@ -6,7 +6,8 @@ estimated on the source video, by a judge that is never the estimator that made 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import cv2
@@ -16,7 +17,17 @@ from numpy.typing import NDArray
 from lib_ofgen import images, warp
 from lib_ofgen.values import Image, Mask, Scene, Size, check
 
-__all__ = ["Judge", "farneback", "occluded", "pairs", "sharpness", "tvl1", "warp_error"]
+__all__ = [
+    "Judge",
+    "Judgement",
+    "farneback",
+    "judged",
+    "occluded",
+    "pairs",
+    "sharpness",
+    "straddles",
+    "tvl1",
+]
 
 Judge = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """From two (H, W) lumas 0..255, the (2, H, W) px by which the first's pixels have moved."""
@@ -54,31 +65,43 @@ def pairs(scenes: Sequence[Scene], most: int = 24) -> list[int]:
     return [whole[place] for place in sorted(set(chosen.tolist()))]
 
 
-def warp_error(
-    source: tuple[Image, Image],
-    results: Sequence[tuple[Image, Image]],
-    judge: Judge,
-    *,
-    widest: int = 480,
-) -> list[float]:
-    """Mean squared difference (images 0..1) between each pair's first frame and its warped second.
+@dataclass(frozen=True)
+class Judgement:
+    """How a pair of the source's frames has moved, and where that can be relied on."""
 
-    The flow and the mask come from the source pair: what the forward-backward check or a motion
-    boundary calls unreliable is left out. nan where nothing is left. Wider pictures are shrunk to
-    `widest` px first.
-    """
+    forward: NDArray[np.float32]
+    """(2, h, w) px: the flow from the first to the second."""
+    seen: Mask
+    """(h, w): where neither the forward-backward check nor a motion boundary speaks against it."""
+    widest: int
+    """px: wider pictures are shrunk to this before they are judged."""
+
+    def error(self, pair: tuple[Image, Image], within: Mask | None = None) -> float:
+        """Mean squared difference (images 0..1) between the first and the warped second picture.
+
+        Only over the pixels seen and, where it is given, of the (H, W) mask. nan for no pixel.
+        """
+        first, second = (_judged(image, self.widest).astype(np.float32) for image in pair)
+        where = self.seen
+        if within is not None:
+            where = where & (images.resize(within.astype(np.uint8), images.size_of(first)) > 0)
+        apart = (warp.backward(second, self.forward, smooth=False) - first)[where]
+        return float((apart**2).mean()) / 255**2 if len(apart) else float("nan")
+
+
+def judged(source: tuple[Image, Image], judge: Judge, *, widest: int = 480) -> Judgement:
+    """The judgement of a pair of the source's frames."""
     here, there = (images.luma(_judged(image, widest)) for image in source)
     forward, back = judge(here, there), judge(there, here)
-    seen = ~occluded(forward, back)
-    return [_difference(pair, forward, seen, widest) for pair in results]
+    return Judgement(forward, ~occluded(forward, back), widest)
 
 
-def _difference(
-    pair: tuple[Image, Image], forward: NDArray[np.float32], seen: Mask, widest: int
-) -> float:
-    first, second = (_judged(image, widest).astype(np.float32) for image in pair)
-    apart = (warp.backward(second, forward, smooth=False) - first)[seen]
-    return float((apart**2).mean()) / 255**2 if len(apart) else float("nan")
+def straddles(index: int, keys: Collection[int]) -> bool:
+    """Whether the pair of frames `index` and the next has a key frame in it.
+
+    There the source of most pixels changes: a pop would show in these pairs.
+    """
+    return index in keys or index + 1 in keys
 
 
 def occluded(forward: NDArray[np.float32], back: NDArray[np.float32]) -> Mask:

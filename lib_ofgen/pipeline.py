@@ -396,6 +396,7 @@ def _facts(
         measured = report.evaluation(
             lambda index: source(index).image,
             finisher.picture,
+            maker.repainted,
             known.scenes,
             known.keys,
             easel.tell,
@@ -403,7 +404,7 @@ def _facts(
     return {
         **report.plan_facts(known.spool.clip, known.scenes, known.keys),
         "frames": frames,
-        "painted_mean": report.mean([frame["painted"] for frame in frames]),
+        **report.painted_facts(maker.made),
         **measured,
         "seconds": {stage: round(spent, 3) for stage, spent in watch.seconds.items()},
         "settings": settings.to_json(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,17 @@ from lib_ofgen import __version__, images, metrics
 from lib_ofgen.finishing import Finished
 from lib_ofgen.making import Made
 from lib_ofgen.sheet import contact_sheet
-from lib_ofgen.values import Clip, Image, KeyFrame, Scene
+from lib_ofgen.values import Clip, Image, KeyFrame, Mask, Scene
 from lib_ofgen.workspace import write_whole
 
 __all__ = [
+    "Errors",
     "clip_facts",
     "evaluation",
     "frame_facts",
     "mean",
     "paint_facts",
+    "painted_facts",
     "plan_facts",
     "save_sheet",
     "to_bytes",
@@ -58,6 +60,19 @@ def plan_facts(clip: Clip, scenes: Sequence[Scene], keys: Sequence[KeyFrame]) ->
     }
 
 
+def painted_facts(made: dict[int, Made]) -> dict[str, Any]:
+    """The painted share of all pixels, and how much of those between keys were supplied."""
+    between = [one for one in made.values() if not one.whole]
+    return {
+        "painted_mean": mean([one.share for one in made.values()]),
+        "painted": {
+            "keys": mean([float(one.whole) for one in made.values()]),
+            "holes": mean([0.0 if one.whole else one.share for one in made.values()]),
+        },
+        "coverage_mean": mean([one.coverage for one in between]),
+    }
+
+
 def paint_facts(clip: Clip, whole: int) -> dict[str, Any]:
     """The paint work that is known beforehand: how many frames are painted whole."""
     return {"whole": whole, "share": round(whole / clip.length, 6)}
@@ -74,34 +89,63 @@ def frame_facts(made: dict[int, Made], finished: dict[int, Finished]) -> list[di
 def evaluation(
     source: Pictures,
     result: Pictures,
+    repainted: Callable[[int], Mask | None],
     scenes: Sequence[Scene],
     keys: Sequence[KeyFrame],
     tell: Callable[[str, int, int], None],
 ) -> dict[str, Any]:
-    """Warp error of the result and of its source, and sharpness beside the painter's own frames.
+    """Warp error of the result and of its source, flicker, and sharpness beside the painter's own.
 
     Judged by Farneback's flow, which no estimator of ours uses, on pictures at most 320 px wide:
-    `ofgen evaluate` is the careful judge, this one must not cost. Sharpness on the same frames.
-    `tell` hears the stage, how many pairs are done, and of how many.
+    `ofgen evaluate` is the careful judge, this one must not cost. Flicker is the warp error of the
+    pixels that were painted as holes in either frame of a pair; `repainted` gives these of a frame,
+    or None. `tell` hears the stage, how many pairs are done, and of how many.
     """
     chosen = metrics.pairs(scenes)
-    errors: list[list[float]] = []
+    errors = Errors({key.index for key in keys})
+    flicker: list[float] = []
     shown: list[float] = []
     for i in chosen:
         here, there = (source(i), source(i + 1)), (result(i), result(i + 1))
-        errors.append(metrics.warp_error(here, [there, here], metrics.farneback, widest=320))
+        judgement = metrics.judged(here, metrics.farneback, widest=320)
+        errors.add(i, judgement.error(there), judgement.error(here))
+        masks = [mask for mask in (repainted(i), repainted(i + 1)) if mask is not None]
+        if masks:
+            flicker.append(judgement.error(there, np.logical_or.reduce(masks)))
         shown.append(metrics.sharpness(there[0]))
         tell("measure", len(shown), len(chosen))
     painted = [metrics.sharpness(result(key.index)) for key in keys[:: max(1, len(keys) // 24)]]
     return {
-        "warp_error": {
-            "result": mean([error[0] for error in errors]),
-            "source": mean([error[1] for error in errors]),
-            "judge": "farneback",
-            "pairs": len(chosen),
-        },
+        "warp_error": {**errors.facts(), "judge": "farneback"},
+        "flicker": mean(flicker),
         "sharpness": {"result": mean(shown or painted), "painted": mean(painted)},
     }
+
+
+class Errors:
+    """The warp errors of pairs, by whether a key frame is in them."""
+
+    def __init__(self, keys: Collection[int]) -> None:
+        """`keys` are the indices of the key frames."""
+        self._keys = keys
+        self._all: list[tuple[int, float, float]] = []
+
+    def add(self, index: int, result: float, source: float) -> None:
+        """Take in those of frames `index` and the next."""
+        self._all.append((index, result, source))
+
+    def facts(self) -> dict[str, Any]:
+        """Their means, as the report has them."""
+        parts: dict[bool, list[float]] = {True: [], False: []}
+        for index, result, _ in self._all:
+            parts[metrics.straddles(index, self._keys)].append(result)
+        return {
+            "result": mean([result for _, result, _ in self._all]),
+            "source": mean([source for _, _, source in self._all]),
+            "straddling": mean(parts[True]),
+            "within": mean(parts[False]),
+            "pairs": len(self._all),
+        }
 
 
 def mean(values: Sequence[float]) -> float | None:

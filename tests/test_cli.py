@@ -502,13 +502,21 @@ def test_evaluate_gives_both_measures(ofgen: Command, clip: Path, place: Path) -
     assert same["warp_error"]["result"] == same["warp_error"]["source"]
     lines = ofgen("evaluate", clip, "out.mp4", "--quiet").out.splitlines()
     assert [line.split()[0] for line in lines] == ["warp_error", "sharpness"]
+    assert found["warp_error"]["straddling"] is None
+    report = ("--report", "out.mp4.ofgen/report.json")
+    split = json.loads(ofgen("evaluate", clip, "out.mp4", "--json", "--quiet", *report).out)
+    parts = [split["warp_error"][name] for name in ("straddling", "within")]
+    assert min(parts) <= split["warp_error"]["result"] <= max(parts)
+    said = ofgen("evaluate", clip, "out.mp4", "--quiet", "--report", "out.mp4")
+    assert said.status == 2
+    assert "is no report" in said.refusal
 
 
 @pytest.mark.parametrize("longer", ["source", "result"])
 def test_evaluate_refuses_films_of_other_lengths(
     ofgen: Command, clip: Path, place: Path, longer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate.metrics, "warp_error", None)  # told before anything is measured
+    monkeypatch.setattr(evaluate.metrics, "judged", None)  # told before anything is measured
     other = make_video(place / "other.mp4", pictures(4))
     pair = (clip, other) if longer == "source" else (other, clip)
     said = ofgen("evaluate", *pair, "--quiet")

@@ -186,7 +186,11 @@ def test_the_report_keeps_its_contract(done: tuple[Path, Outcome, Counting], cli
     assert facts["painted_mean"] == pytest.approx(
         np.mean([frame["painted"] for frame in facts["frames"]]), rel=1e-5
     )
-    assert {"result", "source"} <= set(facts["warp_error"])
+    assert facts["painted"]["keys"] == pytest.approx(4 / 14, rel=1e-5)
+    assert sum(facts["painted"].values()) == pytest.approx(facts["painted_mean"], rel=1e-5)
+    assert 0.5 < facts["coverage_mean"] < 1
+    assert facts["flicker"] > 0
+    assert {"result", "source", "straddling", "within"} <= set(facts["warp_error"])
     assert {"result", "painted"} <= set(facts["sharpness"])
     stages = {"decode", "analyse", "flow", "paint", "fuse", "encode", "total"}
     assert stages <= set(facts["seconds"])

@@ -486,9 +486,15 @@ def test_a_moved_picture_has_no_warp_error_and_a_flickering_one_has(
     pair = wide[10:110, 10:160].copy(), wide[10:110, 8:158].copy()
     brighter = pair[0], np.clip(pair[1].astype(int) + 20, 0, 255).astype(np.uint8)
     for judge in (metrics.farneback, metrics.tvl1):
-        same, other = metrics.warp_error(pair, [pair, brighter], judge)
+        judgement = metrics.judged(pair, judge)
+        same, other = judgement.error(pair), judgement.error(brighter)
         assert same < 5e-4
         assert other == pytest.approx((20 / 255) ** 2, rel=0.35)
+        part = np.zeros(pair[0].shape[:2], np.bool_)
+        assert np.isnan(judgement.error(brighter, part))
+        part[20:60, 30:90] = True
+        half = pair[0], np.where(part[..., None], brighter[1], pair[1])
+        assert judgement.error(half, part) > 4 * judgement.error(half, ~part)
 
 
 def test_pairs_are_spread_and_never_straddle_a_cut() -> None:

@@ -1,0 +1,252 @@
+"""How still films hold, against every frame painted: one table for all clips, kept in the docs.
+
+    python -m tests.benchmarks.steadiness [CLIP]... [--set key=value]...
+
+Each clip of OFGEN_DATA/clips (default ../shared/data/clips) is made by the brush with DIS, seed 0,
+at most 640 px wide. Measured are the finished frames, before they are encoded, by TV-L1 on at most
+480 px and 24 pairs, cuts left out; everything but shares and ratios is relative to
+`key_frames=every`:
+
+- warp error, of the film and of the source itself, which is the floor; and of the film as encoded
+  with the default settings, over every frame painted and encoded alike;
+- sharpness, over all frames;
+- straddling: warp error of pairs with a key frame in them over that of the others;
+- flicker: warp error within the holes that keys leave, over that of painting them afresh in every
+  frame (`hole_lending` off), on the same pixels;
+- painted share of all pixels, and hole area, keys excluded, over that of the seed's way: the key
+  before as the only source, the holes of every frame painted;
+- key difference: mean squared difference between a key frame and its neighbours warped onto it, over
+  the same
+  of every frame painted;
+- seconds a frame of the whole job on the machine at hand.
+
+Without CLIP the table is written to docs/steadiness.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from lib_ofgen import fuse, inpaint, metrics, pipeline, report, values
+from lib_ofgen.brush import BrushPainter
+from lib_ofgen.encode import write_video
+from lib_ofgen.flow.dis import DisEstimator
+from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.settings import Settings
+from lib_ofgen.values import Frame, Image, Mask, Painted, Scene
+from lib_ofgen.video import open_video
+from lib_ofgen.workspace import Workspace
+from tests.benchmarks.guided import WIDEST, Silent
+
+PAGE = Path(__file__).parents[2] / "docs" / "steadiness.md"
+RUNS: dict[str, dict[str, object]] = {
+    "default": {},
+    "independent": {"key_agreement": "independent"},
+    "guided": {"key_agreement": "guided"},
+}
+HEADS = (
+    "warp error", "encoded", "floor", "sharpness", "straddling", "flicker", "painted", "holes",
+    "key difference", "s a frame",
+)  # fmt: skip
+EXPLAINED = (
+    __doc__.partition("\n\n")[2]
+    .replace("    python", "`python")
+    .replace("[--set key=value]...", "[--set key=value]...`", 1)
+)
+
+
+@dataclass
+class Film:
+    """A finished job."""
+
+    frames: list[Image]
+    coded: list[Image]
+    keys: list[int]
+    whole: set[int]
+    """Frames that were painted whole."""
+    holes: dict[int, Mask]
+    """What was painted of each other frame."""
+    painted: dict[str, Any]
+    """Shares, as in the report."""
+    seconds: float
+    """A frame."""
+
+
+class Clip:
+    """A clip, its yardstick and its judgements."""
+
+    def __init__(self, path: Path, changes: dict[str, object]) -> None:
+        self.path = path
+        with open_video(path) as source:
+            width = WIDEST if source.size.width > WIDEST else 0
+        self.base = Settings().replace({"flow": "dis", "width": width, **changes})
+        with tempfile.TemporaryDirectory() as folder:
+            known = pipeline.look(path, Workspace(Path(folder)), self.base, Silent(), Stopwatch())
+            self.scenes: Sequence[Scene] = known.scenes
+            self.source = [frame.image for frame in known.spool.frames()]
+        self.judged = {
+            i: metrics.judged((self.source[i], self.source[i + 1]), metrics.tvl1)
+            for i in metrics.pairs(self.scenes)
+        }
+        self.every = self.film({"key_frames": "every"})
+
+    def film(self, changes: dict[str, object]) -> Film:
+        """The film that these settings make."""
+        settings, watch, begun = self.base.replace(changes), Stopwatch(), perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            space = Workspace(Path(folder))
+            known = pipeline.look(self.path, space, settings, Silent(), watch)
+            rules = pipeline.rules_of(settings, 0)
+            estimator = DisEstimator(settings.confidence_radius)
+            with Easel(BrushPainter(), rules, Silent(), watch) as easel:
+                maker, finisher = pipeline.made_of(known, rules, estimator, easel, watch)
+                for _ in pipeline.finished(maker, finisher, known, settings):
+                    pass
+            seconds = (perf_counter() - begun) / len(self.source)
+            frames = [finisher.picture(index) for index in range(known.spool.clip.length)]
+            holes = {i: mask for i in maker.made if (mask := maker.repainted(i)) is not None}
+            return Film(
+                frames,
+                _coded(frames, known.spool.clip, settings.quality, Path(folder) / "film.mp4"),
+                [key.index for key in known.keys],
+                {index for index, made in maker.made.items() if made.whole},
+                holes,
+                report.painted_facts(maker.made),
+                seconds,
+            )
+
+    def errors(self, frames: Sequence[Image], within: dict[int, Mask] | None = None) -> list[float]:
+        """Of each pair judged; over the holes of its two frames where `within` has these."""
+        found = []
+        for i, judgement in self.judged.items():
+            masks = None
+            if within is not None:
+                masks = [within[j] for j in (i, i + 1) if j in within]
+                if not masks:
+                    continue
+            where = None if masks is None else np.logical_or.reduce(masks)
+            found.append(judgement.error((frames[i], frames[i + 1]), where))
+        return found
+
+    def error(self, frames: Sequence[Image], within: dict[int, Mask] | None = None) -> float:
+        """The mean of `errors`."""
+        found = self.errors(frames, within)
+        return float(np.nanmean(found)) if found else float("nan")
+
+
+def _coded(frames: Sequence[Image], clip: values.Clip, quality: int, path: Path) -> list[Image]:
+    """The frames as a player shows them."""
+    with write_video(path, clip, sound_from=None, crf=quality) as film:
+        for index, image in enumerate(frames):
+            film.write(Frame(index, image))
+    with open_video(path) as shown:
+        return [frame.image for frame in shown]
+
+
+def seeds_way(clip: Clip, keys: set[int]) -> float:
+    """Hole area, as a share of all pixels, with the key before as the only source."""
+    estimator, area, key = DisEstimator(clip.base.confidence_radius), 0.0, 0
+    everything = np.ones(clip.source[0].shape[:2], np.bool_)
+    for index, image in enumerate(clip.source):
+        if index in keys:
+            key = index
+            continue
+        (flow,) = estimator.estimate([(Frame(key, clip.source[key]), Frame(index, image))])
+        one = fuse.candidate(
+            Painted(key, clip.source[key], everything), flow, 1.0,
+            threshold=clip.base.confidence, least=clip.base.hole_min,
+        )  # fmt: skip
+        area += float(inpaint.grown(fuse.missing([one], clip.base.hole_min)).mean())
+    return area / len(clip.source)
+
+
+def _between(film: Film) -> float:
+    """Hole area of the frames that are no keys, as a share of all pixels."""
+    area = sum(float(mask.mean()) for i, mask in film.holes.items() if i not in film.keys)
+    return area / len(film.frames)
+
+
+def key_difference(clip: Clip, frames: Sequence[Image], keys: Sequence[int]) -> float:
+    """Mean squared difference (0..1) between keys and the neighbours warped onto them."""
+    found = []
+    starts = {scene.start for scene in clip.scenes}
+    for key in keys:
+        for first in (key - 1, key):
+            if first < 0 or first + 1 >= len(frames) or first + 1 in starts:
+                continue
+            judgement = clip.judged.get(first) or metrics.judged(
+                (clip.source[first], clip.source[first + 1]), metrics.farneback
+            )
+            found.append(judgement.error((frames[first], frames[first + 1])))
+    return float(np.nanmean(found)) if found else float("nan")
+
+
+def sharpness(frames: Sequence[Image]) -> float:
+    """The mean over all frames."""
+    return float(np.mean([metrics.sharpness(image) for image in frames]))
+
+
+def row(clip: Clip, film: Film, afresh: Film) -> list[float]:
+    """The figures of one film, in the order of `HEADS`."""
+    every = clip.every
+    parts: dict[bool, list[float]] = {True: [], False: []}
+    for i, error in zip(clip.judged, clip.errors(film.frames), strict=True):
+        parts[metrics.straddles(i, set(film.keys))].append(error)
+    split = [float(np.nanmean(part)) if part else float("nan") for part in parts.values()]
+    way = seeds_way(clip, set(film.keys))
+    return [
+        clip.error(film.frames) / clip.error(every.frames),
+        clip.error(film.coded) / clip.error(every.coded),
+        clip.error(clip.source) / clip.error(every.frames),
+        sharpness(film.frames) / sharpness(every.frames),
+        split[0] / split[1],
+        clip.error(film.frames, afresh.holes) / clip.error(afresh.frames, afresh.holes),
+        film.painted["painted_mean"],
+        _between(film) / way if way else float("nan"),
+        key_difference(clip, film.frames, film.keys)
+        / key_difference(clip, every.frames, film.keys),
+        film.seconds,
+    ]
+
+
+def rows(path: Path, changes: dict[str, object]) -> Iterator[str]:
+    """The clip's lines of the table."""
+    clip = Clip(path, changes)
+    afresh = clip.film({"hole_lending": False, "track_reach": 0})
+    for name, run in RUNS.items():
+        film = clip.film(run)
+        cells = [f"{figure:.3f}" for figure in row(clip, film, afresh)]
+        title = f"{path.stem} ({len(film.frames)})"
+        yield "| " + " | ".join([title, name, str(len(film.keys)), *cells]) + " |"
+
+
+def main() -> None:
+    """Measure, print, and write the page."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.steadiness")
+    parser.add_argument("clips", type=Path, nargs="*")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="pairs")
+    options = parser.parse_args()
+    changes = Settings.parse(dict(pair.split("=", 1) for pair in options.pairs))
+    root = Path(os.environ.get("OFGEN_DATA", "../shared/data")) / "clips"
+    heads = ("clip (frames)", "run", "keys", *HEADS)
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    print(*lines, sep="\n", flush=True)
+    for path in options.clips or sorted(root.glob("*.mp4")):
+        for line in rows(path, changes):
+            print(line, flush=True)
+            lines.append(line)
+    if not options.clips and not changes:
+        PAGE.write_text(f"# Steadiness\n\n{EXPLAINED}\n" + "\n".join(lines) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
