@@ -109,6 +109,9 @@ def look(
         "interval": settings.key_interval,
         "indices": list(settings.key_indices),
         "last": settings.key_last,
+        "coverage": settings.key_coverage,
+        "confidence": settings.confidence,
+        "radius": settings.confidence_radius,
     }
     with watch("decode"):
         spool = survey.read_source(workspace, source, _sampling(settings), reporter)
@@ -120,10 +123,15 @@ def look(
 
 def painted_whole(known: Survey, settings: Settings) -> int:
     """How many frames are painted whole."""
-    guided = settings.key_agreement == "guided"
+    guided = _guided(settings)
     return sum(
         not step.sources for step in plan.group_keys(known.keys, known.scenes, guided=guided)
     )
+
+
+def _guided(settings: Settings) -> bool:
+    """Whether later keys are moved there from earlier ones; never where every frame is painted."""
+    return settings.key_agreement == "guided" and settings.key_frames != "every"
 
 
 def animate(
@@ -293,7 +301,7 @@ def finished(
 
     Whole key frames first, so that each model is loaded once.
     """
-    guided = settings.key_agreement == "guided"
+    guided = _guided(settings)
     steps = plan.group_keys(known.keys, known.scenes, guided=guided)
     for _ in maker.paint_whole([step for step in steps if not step.sources]):
         yield None

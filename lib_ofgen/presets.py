@@ -18,6 +18,10 @@ __all__ = ["FORMAT", "Preset", "bundled", "dump", "find", "load"]
 
 FORMAT = 1
 """Version of the document; a larger one is from a newer program and refused."""
+_WAS: dict[int, dict[str, Any]] = {
+    1: {"key_frames": "edges", "key_agreement": "independent", "hole_min": 100},
+}
+"""Defaults of a version that the next one changed."""
 _LARGEST = 1 << 20
 """Bytes; a preset is a few hundred."""
 
@@ -48,7 +52,29 @@ def load(text: str | bytes) -> Preset:
     name, settings = known.get("name", ""), known.get("settings", {})
     if not isinstance(name, str) or not isinstance(settings, dict):
         raise SettingsError("the preset's name must be a text and its settings an object")
-    return name, Settings().replace(cast("dict[str, Any]", settings)).differences()
+    asked = {**_older_defaults(known.get("defaults", 1)), **cast("dict[str, Any]", settings)}
+    return name, Settings().replace(asked).differences()
+
+
+def _older_defaults(version: object) -> dict[str, Any]:
+    """What a preset that was made against older defaults leaves unsaid.
+
+    Raises:
+        SettingsError: the version is none, or one of a newer program.
+    """
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise SettingsError(
+            f"the preset's defaults={version!r} is no version; it is a whole number"
+        )
+    if version > DEFAULTS_VERSION:
+        raise SettingsError(
+            f"the preset differs from defaults {version}, and these are {DEFAULTS_VERSION}; "
+            "update ofgen"
+        )
+    merged: dict[str, Any] = {}
+    for older in range(DEFAULTS_VERSION - 1, version - 1, -1):
+        merged.update(_WAS[older])
+    return merged
 
 
 def dump(name: str, settings: Settings) -> str:

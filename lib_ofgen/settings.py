@@ -18,7 +18,7 @@ from lib_ofgen.errors import SettingsError
 
 __all__ = ["DEFAULTS_VERSION", "Choice", "Settings", "choices", "schema", "table"]
 
-DEFAULTS_VERSION = 1
+DEFAULTS_VERSION = 2
 """Goes up when a default changes, so that a preset says which defaults it differs from."""
 
 
@@ -54,8 +54,8 @@ class Settings:
     """
 
     key_frames: str = _set(
-        "edges", "Key frames", "How the frames that are painted whole are chosen.", "Key frames",
-        options=("edges", "interval", "chosen", "every"),
+        "coverage", "Key frames", "How the frames that are painted whole are chosen.", "Key frames",
+        options=("coverage", "pyramid", "edges", "interval", "chosen", "every"),
     )  # fmt: skip
     key_threshold: float = _set(
         8.5, "Key threshold", "Edge distance from the last key frame at which a new one is due.",
@@ -63,11 +63,17 @@ class Settings:
     )  # fmt: skip
     key_gap_min: float = _set(
         0.33, "Shortest key gap", "Time from a key frame before which no new one is chosen.",
-        "Key frames", unit="s", low=0, high=60, step=0.01, needs="key_frames=edges",
+        "Key frames", unit="s", low=0, high=60, step=0.01,
+        needs="key_frames=coverage|pyramid|edges",
     )  # fmt: skip
     key_gap_max: float = _set(
         10.0, "Longest key gap", "Time from a key frame after which a new one is always chosen.",
-        "Key frames", unit="s", low=0.04, high=600, step=0.1, needs="key_frames=edges",
+        "Key frames", unit="s", low=0.04, high=600, step=0.1,
+        needs="key_frames=coverage|pyramid|edges",
+    )  # fmt: skip
+    key_coverage: float = _set(
+        0.85, "Key coverage", "Share of each frame between keys that these are to show.",
+        "Key frames", low=0, high=1, step=0.01, needs="key_frames=coverage|pyramid",
     )  # fmt: skip
     key_interval: int = _set(
         12, "Key interval", "Every how many frames a key frame stands.",
@@ -80,12 +86,13 @@ class Settings:
     key_last: bool = _set(
         True, "Last frame is a key", "Makes the last frame of each scene a key frame too, so that "
         "every frame has one on both sides.",
-        "Key frames", needs="key_frames=edges|interval",
+        "Key frames", needs="key_frames=coverage|pyramid|edges|interval",
     )  # fmt: skip
     key_agreement: str = _set(
-        "independent", "Key agreement", "independent: each key frame is painted whole. guided: "
+        "guided", "Key agreement", "independent: each key frame is painted whole. guided: "
         "only the first of a scene is, later ones are moved there from it and completed.",
         "Key frames", options=("independent", "guided"),
+        needs="key_frames=coverage|pyramid|edges|interval|chosen",
     )  # fmt: skip
     cut_threshold: float = _set(
         3.0, "Cut threshold", "How much a frame must differ from its neighbours to begin a scene.",
@@ -160,7 +167,7 @@ class Settings:
         "Painting",
     )  # fmt: skip
     hole_min: int = _set(
-        100, "Smallest hole", "Holes of fewer pixels take the best guess instead of paint.",
+        256, "Smallest hole", "Holes of fewer pixels take the best guess instead of paint.",
         "Painting", unit="px", low=0, high=1000000, step=1,
     )  # fmt: skip
     hole_box: int = _set(

@@ -12,16 +12,25 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lib_ofgen import keyframes, scenes
+import numpy as np
+
+from lib_ofgen import coverage, images, keyframes, scenes
 from lib_ofgen.errors import SettingsError, Stopped
-from lib_ofgen.values import Clip, Frame, Image, KeyFrame, Reporter, Scene, Size, Sound
+from lib_ofgen.flow import dis
+from lib_ofgen.values import Clip, Frame, Image, KeyFrame, Mask, Reporter, Scene, Size, Sound
 from lib_ofgen.video import open_video
 from lib_ofgen.workspace import Workspace, digest, file_digest
 
-__all__ = ["Spool", "find_keys", "find_scenes", "read_source", "recent"]
+__all__ = ["Reach", "Spool", "find_gaps", "find_keys", "find_scenes", "read_source", "recent"]
 
 _READER = 1
 """Goes up when the reader's pixels or times change, so that old spools are read anew."""
+_REACH = 1
+"""Goes up when the estimate of what flow can reach changes."""
+_SMALL = 320
+"""px: width of the pictures on which reach is estimated."""
+_KNOWN = 4096
+"""Masks of reach that are remembered, of at most 60 kB each."""
 _RECENT = 32
 """Frames kept in memory, if they take no more than `_ROOM`; 8 whatever they take."""
 _ROOM = 1 << 27
@@ -103,6 +112,15 @@ def find_keys(
         SettingsError: a chosen frame does not exist.
     """
     cuts, cuts_key = found
+    if rule["kind"] in ("coverage", "pyramid"):
+        seeker = {"coverage": coverage.by_coverage, "pyramid": coverage.by_pyramid}[rule["kind"]]
+        reach = Reach(spool, rule["confidence"], rule["radius"], reporter)
+
+        def seek() -> list[KeyFrame]:
+            return seeker(cuts, _gap_rule(spool.clip, rule), reach.missing)
+
+        key = digest("keys", cuts_key, _REACH, rule)
+        return [KeyFrame(*item) for item in _once(spool.workspace, key, seek)]
     if rule["kind"] == "edges":
         edge = keyframes.EdgeRule(rule["threshold"], rule["gap_min"], rule["gap_max"])
         last = rule["last"]
@@ -120,6 +138,61 @@ def find_keys(
             raise SettingsError(f"{error}; name frames of the clip") from error
     interval = 1 if rule["kind"] == "every" else rule["interval"]
     return keyframes.every_nth(cuts, interval, last=rule["last"])
+
+
+def find_gaps(
+    spool: Spool,
+    cuts: Sequence[Scene],
+    keys: Sequence[KeyFrame],
+    rule: dict[str, Any],
+    reporter: Reporter,
+) -> list[coverage.Gap]:
+    """What is expected of the frames between the keys."""
+    reach = Reach(spool, rule["confidence"], rule["radius"], reporter)
+    return coverage.gaps([key.index for key in keys], cuts, reach.missing)
+
+
+def _gap_rule(clip: Clip, rule: dict[str, Any]) -> coverage.GapRule:
+    """The rule in frames."""
+    rate = float(clip.rate)
+    least = max(1, round(rule["gap_min"] * rate))
+    most = max(least, int(rule["gap_max"] * rate))
+    return coverage.GapRule(rule["coverage"], least, most, rule["last"])
+
+
+class Reach:
+    """How much of a frame flow can supply from others, estimated on small pictures.
+
+    Always by DIS, at most `_SMALL` px wide: only shares of pixels are asked, for many pairs, and
+    the choice of keys then depends on no weights.
+    """
+
+    def __init__(self, spool: Spool, threshold: float, radius: float, reporter: Reporter) -> None:
+        """`threshold` and `radius` are those of the confidence, at the clip's own size."""
+        self._spool, self._threshold, self._reporter = spool, threshold, reporter
+        size = spool.clip.size
+        shrunk = min(1.0, _SMALL / size.width)
+        self._size = Size(round(size.height * shrunk), round(size.width * shrunk))
+        self._estimator = dis.DisEstimator(radius * shrunk)
+        self._small = lru_cache(maxsize=4 * _RECENT)(self._shrunk)
+        self._sure = lru_cache(maxsize=_KNOWN)(self._seen)
+        self._asked = 0
+
+    def missing(self, target: int, sources: Sequence[int]) -> float:
+        """Share 0..1 of `target` that flow from none of the sources can supply."""
+        seen = np.logical_or.reduce([self._sure(source, target) for source in sources])
+        return 1 - float(seen.mean())
+
+    def _seen(self, source: int, target: int) -> Mask:
+        self._asked += 1
+        length = self._spool.clip.length
+        _go_on(self._reporter, "keys", min(self._asked, length), length, self._small(target))
+        pair = Frame(source, self._small(source)), Frame(target, self._small(target))
+        (flow,) = self._estimator.estimate([pair])
+        return flow.confidence >= self._threshold
+
+    def _shrunk(self, index: int) -> Image:
+        return images.resize(self._spool.frame(index).image, self._size)
 
 
 def _once(

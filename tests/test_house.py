@@ -20,7 +20,7 @@ LAYERS = {
     1: {"settings", "images", "warp", "media", "weights", "checkpoints", "download"},
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
-        "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render",
+        "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render", "coverage",
     },
     3: {
         "presets", "survey", "painting", "making", "finishing", "report", "evaluate",

@@ -15,9 +15,8 @@ at most 640 px wide. Measured are the finished frames, before they are encoded, 
   frame (`hole_lending` off), on the same pixels;
 - painted share of all pixels, and hole area, keys excluded, over that of the seed's way: the key
   before as the only source, the holes of every frame painted;
-- key difference: mean squared difference between a key frame and its neighbours warped onto it, over
-  the same
-  of every frame painted;
+- key difference: mean squared difference between a key frame and its neighbours warped onto it,
+  over the same of every frame painted;
 - seconds a frame of the whole job on the machine at hand.
 
 Without CLIP the table is written to docs/steadiness.md.
