@@ -258,13 +258,14 @@ def _plan(options: argparse.Namespace) -> int:
         space = Workspace(folder)
         stack.enter_context(space.locked())
         known = pipeline.look(options.input, space, settings, progress, Stopwatch())
+        gaps = pipeline.expected(known, settings, progress)
         if options.output:
             source = known.spool.frame
             report.save_sheet(
                 options.output, lambda i: source(i).image, known.keys, known.spool.clip
             )
     clip = known.spool.clip
-    work = report.paint_facts(clip, pipeline.painted_whole(known, settings))
+    work = report.paint_facts(clip, pipeline.painted_whole(known, settings), gaps)
     if options.json:
         facts = report.plan_facts(clip, known.scenes, known.keys)
         console.say(json.dumps({**facts, "paint": work}), out=True)
@@ -272,8 +273,15 @@ def _plan(options: argparse.Namespace) -> int:
     console.say(f"{clip.length} frames of {clip.size} at {clip.rate} a second", out=True)
     console.say(f"{len(known.scenes)} scenes, {len(known.keys)} key frames", out=True)
     console.say(f"{work['whole']} frames are painted whole: {work['share']:.1%} of all", out=True)
+    console.say(f"about {work['painted']:.1%} of all pixels are painted", out=True)
+    after = {gap.start: gap for gap in gaps}
     for key in known.keys:
-        console.say(f"{key.index:6}  {clip.seconds(key.index):9.3f} s  {key.cause}", out=True)
+        line = f"{key.index:6}  {clip.seconds(key.index):9.3f} s  {key.cause:9}"
+        if key.index in after and after[key.index].stop - key.index > 1:
+            line += f" then {after[key.index].coverage:4.0%} in reach, at least"
+        console.say(line.rstrip(), out=True)
+    indices = ",".join(str(key.index) for key in known.keys)
+    console.say(f"--set key_frames=chosen --set key_indices={indices}", out=True)
     return 0
 
 

@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import Any
 
 from lib_ofgen import flow, plan, report, survey
+from lib_ofgen.coverage import Gap
 from lib_ofgen.encode import FrameFolder, check_output, write_video
 from lib_ofgen.errors import VideoError
 from lib_ofgen.finishing import Finisher
@@ -43,6 +44,7 @@ __all__ = [
     "Outcome",
     "Survey",
     "animate",
+    "expected",
     "finished",
     "flow_picture",
     "look",
@@ -119,6 +121,12 @@ def look(
         found = survey.find_scenes(spool, settings.cut_threshold, reporter)
         keys = survey.find_keys(spool, found, rule, reporter)
     return Survey(spool, found[0], keys)
+
+
+def expected(known: Survey, settings: Settings, reporter: Reporter) -> list[Gap]:
+    """What the frames between keys lack, estimated; paints nothing."""
+    rule = {"confidence": settings.confidence, "radius": settings.confidence_radius}
+    return survey.find_gaps(known.spool, known.scenes, known.keys, rule, reporter)
 
 
 def painted_whole(known: Survey, settings: Settings) -> int:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from lib_ofgen import __version__, images, metrics
+from lib_ofgen.coverage import Gap
 from lib_ofgen.finishing import Finished
 from lib_ofgen.making import Made
 from lib_ofgen.sheet import contact_sheet
@@ -73,9 +74,20 @@ def painted_facts(made: dict[int, Made]) -> dict[str, Any]:
     }
 
 
-def paint_facts(clip: Clip, whole: int) -> dict[str, Any]:
-    """The paint work that is known beforehand: how many frames are painted whole."""
-    return {"whole": whole, "share": round(whole / clip.length, 6)}
+def paint_facts(clip: Clip, whole: int, gaps: Sequence[Gap]) -> dict[str, Any]:
+    """The paint work beforehand: frames painted whole, and holes in frames, as estimated."""
+    holes = sum(gap.holes for gap in gaps)
+    return {
+        "whole": whole,
+        "share": round(whole / clip.length, 6),
+        "holes": round(holes, 3),
+        "painted": round((whole + holes) / clip.length, 6),
+        "gaps": [
+            {"start": gap.start, "stop": gap.stop, "coverage": round(gap.coverage, 3),
+             "holes": round(gap.holes, 3)}
+            for gap in gaps
+        ],
+    }  # fmt: skip
 
 
 def frame_facts(made: dict[int, Made], finished: dict[int, Finished]) -> list[dict[str, Any]]:

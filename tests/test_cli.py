@@ -432,7 +432,7 @@ def test_presets_go_there_and_back(ofgen: Command, clip: Path, place: Path) -> N
     assert ofgen("presets", "export", "mine", "-o", "mine.json", *pairs).status == 0
     shown = json.loads(ofgen("presets", "show", "mine.json").out)
     wanted = {"strength": 0.7, "key_indices": [1, 3], "prompt": "é\n\udcff"}
-    assert shown == {"ofgen": 1, "name": "mine", "defaults": 1, "settings": wanted}
+    assert shown == {"ofgen": 1, "name": "mine", "defaults": 2, "settings": wanted}
     job = ("animate", clip, "-o", "out.mp4", "--preset", "mine.json", "--set", "strength=0.2")
     assert ofgen(*job, *FAST).status == 0
     told = json.loads((place / "out.mp4.ofgen" / "report.json").read_text())["settings"]
@@ -467,17 +467,25 @@ def test_settings_are_listed(ofgen: Command) -> None:
 
 def test_plan_tells_the_work_beforehand(ofgen: Command, clip: Path, place: Path) -> None:
     words = ("--set", "key_frames=interval", "--set", "key_interval=2", "--quiet")
-    said = ofgen("plan", clip, "--json", *words)
+    said = ofgen("plan", clip, "--json", *words, "--set", "key_agreement=independent")
     facts = json.loads(said.out)
     assert [key["index"] for key in facts["keys"]] == [0, 2, 4, 5]
     assert facts["clip"]["frames"] == 6
     assert facts["scenes"] == [{"start": 0, "stop": 6}]
-    assert facts["paint"] == {"whole": 4, "share": 0.666667}
-    guided = ofgen("plan", clip, "--json", *words, "--set", "key_agreement=guided")
-    assert json.loads(guided.out)["paint"] == {"whole": 1, "share": 0.166667}
+    work = facts["paint"]
+    assert (work["whole"], work["share"]) == (4, 0.666667)
+    assert [(gap["start"], gap["stop"]) for gap in work["gaps"]] == [(0, 2), (2, 4), (4, 5)]
+    assert all(0 <= gap["coverage"] <= 1 for gap in work["gaps"])
+    assert work["painted"] >= work["share"]
+    guided = ofgen("plan", clip, "--json", *words)
+    assert json.loads(guided.out)["paint"]["whole"] == 1
     assert left(place) == set()
     said = ofgen("plan", clip, "-o", "sheet.png", *words)
-    assert "4 frames are painted whole: 66.7% of all" in said.out
+    assert "1 frames are painted whole: 16.7% of all" in said.out
+    back = said.out.splitlines()[-1]
+    assert back == "--set key_frames=chosen --set key_indices=0,2,4,5"
+    again = json.loads(ofgen("plan", clip, "--json", "--quiet", *back.split()).out)
+    assert [key["index"] for key in again["keys"]] == [0, 2, 4, 5]
     assert cv2.imread(str(place / "sheet.png")) is not None
     assert left(place) == {"sheet.png"}
 

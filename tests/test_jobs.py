@@ -35,6 +35,7 @@ SIZE = Size(96, 160)
 BASE: dict[str, object] = {
     "key_frames": "interval",
     "key_interval": 6,
+    "key_agreement": "independent",
     "hole_min": 20,
     "hole_box": 64,
 }
@@ -264,6 +265,20 @@ def test_frames_are_their_contributions_bit_for_bit(
         told = facts["frames"][frame["index"]]
         assert frame["sources"] == told["sources"]
         assert frame["own"] <= told["painted"]
+
+
+def test_holes_that_are_not_lent_are_painted_in_every_frame(clip: Path, tmp_path: Path) -> None:
+    lent, afresh = Counting(), Counting()
+    facts = run(clip, tmp_path, lent).facts
+    other = tmp_path / "afresh"
+    other.mkdir()
+    baseline = run(clip, other, afresh, hole_lending=False).facts
+    assert afresh.whole == lent.whole
+    assert afresh.holes >= lent.holes
+    assert baseline["painted_mean"] > facts["painted_mean"]
+    keys = {key["index"] for key in baseline["keys"]}
+    for frame in baseline["frames"]:
+        assert set(frame["sources"]) - keys <= set(range(frame["index"] - 4, frame["index"] + 5))
 
 
 # what it keeps

@@ -136,6 +136,18 @@ def test_what_is_no_preset_is_refused(text: str) -> None:
         presets.load(text)
 
 
+def test_an_older_preset_keeps_the_defaults_it_was_made_against() -> None:
+    _, old = presets.load('{"ofgen": 1, "defaults": 1, "settings": {"strength": 0.6}}')
+    assert old == {
+        "key_frames": "edges", "key_agreement": "independent", "hole_min": 100, "strength": 0.6
+    }  # fmt: skip
+    _, new = presets.load('{"ofgen": 1, "defaults": 2, "settings": {"strength": 0.6}}')
+    assert new == {"strength": 0.6}
+    for version in ("3", "0", "true", '"1"'):
+        with pytest.raises(SettingsError, match="defaults"):
+            presets.load(f'{{"ofgen": 1, "defaults": {version}, "settings": {{}}}}')
+
+
 def test_bundled_presets_are_good() -> None:
     assert {"steady", "every frame"} <= set(presets.bundled())
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib_ofgen import fuse, images, inpaint, keyframes, metrics, plan, render, tracks, warp
+from lib_ofgen import (
+    coverage,
+    fuse,
+    images,
+    inpaint,
+    keyframes,
+    metrics,
+    plan,
+    render,
+    tracks,
+    warp,
+)
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.flow import choose, flo
 from lib_ofgen.flow.dis import DisEstimator
@@ -210,6 +223,51 @@ def test_a_gap_is_made_middle_first_and_cross_faded_in_its_middle_quarter() -> N
     assert shares[12] == pytest.approx(0.5)
     assert shares[15] == 1
     assert gap[1][0].sources == (0, 24, 12)
+
+
+# coverage
+
+
+def _fading(target: int, sources: Sequence[int]) -> float:
+    """Reach that is lost with distance: 2 % of a frame for each frame."""
+    return min(1.0, 0.02 * min(abs(target - source) for source in sources))
+
+
+@given(_plans(), st.integers(1, 12), st.integers(1, 60), st.booleans())
+@settings(max_examples=80, deadline=None)
+@pytest.mark.parametrize("seek", [coverage.by_coverage, coverage.by_pyramid])
+def test_keys_by_reach_open_scenes_and_keep_their_distance(
+    seek: Any, case: tuple[list[Scene], list[int], bool], least: int, most: int, last: bool
+) -> None:
+    scenes = case[0]
+    rule = coverage.GapRule(0.85, least, max(least, most), last)
+    keys = [key.index for key in seek(scenes, rule, _fading)]
+    assert keys == sorted(set(keys))
+    for scene in scenes:
+        inner = [key for key in keys if scene.start <= key < scene.stop]
+        assert inner[0] == scene.start
+        assert not last or inner[-1] == scene.stop - 1
+        apart = [b - a for a, b in pairwise(inner)]
+        assert all(gap >= least for gap in apart[:-1])
+        if seek is coverage.by_coverage:
+            assert all(gap <= max(rule.most, 2 * least) for gap in apart)
+
+
+def test_keys_stand_where_reach_is_lost() -> None:
+    """Where a key on each side shows all, none is needed between; where reach fades, one is."""
+
+    def broken(target: int, sources: Sequence[int]) -> float:
+        return float(all((source < 30) != (target < 30) for source in sources))
+
+    rule = coverage.GapRule(0.85, 6, 60, last=True)
+    keys = coverage.by_coverage([Scene(0, 60)], rule, broken)
+    assert [key.index for key in keys] == [0, 59]
+    still = coverage.by_coverage([Scene(0, 60)], rule, lambda target, sources: 0.0)
+    assert [(key.index, key.cause) for key in still] == [(0, "first"), (59, "last")]
+    fading = coverage.by_coverage([Scene(0, 60)], rule, _fading)
+    assert all(b - a <= 16 for a, b in pairwise(key.index for key in fading))
+    for gap in coverage.gaps([key.index for key in fading], [Scene(0, 60)], _fading):
+        assert gap.coverage >= 0.85
 
 
 # fusing

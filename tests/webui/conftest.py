@@ -24,6 +24,7 @@ RATE = Fraction(12)
 JOB: dict[str, Any] = {
     "key_frames": "interval",
     "key_interval": 8,
+    "key_agreement": "independent",
     "hole_min": 16,
     "hole_box": 64,
     "inpaint_checkpoint": "tiny-inpainting",
