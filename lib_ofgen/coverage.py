@@ -77,7 +77,7 @@ def gaps(keys: Sequence[int], scenes: Sequence[Scene], missing: Missing) -> list
 def by_coverage(scenes: Sequence[Scene], rule: GapRule, missing: Missing) -> list[KeyFrame]:
     """The keys of least cost, scene by scene, by dynamic programming over places `least` apart.
 
-    A gap that covers less than is wanted is taken only where no shorter one is allowed.
+    A gap that covers less than is wanted is paid for: a tenth of a frame missing is worth a key.
     """
     keys: list[KeyFrame] = []
     for scene in scenes:
@@ -99,18 +99,18 @@ def _cheapest(places: Sequence[int], rule: GapRule, missing: Missing) -> list[in
     """The places of the keys of least cost, the first one's among them."""
     cost = [0.0] + [float("inf")] * (len(places) - 1)
     before = [0] * len(places)
-    reach = max(1, min(_AHEAD, rule.most // rule.least))
     for here in range(len(places) - 1):
-        for there in range(here + 1, min(len(places), here + reach + 1)):
+        for there in range(here + 1, min(len(places), here + _AHEAD + 1)):
+            if there > here + 1 and places[there] - places[here] > rule.most:
+                break
             ends = (places[here], places[there]) if rule.last or there + 1 < len(places) else (
                 places[here],
             )  # fmt: skip
             one = gap(places[here], places[there], ends, missing)
-            short = one.coverage < rule.wanted
             price = 1 + one.holes + _SHORTFALL * max(0.0, rule.wanted - one.coverage)
             if cost[here] + price < cost[there]:
                 cost[there], before[there] = cost[here] + price, here
-            if short:
+            if one.coverage < rule.wanted:
                 break  # a longer gap from here covers no more
     chosen, at = [places[-1]] if rule.last else [], len(places) - 1
     while at:

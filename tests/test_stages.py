@@ -250,7 +250,7 @@ def test_keys_by_reach_open_scenes_and_keep_their_distance(
         apart = [b - a for a, b in pairwise(inner)]
         assert all(gap >= least for gap in apart[:-1])
         if seek is coverage.by_coverage:
-            assert all(gap <= max(rule.most, 2 * least) for gap in apart)
+            assert all(gap <= max(rule.most, 1.5 * least) for gap in apart)
 
 
 def test_keys_stand_where_reach_is_lost() -> None:
@@ -265,9 +265,9 @@ def test_keys_stand_where_reach_is_lost() -> None:
     still = coverage.by_coverage([Scene(0, 60)], rule, lambda target, sources: 0.0)
     assert [(key.index, key.cause) for key in still] == [(0, "first"), (59, "last")]
     fading = coverage.by_coverage([Scene(0, 60)], rule, _fading)
-    assert all(b - a <= 16 for a, b in pairwise(key.index for key in fading))
-    for gap in coverage.gaps([key.index for key in fading], [Scene(0, 60)], _fading):
-        assert gap.coverage >= 0.85
+    gaps = coverage.gaps([key.index for key in fading], [Scene(0, 60)], _fading)
+    assert len(gaps) == 4
+    assert all(gap.coverage > 0.85 - 0.1 for gap in gaps), "a key is cheaper than a tenth missing"
 
 
 # fusing
