@@ -211,6 +211,8 @@ def test_ctrl_c_keeps_what_has_come(served: tuple[Manners, str], tmp_path: Path)
         [sys.executable, "-m", "lib_ofgen", "weights", "fetch", "raft-large", "--accept-licence",
          "--models-dir", tmp_path, "--from", url],
         stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        # tests that run in the background are deaf to SIGINT, and so would be their children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     part = tmp_path / f".{NAME}.part"
     end = time.monotonic() + 30

@@ -22,7 +22,7 @@ from typing import Any
 
 import cv2
 
-from lib_ofgen import making, pipeline
+from lib_ofgen import painting, pipeline
 from lib_ofgen.brush import BrushPainter
 from lib_ofgen.encode import write_video
 from lib_ofgen.settings import Settings
@@ -48,7 +48,7 @@ def _measure(clip: Path, settings: Settings) -> dict[str, Any]:
     cv2.setNumThreads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    making.perf_counter = time.thread_time  # the stopwatch's clock: CPU time of its own thread
+    painting.perf_counter = time.thread_time  # the stopwatch's clock: CPU time of its own thread
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "out.mp4")
         job = pipeline.Job(clip, output, output.with_suffix(".ofgen"), settings)
