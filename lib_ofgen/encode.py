@@ -22,7 +22,7 @@ import av.error
 import PIL.Image
 
 from lib_ofgen.errors import VideoError
-from lib_ofgen.media.container import open_container, sound_stream
+from lib_ofgen.media.container import open_container, silence, sound_stream
 from lib_ofgen.media.formats import KINDS
 from lib_ofgen.media.palette import Palette
 from lib_ofgen.media.soundtrack import Soundtrack
@@ -175,6 +175,7 @@ class Writer:
         """Open the temporary file with its streams."""
         kind, clip = self._kind, self._clip
         options = self._container_options()
+        silence()
         self._output = av.open(
             f"file:{_partial(self.path).absolute()}",
             mode="w",
@@ -260,6 +261,7 @@ class Writer:
             for picture in self._palette.give(None):
                 self._encode(picture)
         self._encode(None)
+        silence()
         if self._sound is not None:
             self._sound.give(self._clip.duration)
             self._sound.close()
@@ -268,6 +270,7 @@ class Writer:
 
     def _abandon(self) -> None:
         """Close everything and leave nothing."""
+        silence()
         for part in (self._sound, self._output):
             with contextlib.suppress(av.error.FFmpegError, OSError):
                 if part is not None:

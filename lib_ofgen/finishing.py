@@ -19,7 +19,7 @@ from lib_ofgen.workspace import digest
 
 __all__ = ["Finished", "Finisher"]
 
-_METHOD = 1
+_METHOD = 2
 """Goes up when steadying or rendering gives other pixels, so that old frames are made anew."""
 
 
@@ -52,6 +52,7 @@ class Finisher:
         self._workspace = spool.workspace
         self._renderer = Renderer(maker.lend)
         self._drafts: dict[int, Fused] = {}
+        self._coarse: dict[int, Fused] = {}
         self._steps: dict[tuple[int, int], Flow] = {}
         self._fresh: dict[int, Image] = {}
 
@@ -104,10 +105,19 @@ class Finisher:
 
     def _steadied(self, target: int, scene: Scene) -> Fused:
         found = tracks.follow(target, scene, self._reach, self._step)
-        neighbours = [(track, self._draft(track.frame)) for track in found]
-        draft = self._draft(target)
+        neighbours = [(track, self._rough(track.frame)) for track in found]
+        draft, own = self._draft(target), self._rough(target)
         with self._watch("fuse"):
-            return fuse.grounded(tracks.steady(draft, neighbours), draft, self._maker.lend)
+            steadied = tracks.refined(draft, own, tracks.steady(own, neighbours))
+            return fuse.grounded(steadied, draft, self._maker.lend)
+
+    def _rough(self, index: int) -> Fused:
+        """A draft on the tracks' grid."""
+        if index not in self._coarse:
+            draft = self._draft(index)
+            with self._watch("fuse"):
+                self._coarse[index] = tracks.coarse(draft)
+        return self._coarse[index]
 
     def _draft(self, index: int) -> Fused:
         if index not in self._drafts:
@@ -120,7 +130,7 @@ class Finisher:
             pair = self._spool.frame(source), self._spool.frame(target)
             with self._watch("flow"):
                 for flow in self._estimator.estimate([pair, (pair[1], pair[0])]):
-                    self._steps[flow.source, flow.target] = flow
+                    self._steps[flow.source, flow.target] = tracks.coarse_flow(flow)
         return self._steps[source, target]
 
     def _let_go(self, target: int, scene: Scene, window: range) -> None:
@@ -129,6 +139,7 @@ class Finisher:
         past = target if last else target - self._reach
         for index in [index for index in window if index <= past]:
             self._drafts.pop(index, None)
+            self._coarse.pop(index, None)
             if not self._maker.made[index].whole:
                 self._maker.drop(index)
         kept = {pair: flow for pair, flow in self._steps.items() if max(pair) > past}

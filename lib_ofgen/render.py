@@ -17,11 +17,11 @@ __all__ = ["Renderer"]
 
 _FINE = 1.0
 """px: sigma of the blur that parts the fine detail from the rest."""
-_WINDOW = 12.0
+_WINDOW = 16.0
 """px: sigma over which the strength of the detail is measured."""
 _GAIN = 2.0
 """The most by which detail is strengthened."""
-_NOISE = 4.0
+_NOISE = 1.0
 """Squared grey levels of detail that are taken for noise, here and there alike."""
 _TEXTURES = 32
 """Painted frames whose strength of detail is remembered."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.logging
 import cv2
 import numpy as np
 import pytest
@@ -19,9 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moving import SIZE, make_video, number, numbered
 
+from lib_ofgen.encode import write_video
 from lib_ofgen.errors import VideoError
 from lib_ofgen.media import colour, timing
-from lib_ofgen.values import Clip, Image, Size
+from lib_ofgen.values import Clip, Frame, Image, Size
 from lib_ofgen.video import Source, open_video, working_size
 
 MILLISECOND = Fraction(1, 1000)
@@ -699,3 +701,24 @@ def test_cover_art_is_no_video(tmp_path: Path) -> None:
             pytest.skip("this PyAV cannot tell cover art from a picture")
     with pytest.raises(VideoError, match="no video stream, only sound"):
         open_video(path)
+
+
+def test_codecs_are_silent_when_opened_and_when_closed(tmp_path: Path) -> None:
+    """Whoever lets them speak meanwhile: a log line at the wrong moment would hang the job."""
+    path = make_video(tmp_path / "clip.mp4")
+    try:
+        av.logging.set_level(av.logging.ERROR)
+        with open_video(path) as source:
+            assert av.logging.get_level() is None
+            assert len(list(source)) == 10
+            av.logging.set_level(av.logging.ERROR)
+        assert av.logging.get_level() is None
+        av.logging.set_level(av.logging.ERROR)
+        with write_video(tmp_path / "film.mp4", source.clip) as film:
+            assert av.logging.get_level() is None
+            for index in range(10):
+                film.write(Frame(index, numbered(index)))
+            av.logging.set_level(av.logging.ERROR)
+        assert av.logging.get_level() is None
+    finally:
+        av.logging.set_level(None)

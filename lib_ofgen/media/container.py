@@ -8,11 +8,12 @@ from typing import Any
 import av
 import av.container
 import av.error
+import av.logging
 
 from lib_ofgen.errors import VideoError
 from lib_ofgen.values import Sound
 
-__all__ = ["open_container", "sound_codec", "sound_of", "sound_stream"]
+__all__ = ["open_container", "silence", "sound_codec", "sound_of", "sound_stream"]
 
 
 def open_container(path: Path) -> av.container.InputContainer:
@@ -35,6 +36,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         )
     if not head:
         raise VideoError(f"{path.name!r} is empty (0 bytes); give a video file", bad_input=True)
+    silence()
     try:
         # `file:` keeps libav from reading "a:b.mp4" as a protocol; the whitelist keeps a play
         # list under a video's name from reaching into the network.
@@ -53,6 +55,16 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise VideoError(
             f"{path.name!r} is not a video that can be read ({cause}); {remedy}", bad_input=True
         ) from error
+
+
+def silence() -> None:
+    """Have libav's own threads write no log; to be called before a codec is opened or closed.
+
+    A line of theirs waits for the interpreter, and closing a codec holds the interpreter until its
+    threads have ended: neither goes on. They are silent by default, but importing torchvision lets
+    them speak.
+    """
+    av.logging.set_level(None)
 
 
 def _lenient() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lib_ofgen.errors import VideoError
 from lib_ofgen.media import colour, timing
-from lib_ofgen.media.container import open_container, sound_of
+from lib_ofgen.media.container import open_container, silence, sound_of
 from lib_ofgen.media.interlace import Deinterlacer, Picture
 from lib_ofgen.values import Sound
 
@@ -70,6 +70,7 @@ class Decoder:
 
     def close(self) -> None:
         """Give the file back."""
+        silence()
         self.container.close()
 
     @property
