@@ -211,6 +211,7 @@ def _animate(options: argparse.Namespace) -> int:
     console.say(f"video   {outcome.video}", out=True)
     console.say(f"keys    {outcome.sheet}", out=True)
     console.say(f"report  {options.report or outcome.report}", out=True)
+    console.say(f"page    {outcome.page}", out=True)
     return 0
 
 

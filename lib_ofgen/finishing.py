@@ -6,8 +6,14 @@ a frame is made anew where, and only where, something that it shows has changed.
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lib_ofgen import fuse, tracks
 from lib_ofgen.making import Maker, held
@@ -21,6 +27,8 @@ __all__ = ["Finished", "Finisher"]
 
 _METHOD = 2
 """Goes up when steadying or rendering gives other pixels, so that old frames are made anew."""
+_MAP = 192
+"""px: the most that a kept map of origins has on a side."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +97,26 @@ class Finisher:
         drafts = [self._maker.made[index].draft for index in window]
         how = (_METHOD, self._estimator.identity, self._reach)
         key = digest("finished", self._spool.key, target, drafts, how)
-        facts = self._workspace.facts(key)
-        if facts is None or not self._workspace.has_frame(key):
+        facts = self._workspace.facts(key) or {}
+        if "origins" not in facts or not self._workspace.has_frame(key):
             fused = self._steadied(target, scene)
             with self._watch("fuse"):
                 self._keep(target, key, self._renderer.sharp(fused))
-            facts = {"sources": sorted(one.origin for one in fused.contributions)}
+                facts = _facts(fused)
             self._workspace.save_facts(key, facts)
         self.finished[target] = Finished(key, facts["sources"])
+
+    def origins(self, index: int) -> NDArray[np.int32]:
+        """(h, w): frames in which the pixels of the finished frame `index` were painted; small.
+
+        Sampled evenly from the frame, by as many pixels both ways.
+        """
+        one = self.finished[index]
+        if not one.sources:
+            return np.full((1, 1), index, np.int32)
+        kept = held(index, self._workspace.facts(one.frame), self._workspace.folder)
+        places = np.frombuffer(zlib.decompress(base64.b64decode(kept["origins"])), np.uint16)
+        return np.array(kept["sources"], np.int32)[places].reshape(kept["rows"], -1)
 
     def fused(self, target: int) -> Fused:
         """How the finished frame `target` is made of painted pixels."""
@@ -151,3 +171,13 @@ class Finisher:
         self._fresh[index] = image
         if len(self._fresh) > recent(self._spool.clip.size):
             del self._fresh[next(iter(self._fresh))]
+
+
+def _facts(fused: Fused) -> dict[str, Any]:
+    """What is kept of a finished frame beside its picture: its origins, and a small map of them."""
+    sources = sorted(one.origin for one in fused.contributions)
+    step = -(-max(fused.holes.shape) // _MAP)
+    small = fused.origins()[::step, ::step]
+    places = np.searchsorted(sources, small).astype(np.uint16)
+    packed = base64.b64encode(zlib.compress(places.tobytes(), level=1)).decode()
+    return {"sources": sources, "rows": len(small), "origins": packed}

@@ -15,6 +15,7 @@ from lib_ofgen.values import Image, Size, check
 
 __all__ = [
     "decode_png",
+    "encode_jpeg",
     "encode_png",
     "from_bgr",
     "luma",
@@ -63,6 +64,14 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
     done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise ValueError(f"no PNG can be made of an array of shape {image.shape}")
+    return data.tobytes()
+
+
+def encode_jpeg(image: Image, quality: int) -> bytes:
+    """JPEG bytes, at a quality of 0 to 100, of an (H, W, 3) RGB picture."""
+    done, data = cv2.imencode(".jpg", to_bgr(image), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"no JPEG can be made of an array of shape {image.shape}")
     return data.tobytes()
 
 

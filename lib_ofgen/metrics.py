@@ -18,6 +18,7 @@ from lib_ofgen import images, warp
 from lib_ofgen.values import Image, Mask, Scene, Size, check
 
 __all__ = [
+    "REPORT_WIDEST",
     "Judge",
     "Judgement",
     "farneback",
@@ -28,6 +29,9 @@ __all__ = [
     "straddles",
     "tvl1",
 ]
+
+REPORT_WIDEST = 320
+"""px: a job's own report judges pictures of at most this width, so that it costs little."""
 
 Judge = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """From two (H, W) lumas 0..255, the (2, H, W) px by which the first's pixels have moved."""
@@ -81,12 +85,16 @@ class Judgement:
 
         Only over the pixels seen and, where it is given, of the (H, W) mask. nan for no pixel.
         """
-        first, second = (_judged(image, self.widest).astype(np.float32) for image in pair)
         where = self.seen
         if within is not None:
-            where = where & (images.resize(within.astype(np.uint8), images.size_of(first)) > 0)
-        apart = (warp.backward(second, self.forward, smooth=False) - first)[where]
+            where = where & (images.resize(within.astype(np.uint8), images.size_of(where)) > 0)
+        apart = self.apart(pair)[where]
         return float((apart**2).mean()) / 255**2 if len(apart) else float("nan")
+
+    def apart(self, pair: tuple[Image, Image]) -> NDArray[np.float32]:
+        """(h, w, 3) grey levels: the warped second picture less the first, seen or not."""
+        first, second = (_judged(image, self.widest).astype(np.float32) for image in pair)
+        return warp.backward(second, self.forward, smooth=False) - first
 
 
 def judged(source: tuple[Image, Image], judge: Judge, *, widest: int = 480) -> Judgement:

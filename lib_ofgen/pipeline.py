@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from lib_ofgen import flow, plan, report, survey
+from lib_ofgen import flow, page, pictures, plan, report, survey
 from lib_ofgen.coverage import Gap
 from lib_ofgen.encode import FrameFolder, check_output, write_video
 from lib_ofgen.errors import VideoError
@@ -94,6 +94,8 @@ class Outcome:
     video: Path
     workspace: Path
     report: Path
+    page: Path
+    """The report for reading in a browser; it needs nothing but itself."""
     sheet: Path
     facts: dict[str, Any]
     """The report's content."""
@@ -178,7 +180,7 @@ def animate(
         }  # fmt: skip
         facts["painter"] = painter.identity
         facts["seconds"]["total"] = round(perf_counter() - begun, 3)
-        return _closed(job, known, makers[1], facts)
+        return _closed(job, known, *makers, facts)
 
 
 @contextlib.contextmanager
@@ -428,11 +430,33 @@ def _facts(
     }
 
 
-def _closed(job: Job, known: Survey, finisher: Finisher, facts: dict[str, Any]) -> Outcome:
-    """Write the report and the contact sheet, and say where everything is."""
+def _closed(
+    job: Job, known: Survey, maker: Maker, finisher: Finisher, facts: dict[str, Any]
+) -> Outcome:
+    """Write the report, its page and the contact sheet, and say where everything is."""
     kept, sheet = job.workspace / "report.json", job.workspace / "keys.png"
     for path in (kept, job.report):
         if path is not None:
             write_whole(path, report.to_bytes(facts))
     report.save_sheet(sheet, finisher.picture, known.keys, known.spool.clip)
-    return Outcome(job.output, job.workspace, kept, sheet, facts)
+    shown = job.workspace / "report.html"
+    write_whole(shown, page.page(facts, _shown(job, known, maker, finisher, facts)))
+    return Outcome(job.output, job.workspace, kept, shown, sheet, facts)
+
+
+def _shown(
+    job: Job, known: Survey, maker: Maker, finisher: Finisher, facts: dict[str, Any]
+) -> page.Shown:
+    """What the report's page shows beside the report's facts."""
+    source, clip = known.spool.frame, known.spool.clip
+    film = pictures.Film(
+        lambda index: source(index).image, finisher.picture, maker.repainted, finisher.origins
+    )
+    whole = {index for index, made in maker.made.items() if made.whole}
+    return page.Shown(
+        job.source.name,
+        job.output.name,
+        clip,
+        pictures.thumbs(known.keys, clip, finisher.picture),
+        pictures.closeups(film, facts["warp_error"]["each"], whole),
+    )

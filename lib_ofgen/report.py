@@ -119,7 +119,7 @@ def evaluation(
     shown: list[float] = []
     for i in chosen:
         here, there = (source(i), source(i + 1)), (result(i), result(i + 1))
-        judgement = metrics.judged(here, metrics.farneback, widest=320)
+        judgement = metrics.judged(here, metrics.farneback, widest=metrics.REPORT_WIDEST)
         errors.add(i, judgement.error(there), judgement.error(here))
         masks = [mask for mask in (repainted(i), repainted(i + 1)) if mask is not None]
         if masks:
@@ -157,7 +157,12 @@ class Errors:
             "straddling": mean(parts[True]),
             "within": mean(parts[False]),
             "pairs": len(self._all),
-        }
+            "each": [
+                {"index": index, "result": mean([result]), "source": mean([source]),
+                 "straddles": metrics.straddles(index, self._keys)}
+                for index, result, source in self._all
+            ],
+        }  # fmt: skip
 
 
 def mean(values: Sequence[float]) -> float | None:

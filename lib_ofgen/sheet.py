@@ -10,7 +10,7 @@ import numpy as np
 from lib_ofgen import images
 from lib_ofgen.values import Image, Size
 
-__all__ = ["contact_sheet"]
+__all__ = ["contact_sheet", "spread", "thumb"]
 
 _THUMB = 240
 """px: width of one picture."""
@@ -27,16 +27,14 @@ def contact_sheet(
 
     All pictures have one size.
     """
-    spread = np.linspace(0, len(captions) - 1, min(_MOST, len(captions))).round()
-    chosen = sorted({int(place) for place in spread})
-    thumbs = [(captions[place], _thumb(picture(place))) for place in chosen]
+    thumbs = [(captions[place], thumb(picture(place))) for place in spread(len(captions))]
     height = thumbs[0][1].shape[0]
     columns = min(columns, len(thumbs))
     rows = -(-len(thumbs) // columns)
     sheet = np.full((rows * (height + _LINE), columns * _THUMB, 3), 24, np.uint8)
-    for place, (caption, thumb) in enumerate(thumbs):
+    for place, (caption, small) in enumerate(thumbs):
         top, left = place // columns * (height + _LINE), place % columns * _THUMB
-        sheet[top : top + height, left : left + _THUMB] = thumb
+        sheet[top : top + height, left : left + _THUMB] = small
         cv2.putText(
             sheet,
             caption,
@@ -49,7 +47,12 @@ def contact_sheet(
     return sheet
 
 
-def _thumb(image: Image) -> Image:
+def spread(count: int) -> list[int]:
+    """The places, of `count`, that a sheet has room for; they lie evenly."""
+    return sorted({int(place) for place in np.linspace(0, count - 1, min(_MOST, count)).round()})
+
+
+def thumb(image: Image) -> Image:
     """The picture at the width of a thumb."""
     size = images.size_of(image)
     return images.resize(image, Size(max(1, round(size.height * _THUMB / size.width)), _THUMB))

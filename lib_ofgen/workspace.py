@@ -5,7 +5,8 @@ finished, also after `kill -9`. A damaged one counts as missing: pictures end in
 
     clips/DIGEST.json         the clip that a spool holds; written last
     spool/DIGEST/000000.qoi   the source's frames at the working size
-    facts/DIGEST.json         cuts, key frames, and what is known of each finished frame
+    facts/DIGEST.json         cuts, key frames, and what is known of each finished frame, with a
+                              small map of the frames in which its pixels were painted
     frames/DIGEST.qoi         finished frames
     painted/DIGEST.qoi, .png  what was painted fresh in a frame, and where
     drafts/DIGEST.npz         what an unfinished frame is made of; deleted when it is used up
@@ -37,7 +38,7 @@ __all__ = ["Workspace", "check_place", "clean", "digest", "file_digest", "write_
 _Value = TypeVar("_Value")
 _PARTIAL = ".partial"
 _FOLDERS = ("clips", "spool", "facts", "frames", "painted", "drafts")
-_SUMMARIES = ("report.json", "keys.png")
+_SUMMARIES = ("report.json", "report.html", "keys.png")
 _OURS = re.compile(
     rf"\.?([0-9a-f]{{32}}|\d{{6,}}|seed)\.(json|qoi|png|npz)({re.escape(_PARTIAL)})?"
 )

@@ -106,7 +106,10 @@ def test_animate_ends_with_where_everything_is(ofgen: Command, clip: Path, place
     said = ofgen("animate", clip, "-o", "out.mp4", "--report", "deep/r.json", *FAST)
     assert (said.status, said.err) == (0, "")
     lines = dict(line.split(maxsplit=1) for line in said.out.splitlines())
-    assert lines == {"video": "out.mp4", "keys": "out.mp4.ofgen/keys.png", "report": "deep/r.json"}
+    assert lines == {
+        "video": "out.mp4", "keys": "out.mp4.ofgen/keys.png", "report": "deep/r.json",
+        "page": "out.mp4.ofgen/report.html",
+    }  # fmt: skip
     assert all((place / path).is_file() for path in lines.values())
     kept = (place / "out.mp4.ofgen" / "report.json").read_bytes()
     assert (place / "deep" / "r.json").read_bytes() == kept

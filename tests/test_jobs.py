@@ -203,6 +203,55 @@ def test_the_report_keeps_its_contract(done: tuple[Path, Outcome, Counting], cli
     assert sheet.std() > 10
 
 
+def test_the_page_says_what_the_report_says(done: tuple[Path, Outcome, Counting]) -> None:
+    outcome = done[1]
+    assert outcome.page == outcome.workspace / "report.html"
+    facts, page = json.loads(outcome.report.read_text("utf-8")), outcome.page.read_text("utf-8")
+    told = [facts["flicker"], facts["coverage_mean"], facts["painted_mean"]]
+    told += [facts["warp_error"][name] for name in ("result", "source", "straddling", "within")]
+    told += [*facts["sharpness"].values(), *facts["seconds"].values()]
+    for number in told:
+        assert f'<data value="{number!r}">' in page
+    pairs = facts["warp_error"]["each"]
+    assert [pair["index"] for pair in pairs] == list(range(13))
+    assert np.mean([pair["result"] for pair in pairs]) == pytest.approx(
+        facts["warp_error"]["result"], rel=1e-5
+    )
+    assert [pair["index"] for pair in pairs if pair["straddles"]] == [0, 5, 6, 11, 12]
+    assert page.count('class="dot result"') == len(pairs)
+    assert page.count("data:image/jpeg") == len(facts["keys"]) + 6 * 4
+
+
+def _untimed(page: Path) -> str:
+    """A page without its table of seconds."""
+    text = page.read_text("utf-8")
+    return text[: text.index("<h3>Seconds")] + text[text.index("<h3>Settings") :]
+
+
+@pytest.mark.parametrize("before_maps", [False, True])
+def test_a_job_again_has_the_same_page(
+    done: tuple[Path, Outcome, Counting], again: Path, clip: Path, before_maps: bool
+) -> None:
+    """Also in a workspace of frames that were finished without a map of their origins."""
+    facts = list((again / "out.mp4.ofgen" / "facts").iterdir())
+    mapped = [path for path in facts if '"origins"' in path.read_text("utf-8")]
+    assert len(mapped) == 10
+    for path in mapped if before_maps else []:
+        path.write_text(json.dumps({"sources": json.loads(path.read_text("utf-8"))["sources"]}))
+    painter = Counting()
+    outcome = run(clip, again, painter)
+    assert painter.jobs == []
+    assert _untimed(outcome.page) == _untimed(done[1].page)
+
+
+def test_a_job_of_one_frame_has_a_page(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "<script>alert(1) & co.mp4", pictures(1))
+    page = run(clip, tmp_path, prompt="").page.read_text("utf-8")
+    assert "<script" not in page
+    assert "Made of &lt;script&gt;alert(1) &amp; co.mp4: 1 frame of 160x96" in page
+    assert "There is no pair of frames that can be judged." in page
+
+
 def test_a_second_report_names_every_stage_too(again: Path, clip: Path) -> None:
     seconds = run(clip, again).facts["seconds"]
     assert {"decode", "analyse", "flow", "paint", "fuse", "encode", "total"} <= set(seconds)
@@ -259,7 +308,7 @@ def test_frames_are_their_contributions_bit_for_bit(
     assert {f["index"] for f in frames} == {f["index"] for f in facts["frames"] if f["sources"]}
     assert any(frame["holes"] for frame in frames)
     for frame in frames:
-        assert frame["wrong"] == frame["stray"] == 0, frame
+        assert frame["wrong"] == frame["stray"] == frame["unmapped"] == 0, frame
         assert frame["whole"] < 1e-3, frame
         assert (frame["own"] > 0) == frame["holes"], frame
         told = facts["frames"][frame["index"]]

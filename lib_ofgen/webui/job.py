@@ -82,6 +82,7 @@ class HostJob:
             "input": str(self.source),
             "video": str(self.output) if self.outcome else None,
             "report": str(self.outcome.report) if self.outcome else None,
+            "page": str(self.outcome.page) if self.outcome else None,
         }
 
 

@@ -77,6 +77,7 @@ class FilmProcessed(processing.Processed):
             "state": job.state,
             "video": str(outcome.video) if outcome else None,
             "report": str(outcome.report) if outcome else None,
+            "page": str(outcome.page) if outcome else None,
             "workspace": str(outcome.workspace if outcome else job.output)
             + ("" if outcome else ".ofgen"),
         }

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lib_ofgen import fuse, pipeline
 from lib_ofgen.finishing import Finisher
@@ -25,7 +26,7 @@ from lib_ofgen.making import Maker
 from lib_ofgen.painting import Easel, Stopwatch
 from lib_ofgen.render import Renderer
 from lib_ofgen.settings import Settings
-from lib_ofgen.values import Image, Painted, Repaint, Stage
+from lib_ofgen.values import Fused, Image, Painted, Repaint, Stage
 from lib_ofgen.workspace import Workspace
 
 
@@ -85,11 +86,18 @@ def _frame(maker: Maker, finisher: Finisher, index: int) -> dict[str, Any]:
         "holes": bool(fused.holes.any()),
         "wrong": int((stored != again).any(-1).sum()),
         "stray": stray,
+        "unmapped": _unmapped(fused, finisher.origins(index)),
         "whole": float(np.abs(weights - 1).max()),
         "own": float((own > 0).mean()),
         "others": float((own == 0).mean()),
         "sources": sorted(one.origin for one in fused.contributions),
     }
+
+
+def _unmapped(fused: Fused, kept: NDArray[np.int32]) -> int:
+    """In how many places the map of origins that was kept is not the frame's own."""
+    step = -(-fused.holes.shape[0] // len(kept))
+    return int((fused.origins()[::step, ::step] != kept).sum())
 
 
 def main() -> None:

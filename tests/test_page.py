@@ -1,0 +1,359 @@
+"""The page of a report: whole, harmless, small, and true to the report."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from moving import plain_clip
+
+from lib_ofgen import images, plots
+from lib_ofgen.page import Shown, page
+from lib_ofgen.pictures import PAINT, Film, Thumb, closeups, thumbs, worst
+from lib_ofgen.plots import Span, Timeline
+from lib_ofgen.report import Errors, mean, plan_facts, versions
+from lib_ofgen.settings import Settings
+from lib_ofgen.values import Image, KeyFrame, Mask, Scene, Size
+
+SMALL = Size(48, 80)
+VOID = {"meta", "img"}
+LOADS = {"src", "href", "xlink:href", "srcset", "poster", "data", "action", "background"}
+
+
+class Reader(HTMLParser):
+    """Reads a page strictly: what is opened is closed, in order."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, dict[str, str]]] = []
+        self.text: list[str] = []
+        self._open: list[str] = []
+        self.feed(content.decode("utf-8"))
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    def of(self, tag: str, kind: str = "") -> list[dict[str, str]]:
+        """The attributes of every such element, of a class."""
+        found = [attributes for name, attributes in self.attributes if name == tag]
+        return [one for one in found if not kind or kind in one.get("class", "").split()]
+
+    @property
+    def numbers(self) -> list[float]:
+        """The exact numbers that the page names."""
+        return [float(one["value"]) for one in self.of("data")]
+
+
+def facts_of(
+    length: int = 30,
+    scenes: Sequence[Scene] = (Scene(0, 12), Scene(12, 30)),
+    keys: Sequence[int] = (0, 12, 24),
+    pairs: Sequence[int] = (0, 4, 11, 13, 23, 28),
+    **changes: object,
+) -> dict[str, Any]:
+    """A job's report."""
+    chosen = [KeyFrame(index, 0.0, "interval") for index in keys]
+    errors = Errors(set(keys))
+    for pair in pairs:
+        errors.add(pair, 0.00123456 + pair / 1e5, 0.000654321)
+    return {
+        **plan_facts(plain_clip(length), scenes, chosen),
+        "frames": [
+            {"index": i, "sources": [] if i in keys else [0], "painted": 1.0 if i in keys else 0.1,
+             "coverage": 0.0 if i in keys else 0.93}
+            for i in range(length)
+        ],
+        "painted_mean": 0.0778899, "painted": {"keys": 0.0112233, "holes": 0.0666666},
+        "coverage_mean": 0.9715524 if length > len(keys) else None,
+        "warp_error": {**errors.facts(), "judge": "farneback"},
+        "flicker": mean([0.0027819]) if pairs else None,
+        "sharpness": {"result": 370.6117, "painted": 368.6593},
+        "seconds": {"decode": 0.376, "flow": 19.744, "total": 48.337},
+        "settings": Settings().replace(changes).to_json(),
+        "versions": versions(),
+        "seed": 0,
+        "flow": {"estimator": "dis", "asked": "auto", "reason": "the best there is"},
+        "painter": "brush 1",
+    }  # fmt: skip
+
+
+def film(size: Size = SMALL, holes: int = 9) -> Film:
+    """A film of noise, another one each frame; all but one corner comes from frame 0."""
+
+    def picture(index: int) -> Image:
+        return np.random.default_rng(index).integers(0, 256, (*size, 3)).astype(np.uint8)
+
+    def repainted(index: int) -> Mask | None:
+        mask = np.zeros(size, np.bool_)
+        mask[:holes, :holes] = True
+        return mask if holes else None
+
+    def origins(index: int) -> np.ndarray:
+        found = np.zeros(size, np.int32)
+        found[:holes, :holes] = index
+        return found
+
+    return Film(picture, picture, repainted, origins)
+
+
+def page_of(
+    facts: dict[str, Any],
+    shown: Film | None = None,
+    names: tuple[str, str] = ("walk.mp4", "out.mp4"),
+) -> bytes:
+    """The page of a report, with pictures of `shown`."""
+    shown, clip = shown or film(), plain_clip(facts["clip"]["frames"])
+    keys = [KeyFrame(key["index"], 0.0, key["cause"]) for key in facts["keys"]]
+    whole = {frame["index"] for frame in facts["frames"] if not frame["sources"]}
+    close = closeups(shown, facts["warp_error"]["each"], whole)
+    return page(facts, Shown(*names, clip, thumbs(keys, clip, shown.result), close))
+
+
+def test_the_page_is_whole_and_loads_nothing() -> None:
+    content = page_of(facts_of())
+    read = Reader(content)
+    assert not read.tags.keys() & {"script", "link", "iframe", "object", "embed", "base", "form"}
+    assert read.tags["img"] == 3 + 6 * 4
+    for tag, attributes in read.attributes:
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            assert name not in LOADS or value.startswith("data:image/jpeg;base64,"), (tag, value)
+            assert "url(" not in value
+    assert b"http:" not in content
+    assert b"https:" not in content
+    assert b"@import" not in content
+    assert b"prefers-color-scheme: dark" in content
+    policy = next(one for one in read.of("meta") if "http-equiv" in one)
+    assert policy["content"].startswith("default-src 'none'; img-src data:")
+    for image in read.of("img"):
+        assert images.decode_png(base64.b64decode(image["src"].partition(",")[2])).std() > 1
+
+
+HARMFUL = st.one_of(
+    st.text(st.characters(exclude_categories=("Cs", "Cc"))),
+    st.sampled_from(
+        ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "'&lt;", "]]>"]
+    ),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(HARMFUL, HARMFUL, HARMFUL)
+def test_no_name_and_no_prompt_becomes_markup(name: str, prompt: str, painter: str) -> None:
+    facts = {**facts_of(pairs=(), prompt="calm", seed=1), "painter": "calm"}
+    still = Reader(page_of(facts))
+    told = {**facts_of(pairs=(), prompt=prompt or "calm", seed=1), "painter": painter}
+    told["flow"] = {**told["flow"], "reason": painter}
+    read = Reader(page_of(told, names=(name, name)))
+    assert read.tags == still.tags
+    assert [sorted(one) for _, one in read.attributes] == [
+        sorted(one) for _, one in still.attributes
+    ]
+    assert not name or name in read.text
+    assert not prompt or prompt in read.text
+    assert not painter or painter in read.text
+
+
+def test_a_name_that_is_no_text_is_shown_all_the_same() -> None:
+    content = page_of(facts_of(), names=("a\udce9.mp4", "out.mp4"))
+    assert "a\\udce9.mp4" in "".join(Reader(content).text)
+
+
+def test_its_numbers_are_the_reports() -> None:
+    facts = facts_of()
+    read = Reader(page_of(facts))
+    error = facts["warp_error"]
+    told = [error[name] for name in ("result", "source", "straddling", "within")]
+    told += [facts["flicker"], *facts["sharpness"].values(), facts["coverage_mean"]]
+    told += [facts["painted_mean"], *facts["painted"].values(), *facts["seconds"].values()]
+    told += [one[name] for one in error["each"] for name in ("result", "source")]
+    assert not Counter(told) - Counter(read.numbers)
+    assert {"dis (asked: auto; the best there is)", "brush 1", *facts["versions"].values()} <= {
+        *read.text
+    }
+
+
+def test_only_what_differs_from_the_defaults_is_listed() -> None:
+    plain, changed = (Reader(page_of(facts_of(**c))) for c in ({}, {"key_interval": 7}))
+    assert "key_interval" not in plain.text
+    assert "None." in plain.text
+    assert changed.text[changed.text.index("key_interval") + 1] == "7"
+
+
+def test_each_judged_pair_is_a_point_of_the_film_and_of_its_source() -> None:
+    facts = facts_of()
+    read = Reader(page_of(facts))
+    pairs = facts["warp_error"]["each"]
+    assert len(read.of("path", "result")) - 1 == len(read.of("path", "source")) - 1 == len(pairs)
+    straddling = [one for one in pairs if one["straddles"]]
+    assert len(read.of("path", "hollow")) == len(straddling) == 3
+    titles = [text for text in read.text if text.startswith("frames ")]
+    assert "frames 4 and 5: 0.001275" in titles
+    assert read.of("path", "line")[0]["d"].count("M") == len(facts["scenes"])
+
+
+def test_keys_and_cuts_are_marked_in_both_plots() -> None:
+    read = Reader(page_of(facts_of()))
+    for kind, count in (("keys", 3), ("cuts", 1)):
+        assert [one["d"].count("M") for one in read.of("path", kind)] == [count, count]
+    assert len(read.of("figure", "new")) == 1
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_clip_with_nothing_to_judge_has_a_page(length: int) -> None:
+    facts = facts_of(length, [Scene(i, i + 1) for i in range(length)], range(length), ())
+    read = Reader(page_of(facts))
+    assert "There is no pair of frames that can be judged." in read.text
+    assert read.tags["img"] == length
+    assert len(read.of("path", "painted")) == 1
+
+
+def test_a_film_without_holes_has_a_page() -> None:
+    facts = {**facts_of(), "flicker": None}
+    for frame in facts["frames"]:
+        frame["painted"] = float(not frame["sources"])
+    read = Reader(page_of(facts, film(holes=0)))
+    assert read.tags["img"] == 3 + 6 * 4
+    assert "none" in read.text
+
+
+def test_pairs_of_which_nothing_was_seen_are_no_points() -> None:
+    facts = facts_of()
+    facts["warp_error"]["each"][1]["result"] = None
+    read = Reader(page_of(facts))
+    assert len(read.of("path", "source")) - 1 == len(facts["warp_error"]["each"]) - 1
+
+
+def test_a_long_film_of_noise_has_a_small_page() -> None:
+    """Noise is what JPEG packs worst; every frame is a key, and every 10th a scene's first."""
+    scenes = [Scene(i, i + 10) for i in range(0, 1000, 10)]
+    facts = facts_of(1000, scenes, range(1000), range(0, 999, 42))
+    content = page_of(facts, film(Size(360, 640)))
+    assert Reader(content).tags["img"] == 24 + 6 * 4
+    assert len(content) < 3e6
+
+
+# its plots
+
+
+def test_many_frames_share_a_span_that_shows_the_worst() -> None:
+    values = [0.25] * 2000
+    values[1234] = 1.0
+    found = plots.spans(values, max)
+    assert len(found) <= 500
+    assert [one for one in found if one.value == 1.0] == [Span(1232, 1236, 1.0)]
+    assert plots.spans([None, 0.5, None], min) == [Span(1, 2, 0.5)]
+
+
+@pytest.mark.parametrize("top", [3e-7, 0.00053, 0.0021, 0.9, 7.0])
+def test_an_axis_ends_at_a_round_number_above_all_values(top: float) -> None:
+    end, ticks = plots.levels(top)
+    assert top <= end <= 2 * top
+    assert [value for value, _ in ticks] == pytest.approx([float(text) for _, text in ticks])
+    assert 3 <= len(ticks) <= 6
+
+
+def test_a_line_goes_through_its_points() -> None:
+    time = Timeline(10, lambda index: index / 25, [0], [5])
+    drawn = plots.line(time, [(1.0, 0.0), (4.0, 2.0), (6.0, 1.0)], 2.0, "result")
+    assert 'd="M100 100L400 0M600 50"' in drawn
+
+
+# its pictures
+
+
+def pair(index: int, result: float | None, source: float) -> dict[str, Any]:
+    """A judged pair, as the report has it."""
+    return {"index": index, "result": result, "source": source, "straddles": False}
+
+
+def test_the_worst_pairs_are_the_worst_beside_the_source() -> None:
+    pairs = [pair(i, 0.001 * (i + 1), 0.001) for i in range(9)]
+    pairs += [pair(9, 0.008, 0.01), pair(10, None, 0.0), pair(11, 1e-6, 0.0)]
+    assert [one["index"] for one in worst(pairs)] == [8, 7, 6, 5, 4, 3]
+
+
+def test_a_closeup_shows_holes_origins_and_where_the_error_is() -> None:
+    size = Size(64, 96)
+    ramp = np.add.outer(np.arange(64) * 2.0, np.arange(96)) + 20
+    still = np.repeat(ramp[..., None], 3, axis=2).astype(np.uint8)
+    popped = still.copy()
+    popped[40:60, 60:80] += 60
+    fresh = np.zeros(size, np.bool_)
+    fresh[8:24, 8:24] = True
+    origins = np.repeat([[0] * 24 + [9] * 24], 32, axis=0).astype(np.int32)
+    origins[4:12, 4:12] = 3
+    shown = Film(
+        lambda _: still, lambda i: popped if i == 4 else still, lambda _: fresh, lambda _: origins
+    )
+    (close,) = closeups(shown, [pair(3, 0.01, 0.0)], {0, 9})
+    assert (close.frame, close.whole, close.size) == (3, False, size)
+    assert close.painted == pytest.approx(fresh.mean())
+    assert [one.frames for one in close.legend] == [(9,), (0,), (3,)]
+    assert [one.share for one in close.legend] == pytest.approx([0.5, 0.5 - 1 / 24, 1 / 24])
+    result, holes, mapped, error = (
+        images.decode_png(one).astype(int)
+        for one in (close.result, close.holes, close.origins, close.error)
+    )
+    apart = np.abs(holes - result).mean(axis=2)
+    assert apart[10:22, 10:22].min() > 20
+    assert apart[:, 40:].max() < 8
+    colours = {one.frames[0]: np.array(one.colour) for one in close.legend}
+    assert tuple(colours[3]) == PAINT
+    for frame, place in ((0, (50, 20)), (9, (30, 80)), (3, (16, 16))):
+        lit = mapped[place] / np.linalg.norm(mapped[place])
+        assert lit @ (colours[frame] / np.linalg.norm(colours[frame])) > 0.97
+    assert error[45:55, 65:75].mean() > 4 * error[5:30, 50:90].mean()
+
+
+def test_a_frame_that_was_painted_whole_leaves_its_place_to_its_neighbour() -> None:
+    one, both = (closeups(film(), [pair(3, 0.01, 0.0)], whole)[0] for whole in ({3}, {3, 4}))
+    assert (one.frame, one.whole) == (4, False)
+    assert (both.frame, both.whole) == (3, True)
+
+
+def test_sources_beyond_the_palette_share_an_entry() -> None:
+    many = np.repeat(np.arange(20, dtype=np.int32)[None], 4, axis=0)
+    shown = film()._replace(origins=lambda _: many)
+    (close,) = closeups(shown, [pair(3, 0.01, 0.0)], set())
+    assert sum(one.share for one in close.legend) == pytest.approx(1)
+    assert sorted(index for one in close.legend for index in one.frames) == list(range(20))
+    assert len({one.colour for one in close.legend}) == len(close.legend) <= 9
+
+
+def test_no_picture_is_larger_than_it_may_be() -> None:
+    (close,) = closeups(film(Size(720, 400)), [pair(3, 0.01, 0.0)], set())
+    assert close.size == Size(360, 200)
+    assert all(
+        images.size_of(images.decode_png(data)) == close.size
+        for data in (close.result, close.holes, close.origins, close.error)
+    )
+    keys = [KeyFrame(i, 0.0, "every") for i in range(100)]
+    found = thumbs(keys, plain_clip(100), film().result)
+    assert len(found) == 24
+    assert found[0] == Thumb(0, 0.0, "every", found[0].jpeg)
+    assert found[-1].frame == 99
