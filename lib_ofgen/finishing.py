@@ -13,6 +13,7 @@ from lib_ofgen import fuse, tracks
 from lib_ofgen.making import Maker, held
 from lib_ofgen.painting import Stopwatch
 from lib_ofgen.render import Renderer
+from lib_ofgen.subject import Undivided
 from lib_ofgen.survey import Spool, recent
 from lib_ofgen.values import Flow, FlowEstimator, Fused, Image, Scene
 from lib_ofgen.workspace import digest
@@ -44,11 +45,12 @@ class Finisher:
         scenes: Sequence[Scene],
         reach: int,
         watch: Stopwatch,
+        division: Undivided,
     ) -> None:
         """`reach` is the number of frames on each side that steady a frame; 0 for none."""
         self.finished: dict[int, Finished] = {}
         self._maker, self._spool, self._estimator, self._watch = maker, spool, estimator, watch
-        self._scenes, self._reach = scenes, reach
+        self._scenes, self._reach, self._division = scenes, reach, division
         self._workspace = spool.workspace
         self._renderer = Renderer(maker.lend)
         self._drafts: dict[int, Fused] = {}
@@ -92,8 +94,9 @@ class Finisher:
         if facts is None or not self._workspace.has_frame(key):
             fused = self._steadied(target, scene)
             with self._watch("fuse"):
-                self._keep(target, key, self._renderer.sharp(fused))
-            facts = {"sources": sorted(one.origin for one in fused.contributions)}
+                image = self._division.composed(target, self._renderer.sharp(fused))
+                self._keep(target, key, image)
+            facts = {"sources": self._division.sources(fused)}
             self._workspace.save_facts(key, facts)
         self.finished[target] = Finished(key, facts["sources"])
 
@@ -103,11 +106,13 @@ class Finisher:
         return self._steadied(target, scene)
 
     def _steadied(self, target: int, scene: Scene) -> Fused:
-        found = tracks.follow(target, scene, self._reach, self._step)
-        neighbours = [(track, self._draft(track.frame)) for track in found]
+        reach = self._reach if self._division.alive(target) else 0
+        found = tracks.follow(target, scene, reach, self._step)
+        neighbours = [(one, self._division.moving(self._draft(one.frame))) for one in found]
         draft = self._draft(target)
         with self._watch("fuse"):
-            return fuse.grounded(tracks.steady(draft, neighbours), draft, self._maker.lend)
+            steady = fuse.grounded(tracks.steady(draft, neighbours), draft, self._maker.lend)
+            return self._division.settled(target, steady)
 
     def _draft(self, index: int) -> Fused:
         if index not in self._drafts:
