@@ -254,7 +254,7 @@ def _levelled(grey: NDArray[np.uint8]) -> Floats:
     span = 255 - 2 * _NOISE
     opacity = np.clip((grey.astype(np.float32) - _NOISE) / np.float32(span), 0, 1)
     soft = np.minimum(opacity, cv2.GaussianBlur(opacity, ksize=(0, 0), sigmaX=_SOFT))
-    return np.rint(soft * 255) / np.float32(255)  # so that 1 is 1
+    return np.rint(soft * np.float32(255)).astype(np.float32) / np.float32(255)  # so that 1 is 1
 
 
 def _frame(origin: int) -> int:
