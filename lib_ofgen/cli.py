@@ -108,7 +108,13 @@ def _add_making(one: argparse.ArgumentParser) -> None:
     one.add_argument("--report", type=Path, metavar="FILE.json")
     one.add_argument("--frames", type=Path, metavar="DIR", help="also write each frame as PNG")
     one.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_mask(one)
     _add_models(one)
+
+
+def _add_mask(one: argparse.ArgumentParser) -> None:
+    text = "white where the video is to be animated; see --set background=keep|once"
+    one.add_argument("--mask", type=Path, metavar="VIDEO|FOLDER|PICTURE", help=text)
 
 
 def _add_models(one: argparse.ArgumentParser) -> None:
@@ -133,6 +139,7 @@ def _add_looking(commands: Any) -> None:
     plan.add_argument("--workspace", type=Path, metavar="DIR", help="default: a temporary one")
     plan.add_argument("--quiet", action="store_true")
     _add_settings(plan)
+    _add_mask(plan)
     plan.set_defaults(run=_plan)
     judged = commands.add_parser("evaluate", help="warp error and sharpness of a result")
     judged.add_argument("source", type=Path, metavar="SOURCE")
@@ -199,7 +206,7 @@ def _animate(options: argparse.Namespace) -> int:
     folder = options.workspace or output.parent / f"{output.name}.ofgen"
     places = (options.input, options.output, folder)
     models = cli_weights.folders(options.models_dir)
-    job = pipeline.Job(*places, settings, options.report, options.frames, models)
+    job = pipeline.Job(*places, settings, options.report, options.frames, models, options.mask)
     with console.Progress(quiet=options.quiet) as progress:
         outcome = pipeline.animate(job, painter, progress)
     damaged = outcome.facts["clip"]["damaged"]
@@ -252,13 +259,14 @@ def _plan(options: argparse.Namespace) -> int:
     if options.output:
         if options.output.suffix.lower() != ".png":
             raise SettingsError(f"the sheet '{options.output}' is a picture; end its name in .png")
-        pipeline.keep_apart([options.input], [options.output])
+        kept = [options.input, *filter(None, [options.mask])]
+        pipeline.keep_apart(kept, [options.output])
     with ExitStack() as stack:
         progress = stack.enter_context(console.Progress(quiet=options.quiet))
         folder = options.workspace or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         space = Workspace(folder)
         stack.enter_context(space.locked())
-        known = pipeline.look(options.input, space, settings, progress, Stopwatch())
+        known = pipeline.look(options.input, space, settings, progress, Stopwatch(), options.mask)
         gaps = pipeline.expected(known, settings, progress)
         if options.output:
             source = known.spool.frame

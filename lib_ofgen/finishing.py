@@ -19,6 +19,7 @@ from lib_ofgen import fuse, tracks
 from lib_ofgen.making import Maker, held
 from lib_ofgen.painting import Stopwatch
 from lib_ofgen.render import Renderer
+from lib_ofgen.subject import Undivided
 from lib_ofgen.survey import Spool, recent
 from lib_ofgen.values import Flow, FlowEstimator, Fused, Image, Scene
 from lib_ofgen.workspace import digest
@@ -52,11 +53,12 @@ class Finisher:
         scenes: Sequence[Scene],
         reach: int,
         watch: Stopwatch,
+        division: Undivided,
     ) -> None:
         """`reach` is the number of frames on each side that steady a frame; 0 for none."""
         self.finished: dict[int, Finished] = {}
         self._maker, self._spool, self._estimator, self._watch = maker, spool, estimator, watch
-        self._scenes, self._reach = scenes, reach
+        self._scenes, self._reach, self._division = scenes, reach, division
         self._workspace = spool.workspace
         self._renderer = Renderer(maker.lend)
         self._drafts: dict[int, Fused] = {}
@@ -98,25 +100,39 @@ class Finisher:
         how = (_METHOD, self._estimator.identity, self._reach)
         key = digest("finished", self._spool.key, target, drafts, how)
         facts = self._workspace.facts(key) or {}
-        if "origins" not in facts or not self._workspace.has_frame(key):
+        if "shown" not in facts or not self._workspace.has_frame(key):
             fused = self._steadied(target, scene)
             with self._watch("fuse"):
-                self._keep(target, key, self._renderer.sharp(fused))
-                facts = _facts(fused)
+                image = self._division.composed(target, self._renderer.sharp(fused))
+                self._keep(target, key, image)
+                facts = self._facts(fused)
             self._workspace.save_facts(key, facts)
         self.finished[target] = Finished(key, facts["sources"])
 
     def origins(self, index: int) -> NDArray[np.int32]:
         """(h, w): frames in which the pixels of the finished frame `index` were painted; small.
 
-        Sampled evenly from the frame, by as many pixels both ways.
+        Sampled evenly from the frame, by as many pixels both ways; -1 where the source was kept.
         """
         one = self.finished[index]
         if not one.sources:
             return np.full((1, 1), index, np.int32)
         kept = held(index, self._workspace.facts(one.frame), self._workspace.folder)
         places = np.frombuffer(zlib.decompress(base64.b64decode(kept["origins"])), np.uint16)
-        return np.array(kept["sources"], np.int32)[places].reshape(kept["rows"], -1)
+        return np.array(kept["shown"], np.int32)[places].reshape(kept["rows"], -1)
+
+    def _facts(self, fused: Fused) -> dict[str, Any]:
+        """What is kept of a finished frame beside its picture: its origins, and a map of them."""
+        step = -(-max(fused.holes.shape) // _MAP)
+        small = self._division.frames(fused.origins()[::step, ::step])
+        shown, places = np.unique(small, return_inverse=True)
+        packed = base64.b64encode(zlib.compress(places.astype(np.uint16).tobytes(), level=1))
+        return {
+            "sources": self._division.sources(fused),
+            "shown": shown.tolist(),
+            "rows": len(small),
+            "origins": packed.decode(),
+        }
 
     def fused(self, target: int) -> Fused:
         """How the finished frame `target` is made of painted pixels."""
@@ -124,12 +140,14 @@ class Finisher:
         return self._steadied(target, scene)
 
     def _steadied(self, target: int, scene: Scene) -> Fused:
-        found = tracks.follow(target, scene, self._reach, self._step)
-        neighbours = [(track, self._rough(track.frame)) for track in found]
+        reach = self._reach if self._division.alive(target) else 0
+        found = tracks.follow(target, scene, reach, self._step)
+        neighbours = [(one, self._division.moving(self._rough(one.frame))) for one in found]
         draft, own = self._draft(target), self._rough(target)
         with self._watch("fuse"):
             steadied = tracks.refined(draft, own, tracks.steady(own, neighbours))
-            return fuse.grounded(steadied, draft, self._maker.lend)
+            steady = fuse.grounded(steadied, draft, self._maker.lend)
+            return self._division.settled(target, steady)
 
     def _rough(self, index: int) -> Fused:
         """A draft on the tracks' grid."""
@@ -171,13 +189,3 @@ class Finisher:
         self._fresh[index] = image
         if len(self._fresh) > recent(self._spool.clip.size):
             del self._fresh[next(iter(self._fresh))]
-
-
-def _facts(fused: Fused) -> dict[str, Any]:
-    """What is kept of a finished frame beside its picture: its origins, and a small map of them."""
-    sources = sorted(one.origin for one in fused.contributions)
-    step = -(-max(fused.holes.shape) // _MAP)
-    small = fused.origins()[::step, ::step]
-    places = np.searchsorted(sources, small).astype(np.uint16)
-    packed = base64.b64encode(zlib.compress(places.tobytes(), level=1)).decode()
-    return {"sources": sources, "rows": len(small), "origins": packed}

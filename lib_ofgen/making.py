@@ -16,12 +16,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lib_ofgen import fuse, inpaint
+from lib_ofgen import inpaint
 from lib_ofgen.errors import WorkspaceError
+from lib_ofgen.fuse import Candidate
 from lib_ofgen.painting import Easel, Rules, Stopwatch
 from lib_ofgen.render import Renderer
+from lib_ofgen.subject import Undivided
 from lib_ofgen.survey import Spool
-from lib_ofgen.values import FlowEstimator, Fused, Mask, Painted, Step
+from lib_ofgen.values import FlowEstimator, Fused, Mask, Painted, Stage, Step
 from lib_ofgen.workspace import digest
 
 __all__ = ["Made", "Maker", "held"]
@@ -50,6 +52,8 @@ class Made:
     """Share 0..1 of its pixels that painted frames could supply."""
     share: float
     """Share 0..1 of its pixels that were painted fresh."""
+    stage: Stage
+    """The stage of painting that it belongs to."""
 
 
 @dataclass
@@ -58,9 +62,14 @@ class _Work:
 
     step: Step
     key: str
-    candidates: list[fuse.Candidate] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
     asked: int = 0
     """How many of the step's sources have been used or passed over."""
+
+    @property
+    def stage(self) -> Stage:
+        """The stage of painting that the step belongs to."""
+        return "keys" if self.step.fresh else "holes"
 
 
 class Maker:
@@ -73,14 +82,17 @@ class Maker:
         estimator: FlowEstimator,
         easel: Easel,
         watch: Stopwatch,
+        division: Undivided,
     ) -> None:
         """Nothing is loaded or painted before the first step that needs it."""
         self.made: dict[int, Made] = {}
         self._spool, self._rules, self._watch = spool, rules, watch
         self._workspace = spool.workspace
-        self._estimator, self._easel = estimator, easel
+        self._estimator, self._easel, self._division = estimator, easel, division
         self._steps: dict[int, Step] = {}
-        self.lend = lru_cache(maxsize=_LENDERS)(self._read_painted)
+        self.lend = lru_cache(maxsize=_LENDERS)(
+            lambda origin: division.lent(origin, self._read_painted)
+        )
         self._renderer = Renderer(self.lend)
 
     def paint_whole(self, steps: Sequence[Step]) -> Iterator[int]:
@@ -90,10 +102,12 @@ class Maker:
             key = digest("whole", self._spool.key, index, self._easel.words("keys"))
             if not self._workspace.has_frame(key):
                 original = self._spool.frame(index).image
-                job = self._easel.job(index, original, None, original)
+                job = self._easel.job("keys", index, original, None, original)
                 (image,) = self._easel.paint("keys", [job])
                 self._workspace.save_frame(key, image)
-            self.made[index] = Made(key, key, True, 0.0, 1.0)
+            marks = self._division.marks(index, ())
+            draft = digest("whole", key, marks) if marks else key
+            self.made[index] = Made(draft, key, True, 0.0, 1.0, "keys")
             yield index
 
     def draft_level(self, steps: Sequence[Step]) -> Iterator[int]:
@@ -121,7 +135,7 @@ class Maker:
         """What frame `index` is made of; found again where the workspace has let it go."""
         known = self.made[index]
         if known.whole:
-            return fuse.whole(self.lend(index))
+            return self._division.whole(index, self.lend)
         draft = self._workspace.draft(known.draft)
         if draft is None:
             work = _Work(self._steps[index], self._fused_key(self._steps[index]))
@@ -133,7 +147,8 @@ class Maker:
     def repainted(self, index: int) -> Mask | None:
         """(H, W): what was painted fresh in frame `index` between keys; None where nothing was."""
         known = self.made[index]
-        return None if known.whole or not known.painted else self.lend(index).mask
+        painted = known.painted and known.stage == "holes"
+        return self._read_painted(index).mask if painted else None
 
     def drop(self, index: int) -> None:
         """Let go of what frame `index` is made of; its paint stays."""
@@ -147,65 +162,70 @@ class Maker:
             if self.made[index].painted
         ]
         how = (_METHOD, self._estimator.identity, rules.confidence, rules.least)
+        marks = self._division.marks(step.target, [index for index, *_ in sources])
+        how = (*how, step.fresh, *marks) if marks else how
         return digest("fused", self._spool.key, step.target, sources, how)
 
-    def _hole_key(self, fused_key: str) -> str:
-        return digest("hole", fused_key, self._easel.words("holes"), self._rules.box)
+    def _hole_key(self, work: _Work) -> str:
+        return digest("hole", work.key, self._easel.words(work.stage), self._rules.box)
 
     def _known(self, work: _Work) -> bool:
         """Whether the step is painted; if so, it is entered in `made`."""
         facts = self._workspace.facts(work.key)
         if facts is None:
             return False
-        if facts["holes"] and not self._workspace.has_painted(self._hole_key(work.key)):
+        if facts["holes"] and not self._workspace.has_painted(self._hole_key(work)):
             return False
         self._enter(work, facts)
         return True
 
     def _enter(self, work: _Work, facts: dict[str, Any]) -> None:
-        painted = self._hole_key(work.key) if facts["holes"] else ""
+        painted = self._hole_key(work) if facts["holes"] else ""
         self.made[work.step.target] = Made(
-            painted or work.key, painted, False, facts["coverage"], facts["painted"]
+            painted or work.key, painted, False, facts["coverage"], facts["painted"], work.stage
         )
 
     def _draft(self, work: _Work) -> None:
         """Settle what the step is made of, paint what is missing, and keep both."""
         with self._watch("fuse"):
-            fused = fuse.merge(work.candidates, self._rules.least)
+            fused = self._division.merge(work.step, work.candidates, self._rules.least)
             mask = inpaint.grown(fused.holes)
+            counted = fused.holes[self._division.inside(work.step.target)].ravel()
         facts = {
-            "coverage": round(1 - float(fused.holes.mean()), 6),
+            "coverage": round(1 - float(counted.mean()), 6) if len(counted) else 1.0,
             "painted": round(float(mask.mean()), 6),
             "holes": bool(fused.holes.any()),
         }
         self._workspace.save_facts(work.key, facts)
         if facts["holes"]:
-            key, target = self._hole_key(work.key), work.step.target
-            fresh = self._workspace.painted(key, target) or self._filled(key, target, fused, mask)
+            key, target = self._hole_key(work), work.step.target
+            fresh = self._workspace.painted(key, target) or self._filled(work, fused, mask)
             with self._watch("fuse"):
                 shown = inpaint.opacity(fused.holes, mask)
-                fused = fuse.painted_over(fused.contributions, fresh, shown, fused.holes)
+                fused = self._division.painted_over(fused, fresh, shown)
         self._enter(work, facts)
         with self._watch("fuse"):
             self._workspace.save_draft(self.made[work.step.target].draft, fused)
 
-    def _filled(self, key: str, target: int, fused: Fused, mask: Mask) -> Painted:
+    def _filled(self, work: _Work, fused: Fused, mask: Mask) -> Painted:
         """What the painter makes of the frame's holes, kept in the workspace."""
+        target = work.step.target
         with self._watch("fuse"):
             original = self._spool.frame(target).image
             start = inpaint.starting_image(self._renderer.plain(fused), mask, original)
             boxes = inpaint.boxes(mask, self._rules.box)
         jobs = [
-            self._easel.job(target, box.of(start), box.of(mask), box.of(original)) for box in boxes
+            self._easel.job(work.stage, target, box.of(start), box.of(mask), box.of(original))
+            for box in boxes
         ]
-        pictures = self._easel.paint("holes", jobs)
+        pictures = self._easel.paint(work.stage, jobs)
         with self._watch("fuse"):
             fresh = start.copy()
             for box, picture in zip(boxes, pictures, strict=True):
                 box.of(fresh)[...] = picture
             fresh *= mask[..., None]
             kept = Painted(target, fresh, mask)
-            self._workspace.save_painted(key, kept)
+            self._workspace.save_painted(self._hole_key(work), kept)
         return kept
 
     def _gather(self, works: list[_Work]) -> None:
@@ -218,18 +238,16 @@ class Maker:
             ]
             flows = self._estimator.estimate(pairs)
             for work, asked in open_works:
-                for index, share in asked:
+                for _, share in asked:
                     with self._watch("flow"):
                         flow = next(flows)
                     with self._watch("fuse"):
-                        work.candidates.append(
-                            fuse.candidate(
-                                self.lend(index),
-                                flow,
-                                share,
-                                threshold=self._rules.confidence,
-                                least=self._rules.least,
-                            )
+                        work.candidates += self._division.candidates(
+                            self.lend,
+                            flow,
+                            share,
+                            threshold=self._rules.confidence,
+                            least=self._rules.least,
                         )
                 self._easel.go_on()
 
@@ -241,7 +259,7 @@ class Maker:
             work.asked = len(first)
             return first
         with self._watch("fuse"):
-            if fuse.complete(work.candidates, self._rules.least):
+            if self._division.complete(work.step, work.candidates, self._rules.least):
                 return []
         following = offers[work.asked : work.asked + 1]
         work.asked += 1
@@ -252,12 +270,14 @@ class Maker:
 
         A guided key may have painted nothing: where no other has a share, the first takes it all.
         """
+        if not self._division.alive(step.target):
+            return []
         offers = [
             (index, share)
             for index, share in zip(step.sources, step.shares, strict=True)
             if self.made[index].painted
         ]
-        if not any(share for _, share in offers):
+        if offers and not any(share for _, share in offers):
             offers[0] = (offers[0][0], 1.0)
         return sorted(offers, key=lambda offer: offer[1] == 0)  # stable: preference is kept
 

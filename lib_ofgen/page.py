@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any
 
 from lib_ofgen import markup, plots
-from lib_ofgen.pictures import ERRORS, MOST_ERROR, Closeup, Origin, Thumb
+from lib_ofgen.pictures import ERRORS, KEPT, MOST_ERROR, Closeup, Origin, Thumb
 from lib_ofgen.plots import Timeline
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Clip, Size
@@ -226,6 +226,8 @@ def _origin(origin: Origin, one: Closeup) -> str:
     """A line of an origin map's legend."""
     first, *more = origin.frames
     named = f"{len(origin.frames)} other frames" if more else f"frame {first}"
+    if origin.frames == (KEPT,):
+        named = "the source, kept"
     if origin.frames == (one.frame,):
         named += " itself"
     swatch = f'<i class="swatch" style="background:{markup.rgb(origin.colour)}"></i>'

@@ -82,7 +82,9 @@ class Easel:
             self._painter.identity, rules.prompt, rules.negative_prompt, strength, rules.seed
         )  # fmt: skip
 
-    def job(self, target: int, image: Image, mask: Mask | None, original: Image) -> Repaint:
+    def job(
+        self, stage: Stage, target: int, image: Image, mask: Mask | None, original: Image
+    ) -> Repaint:
         """A picture to paint: whole where there is no mask, else what the mask is true for."""
         rules = self._rules
         return Repaint(
@@ -92,7 +94,7 @@ class Easel:
             np.ascontiguousarray(original),
             rules.prompt,
             rules.negative_prompt,
-            rules.strength if mask is None else rules.hole_strength,
+            rules.strength if stage == "keys" else rules.hole_strength,
             rules.seed,
         )
 

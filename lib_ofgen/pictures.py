@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from lib_ofgen import images, metrics, sheet
 from lib_ofgen.values import Clip, Image, KeyFrame, Mask, Size
 
-__all__ = ["ERRORS", "MOST_ERROR", "PAINT", "Closeup", "Film", "Origin", "Thumb", "closeups",
-           "thumbs", "worst"]  # fmt: skip
+__all__ = ["ERRORS", "KEPT", "MOST_ERROR", "PAINT", "Closeup", "Film", "Origin", "Thumb",
+           "closeups", "thumbs", "worst"]  # fmt: skip
 
 Colour = tuple[int, int, int]
 
@@ -32,6 +32,9 @@ _UNSEEN = 128
 """Grey of what was not judged."""
 _WORST = 6
 _OTHERS: Colour = (150, 150, 150)
+_SOURCE: Colour = (225, 225, 225)
+KEPT = -1
+"""In place of a frame: the source's own pixels, which nobody painted."""
 _PALETTE: tuple[Colour, ...] = (
     (46, 125, 220), (240, 160, 40), (40, 165, 95), (140, 95, 215),
     (215, 85, 60), (60, 185, 200), (175, 175, 50),
@@ -86,7 +89,7 @@ class Film(NamedTuple):
     repainted: Callable[[int], Mask | None]
     """(H, W): what was painted as a hole in it; None where nothing was."""
     origins: Callable[[int], NDArray[np.int32]]
-    """(h, w), smaller: in which frame most of each pixel was painted."""
+    """(h, w), smaller: in which frame most of each pixel was painted, or `KEPT`."""
 
 
 def thumbs(keys: Sequence[KeyFrame], clip: Clip, result: Callable[[int], Image]) -> list[Thumb]:
@@ -164,9 +167,10 @@ def _origins(
     """The picture in the colours of the frames where its pixels were painted; and the legend."""
     frames, counts = np.unique(origins, return_counts=True)
     ranked = sorted(zip(counts.tolist(), frames.tolist(), strict=True), reverse=True)
-    others = [one for one in ranked if one[1] != frame]
+    others = [one for one in ranked if one[1] not in (frame, KEPT)]
     groups = [([one], colour) for one, colour in zip(others, _PALETTE, strict=False)]
     groups.append(([one for one in ranked if one[1] == frame], PAINT))
+    groups.append(([one for one in ranked if one[1] == KEPT], _SOURCE))
     groups.append((others[len(_PALETTE) :], _OTHERS))
     colours = np.zeros((*origins.shape, 3), np.float32)
     legend = []

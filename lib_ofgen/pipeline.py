@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from lib_ofgen import flow, page, pictures, plan, report, survey
+from lib_ofgen import flow, masks, page, pictures, plan, report, survey
 from lib_ofgen.coverage import Gap
 from lib_ofgen.encode import FrameFolder, check_output, write_video
 from lib_ofgen.errors import VideoError
@@ -24,6 +24,7 @@ from lib_ofgen.flow import flo
 from lib_ofgen.making import Maker
 from lib_ofgen.painting import Easel, Rules, Stopwatch
 from lib_ofgen.settings import Settings
+from lib_ofgen.subject import Divided, Undivided
 from lib_ofgen.survey import Spool
 from lib_ofgen.values import (
     Clip,
@@ -35,6 +36,8 @@ from lib_ofgen.values import (
     Painter,
     Reporter,
     Scene,
+    Size,
+    Step,
 )
 from lib_ofgen.video import open_video
 from lib_ofgen.workspace import Workspace, check_place, write_whole
@@ -76,6 +79,8 @@ class Job:
     """A folder that gets every finished frame as PNG."""
     models: tuple[Path, ...] = ()
     """Folders in which the weights of flow estimators are looked for."""
+    mask: Path | None = None
+    """A video, folder of pictures or picture, white where the source is to be animated."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ class Survey:
     spool: Spool
     scenes: tuple[Scene, ...]
     keys: list[KeyFrame]
+    division: Undivided
+    """What the mask, if there is one, makes of the frames."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +109,15 @@ class Outcome:
 
 
 def look(
-    source: Path, workspace: Workspace, settings: Settings, reporter: Reporter, watch: Stopwatch
+    source: Path,
+    workspace: Workspace,
+    settings: Settings,
+    reporter: Reporter,
+    watch: Stopwatch,
+    mask: Path | None = None,
 ) -> Survey:
     """Frames, scenes and key frames of a video; paints nothing."""
-    rule = {
+    rule: dict[str, Any] = {
         "kind": settings.key_frames,
         "threshold": settings.key_threshold,
         "gap_min": settings.key_gap_min,
@@ -119,24 +131,35 @@ def look(
     }
     with watch("decode"):
         spool = survey.read_source(workspace, source, _sampling(settings), reporter)
+        division = Undivided()
+        if mask is not None:
+            asked, shown = _sampling(settings), _shown_size(source, settings)
+            masked = masks.read(mask, spool, asked, shown, reporter)
+            division = Divided(spool, masked, keep=settings.background == "keep")
+            rule["mask"] = [masked.key, settings.background]
     with watch("analyse"):
         found = survey.find_scenes(spool, settings.cut_threshold, reporter)
-        keys = survey.find_keys(spool, found, rule, reporter)
-    return Survey(spool, found[0], keys)
+        keys = survey.find_keys(spool, found, rule, reporter, division.inside)
+    return Survey(spool, found[0], keys, division)
 
 
 def expected(known: Survey, settings: Settings, reporter: Reporter) -> list[Gap]:
     """What the frames between keys lack, estimated; paints nothing."""
     rule = {"confidence": settings.confidence, "radius": settings.confidence_radius}
-    return survey.find_gaps(known.spool, known.scenes, known.keys, rule, reporter)
+    inside = known.division.inside
+    return survey.find_gaps(known.spool, known.scenes, known.keys, rule, reporter, inside)
 
 
 def painted_whole(known: Survey, settings: Settings) -> int:
-    """How many frames are painted whole."""
-    guided = _guided(settings)
-    return sum(
-        not step.sources for step in plan.group_keys(known.keys, known.scenes, guided=guided)
-    )
+    """How many frames are painted whole; with a mask, all that is to be painted of them."""
+    return sum(step.fresh or not step.sources for step in _key_steps(known, settings))
+
+
+def _key_steps(known: Survey, settings: Settings) -> list[Step]:
+    """How the key frames are made."""
+    guided, division = _guided(settings), known.division
+    moved = guided or division.moves_background
+    return division.fresh(plan.group_keys(known.keys, known.scenes, guided=moved), guided=guided)
 
 
 def _guided(settings: Settings) -> bool:
@@ -163,7 +186,7 @@ def animate(
     workspace, watch = Workspace(job.workspace), Stopwatch()
     with workspace.locked():
         seed = _drawn(workspace, job.settings.seed)
-        known = look(job.source, workspace, job.settings, reporter, watch)
+        known = look(job.source, workspace, job.settings, reporter, watch, job.mask)
         chosen = flow.choose(job.settings.flow, wanted(job.settings, job.models))
         _LOG.info("flow: %s (%s)", chosen.name, chosen.reason)
         estimator = shared(chosen.estimator)
@@ -235,6 +258,16 @@ def _sampling(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names}
 
 
+def _shown_size(source: Path, settings: Settings) -> Size:
+    """The size of the source in square pixels, before it is framed.
+
+    Raises:
+        VideoError: it cannot be read, or has no frame where the settings look for one.
+    """
+    with open_video(source, **_sampling(settings)) as video:
+        return video.shown
+
+
 def _check(job: Job) -> None:
     """Nothing, if the source can be read and the results written.
 
@@ -242,7 +275,10 @@ def _check(job: Job) -> None:
         VideoError: the source or the output is at fault.
         WorkspaceError: the report's place is.
     """
-    open_video(job.source, **_sampling(job.settings)).close()
+    shown = _shown_size(job.source, job.settings)
+    if job.mask is not None:
+        masks.check(job.mask, shown)
+        keep_apart([job.mask], [job.output, job.report, job.frames])
     check_output(job.output)
     keep_apart([job.source], [job.output, job.report])
     keep_apart([job.output], [job.report])
@@ -300,8 +336,10 @@ def made_of(
     known: Survey, rules: Rules, estimator: FlowEstimator, easel: Easel, watch: Stopwatch
 ) -> tuple[Maker, Finisher]:
     """What drafts frames, and what finishes them."""
-    maker = Maker(known.spool, rules, estimator, easel, watch)
-    return maker, Finisher(maker, known.spool, estimator, known.scenes, rules.reach, watch)
+    division = known.division
+    maker = Maker(known.spool, rules, estimator, easel, watch, division)
+    finisher = Finisher(maker, known.spool, estimator, known.scenes, rules.reach, watch, division)
+    return maker, finisher
 
 
 def finished(
@@ -311,12 +349,13 @@ def finished(
 
     Whole key frames first, so that each model is loaded once.
     """
-    guided = _guided(settings)
-    steps = plan.group_keys(known.keys, known.scenes, guided=guided)
-    for _ in maker.paint_whole([step for step in steps if not step.sources]):
+    guided = _guided(settings) or known.division.moves_background
+    steps = _key_steps(known, settings)
+    for _ in maker.paint_whole([step for step in steps if not step.sources and not step.fresh]):
         yield None
     gaps = plan.group_between(known.keys, known.scenes, guided=guided, lend=settings.hole_lending)
-    levels = [[step] for step in steps if step.sources]
+    first = [step for step in steps if step.fresh and not step.sources]
+    levels = [*([first] if first else []), *([step] for step in steps if step.sources)]
     for group in ([levels] if levels else [], gaps):
         for gap in group:
             for level in gap:

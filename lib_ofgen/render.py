@@ -23,6 +23,8 @@ _GAIN = 2.0
 """The most by which detail is strengthened."""
 _NOISE = 1.0
 """Squared grey levels of detail that are taken for noise, here and there alike."""
+_COPIED = 1 - 1 / 255
+"""The weight of copies from which a pixel counts as copied."""
 _TEXTURES = 32
 """Painted frames whose strength of detail is remembered."""
 
@@ -46,12 +48,14 @@ class Renderer:
 
         Resampling and mixing weaken the finest detail, by an amount that changes from frame to
         frame and from place to place. The mean square of the Laplacian around each pixel is brought
-        back to the mean that the contributions have where they were painted. One contribution
-        copied by whole pixels comes out as it is.
+        back to the mean that the contributions have where they were painted. A pixel that is copied
+        has lost nothing and comes out as it is.
         """
         mixed = self._mixed(fused)
         wanted = np.zeros(mixed.shape[:2], np.float32)
+        copied = np.zeros(mixed.shape[:2], np.float32)
         for one in fused.contributions:
+            one.box.of(copied)[...] += one.weight * _whole(one.vectors)
             corner = (one.box.top, one.box.left)
             found = warp.backward(
                 self._detail(one.origin), one.vectors, corner=corner, smooth=False
@@ -59,8 +63,8 @@ class Renderer:
             one.box.of(wanted)[...] += one.weight * found
         there = _around(_laplacian(mixed))
         gain = np.sqrt((wanted + _NOISE) / (there + _NOISE))
-        more = np.clip(gain, 1, _GAIN)[..., None] - 1
-        mixed += more * (mixed - cv2.GaussianBlur(mixed, ksize=(0, 0), sigmaX=_FINE))
+        more = (np.clip(gain, 1, _GAIN) - 1) * (copied < _COPIED)
+        mixed += more[..., None] * (mixed - cv2.GaussianBlur(mixed, ksize=(0, 0), sigmaX=_FINE))
         return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
 
     def _mixed(self, fused: Fused) -> Floats:
@@ -84,6 +88,11 @@ class Renderer:
         inside = cv2.erode(painted.mask.astype(np.float32), kernel=np.ones((3, 3), np.uint8))
         there = np.maximum(_around(cast("Floats", inside)), np.float32(1e-3))
         return cast("Floats", _around(square * inside) / there)
+
+
+def _whole(vectors: Floats) -> NDArray[np.bool_]:
+    """(H, W): whether the vectors (2, H, W) px are whole, so that pixels are copied."""
+    return (vectors == np.rint(vectors)).all(axis=0)
 
 
 def _laplacian(image: Floats) -> Floats:

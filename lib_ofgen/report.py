@@ -63,12 +63,12 @@ def plan_facts(clip: Clip, scenes: Sequence[Scene], keys: Sequence[KeyFrame]) ->
 
 def painted_facts(made: dict[int, Made]) -> dict[str, Any]:
     """The painted share of all pixels, and how much of those between keys were supplied."""
-    between = [one for one in made.values() if not one.whole]
+    between = [one for one in made.values() if one.stage == "holes"]
     return {
         "painted_mean": mean([one.share for one in made.values()]),
         "painted": {
-            "keys": mean([float(one.whole) for one in made.values()]),
-            "holes": mean([0.0 if one.whole else one.share for one in made.values()]),
+            "keys": mean([one.share * (one.stage == "keys") for one in made.values()]),
+            "holes": mean([one.share * (one.stage == "holes") for one in made.values()]),
         },
         "coverage_mean": mean([one.coverage for one in between]),
     }

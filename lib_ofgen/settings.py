@@ -175,6 +175,12 @@ class Settings:
         "at least; larger gives the model more context.",
         "Painting", unit="px", low=64, high=2048, step=8,
     )  # fmt: skip
+    background: str = _set(
+        "keep", "Background", "With a mask, what lies outside it. keep: the source's own pixels. "
+        "once: each part is painted the first time that it is shown in its scene, and from then on "
+        "only moved.",
+        "Painting", options=("keep", "once"),
+    )  # fmt: skip
 
     start: float = _set(
         0.0, "Start", "Where in the video to begin.", "Video", unit="s", low=0, step=0.01

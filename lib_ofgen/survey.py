@@ -37,6 +37,9 @@ _ROOM = 1 << 27
 """Bytes."""
 
 
+Inside = Callable[[int], Mask | None]
+
+
 def recent(size: Size) -> int:
     """How many frames of `size` may be kept in memory."""
     return max(8, min(_RECENT, _ROOM // (3 * size.height * size.width)))
@@ -105,8 +108,12 @@ def find_keys(
     found: tuple[tuple[Scene, ...], str],
     rule: dict[str, Any],
     reporter: Reporter,
+    inside: Inside = lambda index: None,
 ) -> list[KeyFrame]:
     """The key frames by `rule`: `kind`, and what that kind of choice asks for.
+
+    `inside` gives the part of a frame that counts for its coverage, or None for all of it; what
+    that depends on belongs to the rule.
 
     Raises:
         SettingsError: a chosen frame does not exist.
@@ -114,7 +121,7 @@ def find_keys(
     cuts, cuts_key = found
     if rule["kind"] in ("coverage", "pyramid"):
         seeker = {"coverage": coverage.by_coverage, "pyramid": coverage.by_pyramid}[rule["kind"]]
-        reach = Reach(spool, rule["confidence"], rule["radius"], reporter)
+        reach = Reach(spool, rule["confidence"], rule["radius"], reporter, inside)
 
         def seek() -> list[KeyFrame]:
             return seeker(cuts, _gap_rule(spool.clip, rule), reach.missing)
@@ -146,9 +153,10 @@ def find_gaps(
     keys: Sequence[KeyFrame],
     rule: dict[str, Any],
     reporter: Reporter,
+    inside: Inside = lambda index: None,
 ) -> list[coverage.Gap]:
-    """What is expected of the frames between the keys."""
-    reach = Reach(spool, rule["confidence"], rule["radius"], reporter)
+    """What is expected of the frames between the keys; see `find_keys`."""
+    reach = Reach(spool, rule["confidence"], rule["radius"], reporter, inside)
     return coverage.gaps([key.index for key in keys], cuts, reach.missing)
 
 
@@ -167,8 +175,16 @@ class Reach:
     the choice of keys then depends on no weights.
     """
 
-    def __init__(self, spool: Spool, threshold: float, radius: float, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        threshold: float,
+        radius: float,
+        reporter: Reporter,
+        inside: Inside = lambda index: None,
+    ) -> None:
         """`threshold` and `radius` are those of the confidence, at the clip's own size."""
+        self._inside = inside
         self._spool, self._threshold, self._reporter = spool, threshold, reporter
         size = spool.clip.size
         shrunk = min(1.0, _SMALL / size.width)
@@ -179,9 +195,12 @@ class Reach:
         self._asked = 0
 
     def missing(self, target: int, sources: Sequence[int]) -> float:
-        """Share 0..1 of `target` that flow from none of the sources can supply."""
+        """Share 0..1 of what counts of `target` that flow from none of the sources can supply."""
         seen = np.logical_or.reduce([self._sure(source, target) for source in sources])
-        return 1 - float(seen.mean())
+        inside = self._inside(target)
+        if inside is not None:
+            seen = seen[images.resize(inside.astype(np.float32), self._size) >= 0.5]
+        return 1 - float(seen.mean()) if seen.size else 0.0
 
     def _seen(self, source: int, target: int) -> Mask:
         self._asked += 1

@@ -189,6 +189,8 @@ class Step:
     target: int
     sources: tuple[int, ...]
     shares: tuple[float, ...]
+    fresh: bool = False
+    """Whether the subject of a masked frame is painted anew, whatever the sources could supply."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ class Contribution:
     """What one painted frame supplies to a frame: each pixel is sampled there once."""
 
     origin: int
-    """The frame in which it was painted."""
+    """The frame in which it was painted; of a masked frame's background, `~frame`."""
     box: Box
     """The region of the target outside of which it supplies nothing."""
     vectors: NDArray[np.float32]

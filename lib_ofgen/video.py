@@ -46,7 +46,8 @@ def open_video(
     """A stream of the frames of `path` with start <= t < end, every nth of them, at a working size.
 
     Times are seconds after the video's first frame. 0 stands for: to the clip's end, all frames,
-    the source's width or height. `fit` is `fit`, `crop` or `pad` (see `framing.working_size`).
+    the source's width or height. `fit` is `fit`, `crop`, `pad` or `stretch`; see
+    `framing.working_size`.
 
     Raises:
         VideoError: nothing can be read, or the range holds no frame.
@@ -79,7 +80,9 @@ class Source:
         if self._first is None:
             raise VideoError(self._nothing_there(), bad_input=True)
         self.path = decoder.path
-        self.size = working_size(self._shown(self._first), width, height, sampling.fit)
+        self.shown = self._shown(self._first)
+        """Size of the source's pictures in square pixels, the way up that they are shown."""
+        self.size = working_size(self.shown, width, height, sampling.fit)
         """Working size."""
         self.rate = decoder.rate / sampling.every_nth
         """Average frames per second after sampling, as the header tells it."""

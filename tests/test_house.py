@@ -25,7 +25,7 @@ LAYERS = {
     },
     3: {
         "presets", "survey", "painting", "making", "finishing", "report", "evaluate",
-        "http_painter", "pictures", "page",
+        "http_painter", "masks", "subject", "pictures", "page",
     },
     4: {"pipeline"},
     5: {"cli", "cli_weights", "console", "__main__", "webui"},
@@ -33,7 +33,11 @@ LAYERS = {
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
     ("making", "painting"),
+    ("making", "subject"),
     ("making", "survey"),
+    ("masks", "survey"),
+    ("subject", "survey"),
+    ("finishing", "subject"),
     ("finishing", "making"),
     ("finishing", "painting"),
     ("finishing", "survey"),

@@ -26,7 +26,7 @@ def working_size(source: Size, width: int = 0, height: int = 0, fit: str = "fit"
 
     Both sides are multiples of 8 and at least 8. With neither asked for: nearest to the source's.
     With one: the other keeps the aspect. With both: `fit` stays inside them with the source's
-    aspect, `crop` and `pad` give exactly them.
+    aspect; `crop`, `pad` and `stretch` give exactly them.
     """
     if not width and not height:
         return Size(_stepped(source.height), _stepped(source.width))
@@ -37,10 +37,10 @@ def working_size(source: Size, width: int = 0, height: int = 0, fit: str = "fit"
         high = _stepped(height)
         return Size(high, _stepped(source.width * high / source.height))
     asked = Size(_stepped(height), _stepped(width))
-    if fit in ("crop", "pad"):
+    if fit in ("crop", "pad", "stretch"):
         return asked
     if fit != "fit":
-        raise ValueError(f"fit is {fit!r}, wanted 'fit', 'crop' or 'pad'")
+        raise ValueError(f"fit is {fit!r}, wanted 'fit', 'crop', 'pad' or 'stretch'")
     scale = min(asked.height / source.height, asked.width / source.width)
     return Size(
         min(asked.height, _stepped(source.height * scale)),
@@ -67,7 +67,7 @@ def fitted(image: Pixels, aspect: float, size: Size, fit: str) -> Pixels:
     """The picture at `size`; its pixels are `aspect` times as wide as high.
 
     `crop` covers the size and cuts the centre, `pad` fits inside and repeats the edges, `fit`
-    stretches by what rounding to the working size asks.
+    stretches by what rounding to the working size asks, `stretch` whatever it takes.
     """
     height, width = image.shape[:2]
     shown = width * aspect

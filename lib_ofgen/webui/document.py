@@ -1,6 +1,6 @@
 """The job document: what a request asks for, checked before anything is done.
 
-`{"input": PATH or data URL, "preset": NAME?, "settings": {...}?, "output": PATH?}`
+`{"input": PATH or data URL, "mask": PATH?, "preset": NAME?, "settings": {...}?, "output": PATH?}`
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from lib_ofgen.errors import SettingsError
 from lib_ofgen.settings import Settings
 from lib_ofgen.workspace import digest, write_whole
 
-__all__ = ["Document", "Places", "input_of", "output_of", "parse", "settings_of"]
+__all__ = ["Document", "Places", "input_of", "mask_of", "output_of", "parse", "settings_of"]
 
-_KEYS = ("input", "preset", "settings", "output")
+_KEYS = ("input", "mask", "preset", "settings", "output")
 _DATA_URL = re.compile(r"data:video/([a-z0-9.+-]+);base64,", re.IGNORECASE)
 
 
@@ -33,6 +33,7 @@ class Document:
     preset: str
     settings: dict[str, Any]
     output: str
+    mask: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def parse(given: object) -> Document:
     extra = sorted(str(key) for key in known if key not in _KEYS)
     if extra:
         raise SettingsError(f"the job has unknown parts: {', '.join(extra)}; it takes {_KEYS}")
-    texts = {name: known.get(name) or "" for name in ("input", "preset", "output")}
+    texts = {name: known.get(name) or "" for name in _KEYS if name != "settings"}
     wrong = [name for name, value in texts.items() if not isinstance(value, str)]
     settings = known.get("settings") or {}
     if wrong or not isinstance(settings, Mapping):
@@ -127,6 +128,20 @@ def input_of(document: Document, places: Places) -> Path:
     return path
 
 
+def mask_of(document: Document, places: Places) -> Path | None:
+    """The mask, a file or folder; None where the document names none.
+
+    Raises:
+        SettingsError: the path is outside the allowed folders or not there.
+    """
+    if not document.mask:
+        return None
+    path = places.confined(document.mask, "mask")
+    if not path.exists():
+        raise SettingsError(f"mask {document.mask!r} is not there; check the path")
+    return path
+
+
 def output_of(
     document: Document,
     source: Path,
@@ -143,7 +158,8 @@ def output_of(
     if document.output:
         return places.confined(document.output, "output")
     stem = re.sub(r"[^\w-]+", "-", source.stem)[:60] or "video"
-    name = f"{stem}-{digest(str(source), settings.to_json())[:8]}"
+    mask = [document.mask] if document.mask else []
+    name = f"{stem}-{digest(str(source), settings.to_json(), *mask)[:8]}"
     path = places.output / f"{name}.mp4"
     count = 1
     while settings.seed < 0 and (path.exists() or path in taken):

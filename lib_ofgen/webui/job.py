@@ -21,7 +21,14 @@ from lib_ofgen.encode import check_output
 from lib_ofgen.errors import OfgenError, Stopped
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Image
-from lib_ofgen.webui.document import Document, Places, input_of, output_of, settings_of
+from lib_ofgen.webui.document import (
+    Document,
+    Places,
+    input_of,
+    mask_of,
+    output_of,
+    settings_of,
+)
 from lib_ofgen.webui.painter import Recipe, WebuiPainter
 from lib_ofgen.webui.reporter import HostReporter
 from lib_ofgen.webui.sharing import SharingEstimator
@@ -65,6 +72,7 @@ class HostJob:
     outcome: pipeline.Outcome | None = None
     checkpoint: Any = None
     """The host's entry of the checkpoint that paints key frames."""
+    mask: Path | None = None
 
     def stop(self) -> None:
         """End the job as soon as may be; what is finished is kept."""
@@ -110,14 +118,14 @@ def prepared(document: Document, host: Mapping[str, Any], *, inside: bool = Fals
     WebuiPainter(recipe_of(settings))  # refuses names that the host does not know
     if document.output:
         check_output(given.confined(document.output, "output"))
-    source = input_of(document, given)
+    source, mask = input_of(document, given), mask_of(document, given)
     given.output.mkdir(parents=True, exist_ok=True)
     taken = {known.output for known in list(JOBS.values()) if known.state == "running"}
     output = output_of(document, source, settings, given, taken)
     wish = threading.Event()
     name = f"ofgen-{uuid.uuid4().hex[:8]}"
     reporter = HostReporter(name, wish.is_set, inside=inside)
-    job = HostJob(name, settings, source, output, reporter, wish)
+    job = HostJob(name, settings, source, output, reporter, wish, mask=mask)
     ended = [known.id for known in list(JOBS.values()) if known.state != "running"]
     for old in ended[:-_REMEMBERED]:
         JOBS.pop(old, None)
@@ -134,7 +142,12 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
         job.checkpoint = painter.checkpoint
         try:
             wanted = pipeline.Job(
-                job.source, job.output, folder, job.settings, models=_model_folders()
+                job.source,
+                job.output,
+                folder,
+                job.settings,
+                models=_model_folders(),
+                mask=job.mask,
             )
             job.outcome = pipeline.animate(
                 wanted,

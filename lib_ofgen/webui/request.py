@@ -103,6 +103,7 @@ def _infotext(p: Any, job: HostJob, fields: list[str], seed: int) -> str:
     own = {name: value for name, value in settings.to_json().items() if name in fields}
     document = {
         "input": str(job.source),
+        **({"mask": str(job.mask)} if job.mask else {}),
         "settings": {**settings.differences(), **own, "checkpoint": model.title, "seed": seed},
     }
     p.extra_generation_params["Script"] = TITLE

@@ -40,6 +40,8 @@ REFUSED = {
         {"input": HERE, "output": "{outputs}/no/film.mp4"},
         ["film.mp4", "create the folder"],
     ),
+    "mask outside": ({"input": HERE, "mask": "/etc/passwd"}, ["mask", "--ofgen-allow-path"]),
+    "no such mask": ({"input": HERE, "mask": "{outputs}/none.png"}, ["none.png", "not there"]),
     "preset": ({"input": HERE, "preset": "nonesuch"}, ["nonesuch"]),
     "checkpoint": (_with(checkpoint="nonesuch"), ["checkpoint", "nonesuch"]),
     "inpainting checkpoint": (_with(inpaint_checkpoint="tiny-inpointing"), ["did you mean"]),

@@ -1,0 +1,588 @@
+"""A mask of the subject: what is painted, what is kept, and what never mixes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from moving import make_video
+from test_jobs import Counting, Patience, kept
+from webui.fused_again import Keeper
+
+from lib_ofgen import cli, pipeline
+from lib_ofgen.brush import BrushPainter
+from lib_ofgen.errors import SettingsError, VideoError
+from lib_ofgen.flow.dis import DisEstimator
+from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.pipeline import Job, Outcome, animate
+from lib_ofgen.settings import Settings
+from lib_ofgen.values import Fused, Image, Mask, Size
+from lib_ofgen.video import open_video
+from lib_ofgen.webui.document import Places, mask_of, output_of, parse
+from lib_ofgen.workspace import Workspace, digest
+
+SIZE = Size(96, 160)
+LENGTH = 13
+BASE: dict[str, object] = {
+    "key_frames": "interval",
+    "key_interval": 6,
+    "key_agreement": "independent",
+    "hole_min": 20,
+    "hole_box": 64,
+    "flow": "dis",
+}
+MARGIN = 8
+"""px around the subject that are painted with it."""
+
+
+def place(index: int) -> tuple[slice, slice]:
+    """Where the subject stands in frame `index`."""
+    left = 20 + 5 * index
+    return slice(30, 70), slice(left, left + 40)
+
+
+def texture(rng: np.random.Generator, size: Size) -> Image:
+    noise = cv2.GaussianBlur(rng.normal(0, 1, (*size, 3)), (0, 0), sigmaX=2)
+    return cv2.normalize(noise, None, 20, 235, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def shots(seed: int = 3) -> list[Image]:
+    """A textured block that moves before a still, textured wall."""
+    rng = np.random.default_rng(seed)
+    wall, block = texture(rng, SIZE), texture(rng, Size(40, 40))
+    found = []
+    for index in range(LENGTH):
+        image = wall.copy()
+        image[place(index)] = block
+        found.append(image)
+    return found
+
+
+def grey(index: int) -> Image:
+    """The mask of frame `index`."""
+    mask = np.zeros((*SIZE, 3), np.uint8)
+    mask[place(index)] = 255
+    return mask
+
+
+def write(path: Path, image: Image) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+def folder(path: Path, image: Callable[[int], Image] = grey, length: int = LENGTH) -> Path:
+    for index in range(length):
+        write(path / f"m{index}.png", image(index))
+    return path
+
+
+def run(
+    clip: Path, space: Path, mask: Path | None, painter: Counting | None = None, **changes: object
+) -> Outcome:
+    space.mkdir(exist_ok=True)
+    settings = Settings().replace({**BASE, **changes})
+    output = space / "out.mp4"
+    job = Job(clip, output, space / "out.mp4.ofgen", settings, frames=space / "png", mask=mask)
+    return animate(job, painter or Counting(), Patience())
+
+
+def film(space: Path) -> list[Image]:
+    """The finished frames, before encoding."""
+    paths = sorted((space / "png").iterdir())
+    return [np.ascontiguousarray(cv2.imread(str(path))[..., ::-1]) for path in paths]
+
+
+def source(clip: Path) -> list[Image]:
+    with open_video(clip) as frames:
+        return [frame.image for frame in frames]
+
+
+def grown(mask: Mask, reach: int) -> Mask:
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    return cv2.dilate(mask.astype(np.uint8), kernel) > 0
+
+
+def white(index: int) -> Mask:
+    return grey(index)[..., 0] > 0
+
+
+@dataclass
+class Recording(Counting):
+    """A painter that also knows where in its frame each job lies."""
+
+    frames: list[Image] = field(default_factory=list)
+
+    def painted(self, number: int) -> Mask:
+        """(H, W): where the job of that number was painted, by finding its region."""
+        job = self.jobs[number]
+        whole = self.frames[job.target]
+        scores = cv2.matchTemplate(whole, job.original, cv2.TM_SQDIFF)
+        *_, (left, top), _ = cv2.minMaxLoc(scores)
+        mask = np.zeros(whole.shape[:2], np.bool_)
+        inside = np.ones(job.image.shape[:2], np.bool_) if job.mask is None else job.mask > 0
+        mask[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+        return mask
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_video(tmp_path_factory.mktemp("masked") / "block.mp4", shots())
+
+
+@pytest.fixture(scope="session")
+def moving_mask(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder(tmp_path_factory.mktemp("masks") / "block")
+
+
+@pytest.fixture(scope="session")
+def turning(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A clip whose subject only turns on the spot, and its mask."""
+    rng = np.random.default_rng(5)
+    wall, block = texture(rng, SIZE), texture(rng, Size(40, 60))
+    frames = []
+    for index in range(LENGTH):
+        image = wall.copy()
+        image[place(0)] = block[:, index // 2 : index // 2 + 40]
+        frames.append(image)
+    folder = tmp_path_factory.mktemp("turning")
+    return make_video(folder / "turn.mp4", frames), write(folder / "mask.png", grey(0))
+
+
+Done = dict[str, tuple[Path, Outcome, Recording]]
+
+
+@pytest.fixture(scope="session")
+def done(clip: Path, moving_mask: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Finished jobs, by the setting `background`."""
+    found: Done = {}
+    for background in ("keep", "once"):
+        space, painter = tmp_path_factory.mktemp(background), Recording(frames=source(clip))
+        found[background] = (
+            space, run(clip, space, moving_mask, painter, background=background), painter,
+        )  # fmt: skip
+    return found
+
+
+# what is kept and what is painted
+
+
+def test_a_kept_background_is_the_source_bit_for_bit(done: Done, clip: Path) -> None:
+    space, outcome, painter = done["keep"]
+    shown, before = film(space), source(clip)
+    for index in range(LENGTH):
+        inside = white(index)
+        assert (shown[index][~inside] == before[index][~inside]).all()
+        changed = np.abs(shown[index][inside].astype(int) - before[index][inside])
+        assert changed.mean() > 4, "the subject was not painted"
+    assert painter.jobs
+    for number, job in enumerate(painter.jobs):
+        assert not (painter.painted(number) & ~grown(white(job.target), MARGIN + 1)).any()
+    assert painter.whole == []
+    assert outcome.facts["painted"]["keys"] > 0
+    assert outcome.facts["painted_mean"] < 0.5
+    assert {frame["index"] for frame in outcome.facts["frames"]} == set(range(LENGTH))
+    assert 0.5 < outcome.facts["coverage_mean"] <= 1
+
+
+def test_a_background_painted_once_holds_still(done: Done) -> None:
+    space, _, painter = done["once"]
+    shown = film(space)
+    still = ~np.logical_or.reduce([grown(white(index), 20) for index in range(LENGTH)])
+    for image in shown[1:]:  # the rest is flow that a moving edge disturbs
+        assert (image == shown[0]).all(axis=2)[still].mean() > 0.9
+    assert painter.whole == [0]
+    uncovered = np.logical_or.reduce([grown(white(i), 3) for i in range(LENGTH)])
+    for number, job in enumerate(painter.jobs):
+        if job.target in (6, 12):  # the subject, and wall that no frame before has shown
+            allowed = grown(white(job.target) | uncovered, MARGIN + 1)
+            assert not (painter.painted(number) & ~allowed).any()
+            assert (painter.painted(number) | ~white(job.target)).all()
+
+
+def test_a_later_key_paints_the_subject_alone(turning: tuple[Path, Path], tmp_path: Path) -> None:
+    """Where the background has been seen, which it has if the subject only turns on the spot."""
+    clip, mask = turning
+    painter = Recording(frames=source(clip))
+    run(clip, tmp_path, mask, painter, background="once")
+    assert painter.whole == [0]
+    later = [number for number, job in enumerate(painter.jobs) if job.target in (6, 12)]
+    assert {painter.jobs[number].target for number in later} == {6, 12}
+    for number in later:
+        assert painter.painted(number)[white(0)].all()
+        assert not (painter.painted(number) & ~grown(white(0), MARGIN + 1)).any()
+    shown, still = film(tmp_path), ~grown(white(0), 20)
+    for image in shown[1:]:
+        assert (image == shown[0]).all(axis=2)[still].mean() > 0.9
+
+
+@pytest.mark.parametrize("background", ["keep", "once"])
+def test_guided_keys_take_the_subject_from_the_first(
+    turning: tuple[Path, Path], tmp_path: Path, background: str
+) -> None:
+    clip, mask = turning
+    painter = Recording(frames=source(clip))
+    changes = {"background": background, "key_agreement": "guided"}
+    facts = run(clip, tmp_path, mask, painter, **changes).facts
+    assert painter.whole == ([] if background == "keep" else [0])
+    later = [number for number, job in enumerate(painter.jobs) if job.target]
+    assert not any(painter.painted(number)[white(0)].all() for number in later)
+    assert 0 in facts["frames"][12]["sources"]
+
+
+def drawn(space: Path, clip: Path, mask: Path, **changes: object) -> Sequence[Fused]:
+    """How the finished frames are made of paint; paints nothing."""
+    settings = Settings().replace({**BASE, **changes})
+    keeper, watch = Keeper(BrushPainter().identity), Stopwatch()
+    workspace = Workspace(space / "out.mp4.ofgen")
+    known = pipeline.look(clip, workspace, settings, keeper, watch, mask)
+    rules = pipeline.rules_of(settings, 0)
+    with Easel(keeper, rules, keeper, watch) as easel:
+        made = pipeline.made_of(known, rules, DisEstimator(1.0), easel, watch)
+        for _ in pipeline.finished(*made, known, settings):
+            pass
+        return [
+            made[1].fused(index) if not made[0].made[index].whole else made[0].draft(index)
+            for index in range(known.spool.clip.length)
+        ]
+
+
+@pytest.mark.parametrize("background", ["keep", "once"])
+def test_no_subject_draws_on_background_paint(
+    done: Done, clip: Path, moving_mask: Path, background: str
+) -> None:
+    """Every place that is looked up lies on its own side of the frame that was painted."""
+    frames = drawn(done[background][0], clip, moving_mask, background=background)
+    for index, fused in enumerate(frames):
+        weights = np.zeros(SIZE, np.float32)
+        for one in fused.contributions:
+            shown = one.weight > 0
+            one.box.of(weights)[...] += one.weight
+            assert one.origin < 0 or one.box.of(white(index))[shown].all()
+            core = ~grown(~white(index), 2)  # the mask's edge is soft
+            assert one.origin >= 0 or not one.box.of(core)[shown].any()
+            if background == "keep" and one.origin < 0:
+                assert one.origin == ~index, "another frame's background is shown"
+            side = white(one.origin) if one.origin >= 0 else ~white(~one.origin)
+            near = grown(side, 3)  # flow is no surer at the edge
+            y, x = np.nonzero(shown)
+            v, u = one.vectors[1][shown], one.vectors[0][shown]
+            rows = np.clip(np.rint(y + one.box.top + v).astype(int), 0, SIZE.height - 1)
+            columns = np.clip(np.rint(x + one.box.left + u).astype(int), 0, SIZE.width - 1)
+            assert near[rows, columns].all()
+        assert np.abs(weights - 1).max() < 1e-3
+
+
+def test_soft_edges_mix_paint_and_source(clip: Path, tmp_path: Path) -> None:
+    mask = cv2.GaussianBlur(grey(0), (0, 0), sigmaX=5)
+    path = write(tmp_path / "soft.png", mask)
+    run(clip, tmp_path, path, max_frames=1)
+    (image,), before = film(tmp_path), source(clip)[0]
+    change = np.abs(image.astype(int) - before).mean(axis=2)
+    level = mask[..., 0]
+    bands = [change[(level > low) & (level <= high)].mean() for low, high in
+             ((15, 80), (80, 160), (160, 235), (235, 255))]  # fmt: skip
+    assert bands == sorted(bands)
+    assert (image[level <= 12] == before[level <= 12]).all()
+
+
+def test_a_frame_with_nothing_to_animate_is_a_copy(clip: Path, tmp_path: Path) -> None:
+    def some(index: int) -> Image:
+        return grey(index) if index > 4 else np.zeros((*SIZE, 3), np.uint8)
+
+    painter = Counting()
+    facts = run(clip, tmp_path, folder(tmp_path / "masks", some), painter).facts
+    for index, (shown, before) in enumerate(zip(film(tmp_path), source(clip), strict=True)):
+        assert (shown == before).all() == (index <= 4)
+    assert {job.target for job in painter.jobs} <= set(range(5, LENGTH))
+    assert all(f["painted"] == 0 and f["coverage"] == 1 for f in facts["frames"][:5])
+    assert all(f["sources"] == [] for f in facts["frames"][:5])
+
+
+def test_a_black_mask_copies_the_clip(clip: Path, tmp_path: Path) -> None:
+    painter = Counting()
+    black = write(tmp_path / "black.png", np.zeros((*SIZE, 3), np.uint8))
+    facts = run(clip, tmp_path, black, painter, key_frames="coverage", key_agreement="guided").facts
+    assert painter.jobs == painter.stages == []
+    assert facts["painted_mean"] == 0
+    assert [key["cause"] for key in facts["keys"]] == ["first", "last"]
+    assert all((a == b).all() for a, b in zip(film(tmp_path), source(clip), strict=True))
+
+
+# kinds of masks
+
+
+@pytest.mark.parametrize("kind", ["video", "picture", "half size"])
+def test_a_mask_may_be_a_video_or_a_picture(
+    done: Done, clip: Path, tmp_path: Path, kind: str
+) -> None:
+    before, shrunk = source(clip), (SIZE.width // 2, SIZE.height // 2)
+    if kind == "picture":
+        mask = write(tmp_path / "m.png", grey(6))
+    else:
+        pictures = [grey(index) for index in range(LENGTH)]
+        if kind == "half size":
+            pictures = [cv2.resize(p, shrunk, interpolation=cv2.INTER_AREA) for p in pictures]
+        mask = make_video(tmp_path / "mask.mp4", pictures)
+    run(clip, tmp_path, mask)
+    for index, image in enumerate(film(tmp_path)):
+        inside = white(6 if kind == "picture" else index)
+        changed = (image != before[index]).any(axis=2)
+        assert not (changed & ~grown(inside, 3)).any()
+        assert changed[inside].mean() > 0.8
+
+
+def test_a_mask_is_sampled_as_the_clip_is(clip: Path, tmp_path: Path) -> None:
+    sampling = {"start": 0.16, "every_nth": 3, "width": 80, "fit": "fit"}
+    for kind in ("folder", "video"):
+        space = tmp_path / kind
+        space.mkdir()
+        mask = (
+            folder(space / "masks")
+            if kind == "folder"
+            else make_video(space / "mask.mp4", [grey(index) for index in range(LENGTH)])
+        )
+        run(clip, space, mask, **sampling)
+        shown = film(space)
+        with open_video(clip, **sampling) as frames:
+            before = [frame.image for frame in frames]
+        assert len(shown) == 3
+        for index, image in zip((4, 7, 10), range(3), strict=True):
+            changed = (shown[image] != before[image]).any(axis=2)
+            inside = cv2.resize(grey(index), (80, 48), interpolation=cv2.INTER_AREA)[..., 0]
+            assert not (changed & ~grown(inside > 0, 2)).any()
+            assert changed[inside == 255].mean() > 0.8
+
+
+def test_a_mask_is_cropped_and_padded_as_the_clip_is(clip: Path, tmp_path: Path) -> None:
+    for fit in ("crop", "pad"):
+        settings = Settings().replace({"width": 96, "height": 96, "fit": fit})
+        sampling = {name: getattr(settings, name) for name in ("width", "height", "fit")}
+        video = make_video(tmp_path / "mask.mp4", [grey(i) for i in range(LENGTH)])
+        pictures = folder(tmp_path / "masks")
+        spools = [
+            pipeline.look(
+                clip, Workspace(tmp_path / f"w-{fit}"), settings, Patience(), Stopwatch(), mask
+            ).division
+            for mask in (video, pictures)
+        ]
+        with open_video(video, **sampling) as frames:
+            wanted = next(iter(frames)).image[..., 0] > 127
+        for one in spools:
+            found = one.inside(0)
+            assert found is not None
+            assert (found != wanted).mean() < 0.06
+            assert found[wanted].all()
+
+
+# refusals
+
+
+def test_masks_that_cannot_be_used_are_refused(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.mp4").write_text("no video")
+    short = folder(tmp_path / "short", length=5)
+    wrong = write(tmp_path / "wide.png", np.zeros((50, 200, 3), np.uint8))
+    cases = [
+        (tmp_path / "none", "none.*no picture"),
+        (tmp_path / "text.png", r"text\.png.*PNG"),
+        (tmp_path / "gone.png", r"gone\.png.*No such file"),
+        (tmp_path / "text.mp4", r"text\.mp4"),
+        (tmp_path / "gone", "gone.*No such file"),
+        (short, "short' ends after 5 of the clip's 13 frames; give"),
+        (wrong, r"wide\.png' is 200x50 and the video 160x96: another aspect"),
+        (make_video(tmp_path / "few.mp4", [grey(0)] * 4), r"few\.mp4' ends after 4 of"),
+        (make_video(tmp_path / "fast.mp4", [grey(0)] * 26, rate=Fraction(50)), "50 frames"),
+    ]
+    for mask, said in cases:
+        painter = Counting()
+        with pytest.raises(VideoError, match=said) as refused:
+            run(clip, tmp_path / "space", mask, painter)
+        assert refused.value.exit_status == 2
+        assert "\n" not in str(refused.value)
+        assert painter.jobs == []
+        assert not (tmp_path / "space" / "out.mp4").exists()
+
+
+def test_a_film_does_not_replace_its_mask(clip: Path, tmp_path: Path) -> None:
+    mask = make_video(tmp_path / "out.mp4", [grey(i) for i in range(LENGTH)])
+    before = mask.read_bytes()
+    with pytest.raises(VideoError, match=r"out\.mp4.*another name"):
+        run(clip, tmp_path, mask)
+    assert mask.read_bytes() == before
+    pictures = folder(tmp_path / "png")
+    with pytest.raises(VideoError, match=r"png.*another name"):
+        run(clip, tmp_path, pictures)
+
+
+def test_a_damaged_spool_of_masks_is_read_again(done: Done, clip: Path, tmp_path: Path) -> None:
+    mask = make_video(tmp_path / "mask.mp4", [grey(i) for i in range(LENGTH)])
+    run(clip, tmp_path, mask)
+    before = film(tmp_path)
+    for path in (tmp_path / "out.mp4.ofgen" / "spool").rglob("000005.qoi"):
+        path.write_bytes(path.read_bytes()[:40])
+    painter = Counting()
+    run(clip, tmp_path, mask, painter)
+    assert painter.jobs == []
+    assert all((a == b).all() for a, b in zip(film(tmp_path), before, strict=True))
+
+
+# what it keeps
+
+
+def test_without_a_mask_nothing_is_another(clip: Path, tmp_path: Path) -> None:
+    """Digests are what they were before there were masks, and `background` touches nothing."""
+    run(clip, tmp_path, None)
+    before, painter = kept(tmp_path, "frames", "painted", "spool"), Counting()
+    run(clip, tmp_path, None, painter, background="once")
+    assert painter.jobs == []
+    assert kept(tmp_path, "frames", "painted", "spool") == before
+    workspace = Workspace(tmp_path / "out.mp4.ofgen")
+    (spool,) = (workspace.folder / "spool").iterdir()
+    brush = BrushPainter().identity
+    keys = {i: digest("whole", spool.name, i, (brush, "", "", 0.4, 0)) for i in (0, 6, 12)}
+    assert all(workspace.has_frame(key) for key in keys.values())
+    settings = Settings()
+    how = (2, DisEstimator(1.0).identity, settings.confidence, 20)
+    sources = [(0, 0.5, keys[0]), (6, 0.5, keys[6])]
+    assert workspace.facts(digest("fused", spool.name, 3, sources, how)) is not None
+
+
+@pytest.mark.parametrize("background", ["keep", "once"])
+def test_the_same_job_again_paints_nothing(
+    done: Done, clip: Path, moving_mask: Path, tmp_path: Path, background: str
+) -> None:
+    subprocess.run(["cp", "-a", f"{done[background][0]}/.", str(tmp_path)], check=True)
+    before, painter = kept(tmp_path, "frames", "painted", "spool", "facts"), Counting()
+    outcome = run(clip, tmp_path, moving_mask, painter, background=background)
+    assert painter.jobs == painter.stages == []
+    assert kept(tmp_path, "frames", "painted", "spool", "facts") == before
+    assert outcome.facts["frames"] == done[background][1].facts["frames"]
+    assert outcome.facts["flicker"] == done[background][1].facts["flicker"]
+
+
+@pytest.mark.parametrize("background", ["keep", "once"])
+def test_a_changed_mask_paints_only_what_depends_on_it(
+    done: Done, clip: Path, tmp_path: Path, background: str
+) -> None:
+    """A mask of the last gap changes: what no frame of that gap steadies stays."""
+    subprocess.run(["cp", "-a", f"{done[background][0]}/.", str(tmp_path)], check=True)
+
+    def other(index: int) -> Image:
+        return grey(index - (index == 9))
+
+    painter = Counting()
+    run(clip, tmp_path, folder(tmp_path / "masks", other), painter, background=background)
+    targets = {job.target for job in painter.jobs}
+    assert targets
+    assert targets <= set(range(7, 12))
+    same = [(a == b).all() for a, b in zip(film(tmp_path), film(done[background][0]), strict=True)]
+    assert all(same[: 7 - Settings().track_reach])
+    assert not same[9]
+    painter = Counting()
+    run(clip, tmp_path, folder(tmp_path / "again"), painter, background=background)
+    assert painter.jobs == []
+
+
+@pytest.mark.parametrize("background", ["keep", "once"])
+def test_a_killed_job_gives_the_same_frames(
+    done: Done, clip: Path, moving_mask: Path, tmp_path: Path, background: str
+) -> None:
+    pairs = [f"{name}={value}" for name, value in {**BASE, "background": background}.items()]
+    command = [sys.executable, "-m", "lib_ofgen", "animate", str(clip), "--quiet"]
+    command += ["-o", str(tmp_path / "out.mp4"), "--mask", str(moving_mask)]
+    command += ["--frames", str(tmp_path / "png")]
+    command += [word for pair in pairs for word in ("--set", pair)]
+    for part, count in (("painted", 2), ("frames", 4)):
+        with subprocess.Popen(command) as process:
+            end = time.monotonic() + 60
+            while len(kept(tmp_path, part)) < count and time.monotonic() < end:
+                time.sleep(0.002)
+            os.kill(process.pid, signal.SIGKILL)
+        assert not (tmp_path / "out.mp4").exists()
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    assert all(
+        (a == b).all() for a, b in zip(film(tmp_path), film(done[background][0]), strict=True)
+    )
+
+
+# key frames, and the ways in
+
+
+@pytest.fixture(scope="session")
+def halves(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A clip of which one half is still and the other is new in each frame; a mask within
+    the still half."""
+    still, frames = texture(np.random.default_rng(9), SIZE), []
+    for index in range(26):
+        image = texture(np.random.default_rng(40 + index), SIZE)
+        image[:, 60:] = still[:, 60:]
+        frames.append(image)
+    mask = np.zeros((*SIZE, 3), np.uint8)
+    mask[10:-10, 104:-10] = 255
+    place = tmp_path_factory.mktemp("halves")
+    return make_video(place / "halves.mp4", frames), write(place / "mask.png", mask)
+
+
+def test_keys_by_coverage_weigh_the_subject_alone(
+    halves: tuple[Path, Path], tmp_path: Path
+) -> None:
+    clip, mask = halves
+    how = {"key_frames": "coverage", "cut_threshold": 100.0}
+    space = Workspace(tmp_path / "w")
+
+    def keys(given: Path | None, background: str) -> list[int]:
+        settings = Settings().replace({**how, "background": background})
+        known = pipeline.look(clip, space, settings, Patience(), Stopwatch(), given)
+        return [key.index for key in known.keys]
+
+    assert keys(mask, "keep") == [0, 25]
+    assert len(keys(None, "keep")) > 2
+    assert keys(mask, "once") == keys(None, "once")
+
+
+def test_the_plan_weighs_a_mask(
+    halves: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, mask = halves
+    command = ["plan", str(clip), "--quiet", "--json", "--set", "key_frames=interval"]
+    shares = []
+    for more in ([], ["--mask", str(mask)]):
+        assert cli.main([*command, *more]) == 0
+        gaps = json.loads(capsys.readouterr().out)["paint"]["gaps"]
+        shares.append(min(gap["coverage"] for gap in gaps))
+    assert shares[0] < 0.9 < shares[1]
+    assert cli.main([*command, "--mask", str(mask) + "x.png"]) == 2
+    said = capsys.readouterr().err
+    assert "mask.pngx.png" in said
+    assert said.count("\n") == 1
+
+
+def test_a_job_document_names_a_mask_under_the_allowed_folders(tmp_path: Path) -> None:
+    places = Places(tmp_path / "out", [tmp_path / "in"])
+    (tmp_path / "in").mkdir()
+    mask = write(tmp_path / "in" / "mask.png", grey(0))
+    document = parse({"input": "clip.mp4", "mask": str(mask)})
+    assert mask_of(document, places) == mask
+    assert mask_of(parse({"input": "clip.mp4", "mask": str(mask.parent)}), places) == mask.parent
+    plain = parse({"input": "clip.mp4"})
+    assert mask_of(plain, places) is None
+    outputs = {output_of(d, Path("clip.mp4"), Settings(), places) for d in (document, plain)}
+    assert len(outputs) == 2
+    for text, said in (("/etc/passwd", "--ofgen-allow-path"), (str(mask) + "x", "not there")):
+        with pytest.raises(SettingsError, match=f"mask .*{said}"):
+            mask_of(parse({"input": "clip.mp4", "mask": text}), places)
+    with pytest.raises(SettingsError, match="mask has the wrong type"):
+        parse({"input": "clip.mp4", "mask": 3})
