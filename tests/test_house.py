@@ -27,7 +27,7 @@ LAYERS = {
         "http_painter",
     },
     4: {"pipeline"},
-    5: {"cli", "cli_weights", "console", "__main__", "webui"},
+    5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},
 }  # fmt: skip
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
@@ -39,8 +39,10 @@ SAME_LAYER = {
     ("report", "finishing"),
     ("report", "making"),
     ("evaluate", "report"),
+    ("cli", "cli_presets"),
     ("cli", "cli_weights"),
     ("cli", "console"),
+    ("cli_presets", "console"),
     ("cli_weights", "console"),
     ("__main__", "cli"),
 }
