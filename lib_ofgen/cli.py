@@ -18,16 +18,17 @@ from typing import Any, NoReturn
 
 from lib_ofgen import (
     __version__,
+    cli_presets,
     cli_weights,
     console,
     evaluate,
     images,
     pipeline,
-    presets,
     report,
     workspace,
 )
 from lib_ofgen.brush import BrushPainter
+from lib_ofgen.cli_presets import add_settings, settings_of
 from lib_ofgen.errors import OfgenError, SettingsError, Stopped, VideoError
 from lib_ofgen.flow import choose, flo
 from lib_ofgen.http_painter import HttpPainter
@@ -37,9 +38,6 @@ from lib_ofgen.values import Frame, Painter
 from lib_ofgen.workspace import Workspace, write_whole
 
 __all__ = ["main"]
-
-_SHORT = ("flow", "start", "end", "max_frames")
-"""Settings that have an option of their own."""
 
 _TAKEN = ("start", "end", "max_frames", "every_nth")
 """Settings that say which frames of a source are taken."""
@@ -83,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_animate(commands)
     _add_looking(commands)
+    cli_presets.add(commands)
     _add_keeping(commands)
     cli_weights.add(commands, _add_models)
     return parser
@@ -101,7 +100,7 @@ def _add_animate(commands: Any) -> None:
 
 
 def _add_making(one: argparse.ArgumentParser) -> None:
-    _add_settings(one)
+    add_settings(one)
     one.add_argument("--painter", default="brush", metavar="brush|URL")
     one.add_argument("--painter-auth", metavar="USER:PASSWORD")
     one.add_argument("--workspace", type=Path, metavar="DIR", help="default: OUT.ofgen")
@@ -124,13 +123,6 @@ def _add_models(one: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_settings(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--preset", metavar="NAME|FILE")
-    one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="pairs")
-    for name in _SHORT:
-        one.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE", help=f"--set {name}=VALUE")
-
-
 def _add_looking(commands: Any) -> None:
     plan = commands.add_parser("plan", help="show scenes and key frames; paints nothing")
     plan.add_argument("input", type=Path, metavar="INPUT")
@@ -138,7 +130,7 @@ def _add_looking(commands: Any) -> None:
     plan.add_argument("--json", action="store_true")
     plan.add_argument("--workspace", type=Path, metavar="DIR", help="default: a temporary one")
     plan.add_argument("--quiet", action="store_true")
-    _add_settings(plan)
+    add_settings(plan)
     _add_mask(plan)
     plan.set_defaults(run=_plan)
     judged = commands.add_parser("evaluate", help="warp error and sharpness of a result")
@@ -149,7 +141,7 @@ def _add_looking(commands: Any) -> None:
     judged.add_argument(
         "--report", type=Path, metavar="FILE.json", help="the result's report, for its key frames"
     )
-    _add_settings(judged)
+    add_settings(judged)
     judged.set_defaults(run=_evaluate)
     flow = commands.add_parser("flow", help="flow from one picture to another")
     flow.add_argument("first", type=Path, metavar="A")
@@ -162,18 +154,6 @@ def _add_looking(commands: Any) -> None:
 
 
 def _add_keeping(commands: Any) -> None:
-    one = commands.add_parser("presets", help="named settings")
-    deeds = one.add_subparsers(required=True, metavar="list|show|validate|export")
-    deeds.add_parser("list").set_defaults(run=_list_presets)
-    for verb, run in (("show", _show_preset), ("validate", _validate_preset)):
-        deed = deeds.add_parser(verb)
-        deed.add_argument("name", metavar="NAME|FILE")
-        deed.set_defaults(run=run)
-    export = deeds.add_parser("export", help="write the given settings as a preset")
-    export.add_argument("name", metavar="NAME")
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.json")
-    _add_settings(export)
-    export.set_defaults(run=_export_preset)
     shown = commands.add_parser("settings", help="the table of all settings")
     shown.set_defaults(run=_settings_table)
     space = commands.add_parser("workspace", help="the folder of a job")
@@ -183,24 +163,8 @@ def _add_keeping(commands: Any) -> None:
     clean.set_defaults(run=_clean)
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    """Defaults, then the preset, then what was said on the command line."""
-    settings = Settings()
-    if options.preset:
-        settings = settings.replace(presets.find(options.preset)[1])
-    said: dict[str, str] = {}
-    for pair in options.pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise SettingsError(f"--set {pair!r} is not of the form key=value")
-        said[name.strip()] = value
-    given = {name: getattr(options, name) for name in _SHORT}
-    said |= {name: value for name, value in given.items() if value is not None}
-    return settings.replace(Settings.parse(said))
-
-
 def _animate(options: argparse.Namespace) -> int:
-    settings = _settings(options)
+    settings = settings_of(options)
     painter = _painter(options, settings)
     output: Path = options.output
     folder = options.workspace or output.parent / f"{output.name}.ofgen"
@@ -255,7 +219,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    settings = _settings(options)
+    settings = settings_of(options)
     if options.output:
         if options.output.suffix.lower() != ".png":
             raise SettingsError(f"the sheet '{options.output}' is a picture; end its name in .png")
@@ -295,7 +259,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    settings = _settings(options)
+    settings = settings_of(options)
     with console.Progress(quiet=options.quiet) as progress:
         found = evaluate.evaluate(
             options.source,
@@ -345,31 +309,6 @@ def _picture(path: Path) -> Any:
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or error
         raise VideoError(f"cannot read the picture '{path}': {cause}", bad_input=True) from error
-
-
-def _list_presets(_: argparse.Namespace) -> int:
-    for name, preset in presets.bundled().items():
-        settings = preset[1]
-        console.say(f"{name:16} {json.dumps(settings)}", out=True)
-    return 0
-
-
-def _show_preset(options: argparse.Namespace) -> int:
-    name, settings = presets.find(options.name)
-    console.say(presets.dump(name, Settings().replace(settings)).rstrip(), out=True)
-    return 0
-
-
-def _validate_preset(options: argparse.Namespace) -> int:
-    name, settings = presets.find(options.name)
-    console.say(f"{name!r} is good: {len(settings)} settings differ from the defaults", out=True)
-    return 0
-
-
-def _export_preset(options: argparse.Namespace) -> int:
-    text = presets.dump(options.name, _settings(options))
-    write_whole(options.output, text.encode("utf-8", "backslashreplace"))
-    return 0
 
 
 def _settings_table(_: argparse.Namespace) -> int:

@@ -10,13 +10,23 @@ import dataclasses
 import difflib
 import json
 import math
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from lib_ofgen.errors import SettingsError
 
-__all__ = ["DEFAULTS_VERSION", "Choice", "Settings", "choices", "schema", "table"]
+__all__ = [
+    "DEFAULTS_VERSION",
+    "Choice",
+    "Settings",
+    "choices",
+    "schema",
+    "shown",
+    "strangers",
+    "table",
+]
 
 DEFAULTS_VERSION = 2
 """Goes up when a default changes, so that a preset says which defaults it differs from."""
@@ -238,13 +248,10 @@ class Settings:
         """These settings with some changed.
 
         Raises:
-            SettingsError: a name is unknown (the nearest known one is named), or a value is bad.
+            SettingsError: names are unknown (the nearest known ones are told), or a value is bad.
         """
-        for name in changes:
-            if name not in self.names():
-                near = difflib.get_close_matches(name, self.names(), n=1)
-                hint = f"; did you mean {near[0]}?" if near else "; see `ofgen settings`"
-                raise SettingsError(f"unknown setting {name!r}{hint}")
+        if told := strangers(changes):
+            raise SettingsError(told)
         return dataclasses.replace(self, **cast("dict[str, Any]", dict(changes)))
 
     def to_json(self) -> dict[str, Any]:
@@ -264,6 +271,34 @@ class Settings:
         """
         kinds = {item.name: str(item.type) for item in dataclasses.fields(cls)}
         return {name: _read(name, kinds.get(name, "str"), text) for name, text in pairs.items()}
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 80
+_MOST_NAMED = 12
+"""Unknown names of which an error tells; of more, only how many."""
+
+
+def shown(value: object) -> str:
+    """The value as an error tells it: on one line, and short however large it is."""
+    return _BRIEF.repr(value)
+
+
+def strangers(names: Collection[str]) -> str:
+    """One line that tells the names that are no settings, each with its nearest; empty: none."""
+    known = Settings.names()
+    unknown = [name for name in names if name not in known]
+    if not unknown:
+        return ""
+    told: list[tuple[str, str]] = []
+    for name in unknown[:_MOST_NAMED]:
+        near = difflib.get_close_matches(name[:80], known, n=1)
+        told.append((shown(name), f"did you mean {near[0]}?" if near else ""))
+    if len(unknown) == 1:
+        return f"unknown setting {told[0][0]}; {told[0][1] or 'see `ofgen settings`'}"
+    listed = ", ".join(f"{name} ({hint})" if hint else name for name, hint in told)
+    more = len(unknown) - len(told)
+    return f"unknown settings {listed}{f' and {more} more' if more else ''}; see `ofgen settings`"
 
 
 def choices() -> dict[str, Choice]:
@@ -300,7 +335,7 @@ def _read(name: str, kind: str, text: str) -> object:
         if kind.startswith("tuple"):
             return tuple(int(part) for part in text.strip("[]() ").split(",") if part.strip())
     except (ValueError, KeyError) as error:
-        raise SettingsError(f"{name}={text!r} is not {_WORDS[kind]}") from error
+        raise SettingsError(f"{name}={shown(text)} is not {_WORDS[kind]}") from error
     return text
 
 
@@ -309,14 +344,14 @@ def _checked(item: dataclasses.Field[Any], value: object) -> object:
     choice, kind = _choice(item), str(item.type)
     typed = _typed(kind, value)
     if typed is None:
-        raise SettingsError(f"{item.name}={value!r} is not {_WORDS[kind]}")
+        raise SettingsError(f"{item.name}={shown(value)} is not {_WORDS[kind]}")
     if choice.options and typed not in choice.options:
-        raise SettingsError(f"{item.name}={value!r} is none of {', '.join(choice.options)}")
+        raise SettingsError(f"{item.name}={shown(value)} is none of {', '.join(choice.options)}")
     numbers = cast("tuple[object, ...]", typed) if _is_list(typed) else (typed,)
     if not all(_in_range(choice, number) for number in numbers):
-        raise SettingsError(f"{item.name}={value!r} is outside {_range(choice)}")
+        raise SettingsError(f"{item.name}={shown(value)} is outside {_range(choice)}")
     if item.name in ("width", "height", "hole_box") and cast("int", typed) % 8:
-        raise SettingsError(f"{item.name}={value!r} is no multiple of 8")
+        raise SettingsError(f"{item.name}={shown(value)} is no multiple of 8")
     return typed
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from modules import script_callbacks, scripts
+from modules import script_callbacks, scripts, ui_common
 
 from lib_ofgen import presets
 from lib_ofgen.webui import api, job, request, tab
+
+
+def _names() -> dict[str, list[str]]:
+    return {"choices": ["", *presets.known(job.presets_here())]}
 
 
 class OpticalFlowAnimation(scripts.Script):
@@ -25,12 +29,13 @@ class OpticalFlowAnimation(scripts.Script):
     def ui(self, is_img2img: bool) -> list[Any]:
         """One value, the job document: the API replaces as many arguments as this returns."""
         where = "img2img" if is_img2img else "txt2img"
-        chosen = gr.Dropdown(
-            label="Preset",
-            choices=["", *presets.bundled()],
-            value="",
-            elem_id=f"ofgen_{where}_preset",
-        )
+        with gr.Row():
+            chosen = gr.Dropdown(
+                label="Preset", value="", elem_id=f"ofgen_{where}_preset", **_names()
+            )
+            ui_common.create_refresh_button(
+                chosen, lambda: None, _names, f"ofgen_{where}_preset_refresh"
+            )
         document = gr.Textbox(
             label="Job document",
             value="",

@@ -434,7 +434,7 @@ def test_presets_go_there_and_back(ofgen: Command, clip: Path, place: Path) -> N
     pairs = ("--set", "strength=0.7", "--set", "key_indices=3,1", "--set", "prompt=é\n\udcff")
     assert ofgen("presets", "export", "mine", "-o", "mine.json", *pairs).status == 0
     shown = json.loads(ofgen("presets", "show", "mine.json").out)
-    wanted = {"strength": 0.7, "key_indices": [1, 3], "prompt": "é\n\udcff"}
+    wanted = {"prompt": "é\n\udcff", "strength": 0.7, "key_indices": [1, 3]}
     assert shown == {"ofgen": 1, "name": "mine", "defaults": 2, "settings": wanted}
     job = ("animate", clip, "-o", "out.mp4", "--preset", "mine.json", "--set", "strength=0.2")
     assert ofgen(*job, *FAST).status == 0

@@ -28,7 +28,7 @@ LAYERS = {
         "http_painter", "masks", "subject", "pictures", "page",
     },
     4: {"pipeline"},
-    5: {"cli", "cli_weights", "console", "__main__", "webui"},
+    5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},
 }  # fmt: skip
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
@@ -45,8 +45,10 @@ SAME_LAYER = {
     ("report", "making"),
     ("evaluate", "report"),
     ("page", "pictures"),
+    ("cli", "cli_presets"),
     ("cli", "cli_weights"),
     ("cli", "console"),
+    ("cli_presets", "console"),
     ("cli_weights", "console"),
     ("__main__", "cli"),
 }

@@ -9,7 +9,6 @@ from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lib_ofgen import presets
 from lib_ofgen.errors import SettingsError
 from lib_ofgen.settings import Settings, choices, schema, table
 
@@ -33,10 +32,18 @@ def _values(name: str) -> st.SearchStrategy[object]:
     return st.text(max_size=40)
 
 
+_NAME = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{2,30}( \[[0-9a-f]{10}\])?", fullmatch=True)
+
+
 @st.composite
-def _any_settings(draw: st.DrawFn) -> Settings:
+def any_settings(draw: st.DrawFn, names_only: bool = False) -> Settings:
+    """Settings of every kind; with `names_only` the host's things have names as the host gives."""
     names = draw(st.sets(st.sampled_from(Settings.names())))
     changes = {name: draw(_values(name)) for name in sorted(names)}
+    if names_only:
+        texts = [name for name, value in changes.items() if isinstance(value, str)]
+        plain = [name for name in texts if not (choices()[name].options or choices()[name].long)]
+        changes |= {name: draw(_NAME) for name in plain}
     if "end" in changes:
         changes["end"] = 0.0
     if "key_gap_min" in changes or "key_gap_max" in changes:
@@ -44,22 +51,14 @@ def _any_settings(draw: st.DrawFn) -> Settings:
     return Settings().replace(changes)
 
 
-@given(_any_settings())
+@given(any_settings())
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_json_comes_back(one: Settings) -> None:
     assert Settings().replace(json.loads(json.dumps(one.to_json()))) == one
     assert Settings().replace(one.differences()) == one
 
 
-@given(_any_settings())
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_presets_come_back(one: Settings) -> None:
-    name, changes = presets.load(presets.dump("mine", one))
-    assert name == "mine"
-    assert Settings().replace(changes) == one
-
-
-@given(_any_settings())
+@given(any_settings())
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_texts_come_back(one: Settings) -> None:
     texts = {
@@ -113,43 +112,6 @@ def test_the_schema_and_the_table_know_every_setting() -> None:
     for item in dataclasses.fields(Settings):
         assert properties[item.name]["description"] == choices()[item.name].help
         assert f"| `{item.name}` |" in table()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[]",
-        "{}",
-        "null",
-        '{"ofgen": 2}',
-        '{"ofgen": true}',
-        '{"ofgen": 1, "settings": []}',
-        '{"ofgen": 1, "settings": {"unheard_of": 1}}',
-        '{"ofgen": 1, "command": "rm"}',
-        '{"ofgen": 1, "name": 7}',
-        "[" * 100000,
-    ],
-)
-def test_what_is_no_preset_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError):
-        presets.load(text)
-
-
-def test_an_older_preset_keeps_the_defaults_it_was_made_against() -> None:
-    _, old = presets.load('{"ofgen": 1, "defaults": 1, "settings": {"strength": 0.6}}')
-    assert old == {
-        "key_frames": "edges", "key_agreement": "independent", "hole_min": 100, "strength": 0.6
-    }  # fmt: skip
-    _, new = presets.load('{"ofgen": 1, "defaults": 2, "settings": {"strength": 0.6}}')
-    assert new == {"strength": 0.6}
-    for version in ("3", "0", "true", '"1"'):
-        with pytest.raises(SettingsError, match="defaults"):
-            presets.load(f'{{"ofgen": 1, "defaults": {version}, "settings": {{}}}}')
-
-
-def test_bundled_presets_are_good() -> None:
-    assert {"steady", "every frame"} <= set(presets.bundled())
 
 
 def test_the_page_of_settings_is_up_to_date() -> None:

@@ -1,5 +1,6 @@
 """`/ofgen/v1`: the settings' schema, presets and jobs, under the host's own credentials."""
 
+import json
 import secrets
 from typing import Any
 
@@ -9,8 +10,9 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from modules import shared
 
 from lib_ofgen import presets
+from lib_ofgen.errors import OfgenError
 from lib_ofgen.settings import schema
-from lib_ofgen.webui.job import JOBS, HostJob
+from lib_ofgen.webui.job import JOBS, HostJob, presets_here
 
 __all__ = ["add_routes"]
 
@@ -23,6 +25,9 @@ def add_routes(_: Any, app: FastAPI) -> None:
     for path, endpoint, method in (
         ("settings", schema, "GET"),
         ("presets", _presets, "GET"),
+        ("presets/{name}", _preset, "GET"),
+        ("presets/{name}", _keep_preset, "PUT"),
+        ("presets/{name}", _forget_preset, "DELETE"),
         ("jobs", _jobs, "GET"),
         ("jobs/{job_id}", _job, "GET"),
         ("jobs/{job_id}/cancel", _cancel, "POST"),
@@ -43,7 +48,47 @@ def _allowed(given: HTTPBasicCredentials = _BASIC) -> None:
 
 
 def _presets() -> list[dict[str, Any]]:
-    return [{"name": name, "settings": preset[1]} for name, preset in presets.bundled().items()]
+    ours = presets.bundled()
+    return [
+        {
+            "name": name,
+            "description": preset.description,
+            "settings": preset.settings,
+            "bundled": name in ours,
+            "link": presets.to_link(preset),
+        }
+        for name, preset in presets.known(presets_here()).items()
+    ]
+
+
+def _preset(name: str) -> dict[str, Any]:
+    """The document of the preset, as PUT takes it."""
+    try:
+        return json.loads(presets.dump(presets.named(name, presets_here())))
+    except OfgenError as error:
+        raise HTTPException(404, str(error)) from error
+
+
+def _keep_preset(name: str, document: dict[str, Any], replace: bool = False) -> dict[str, Any]:
+    """Keep the document's preset under the name of the address."""
+    store = presets_here()
+    try:
+        preset = presets.make(name, *presets.read(document)[1:])
+        if store.get(preset.name) and not replace:
+            raise HTTPException(409, f"there is a preset {preset.name!r}; add ?replace=true")
+        store.save(preset, replace=replace)
+    except OfgenError as error:
+        raise HTTPException(422, str(error)) from error
+    return _preset(preset.name)
+
+
+def _forget_preset(name: str) -> dict[str, Any]:
+    """Forget one that is not bundled."""
+    try:
+        presets_here().delete(name)
+    except OfgenError as error:
+        raise HTTPException(404, str(error)) from error
+    return {"deleted": name}
 
 
 def _jobs() -> list[dict[str, Any]]:

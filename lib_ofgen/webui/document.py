@@ -1,6 +1,7 @@
 """The job document: what a request asks for, checked before anything is done.
 
-`{"input": PATH or data URL, "mask": PATH?, "preset": NAME?, "settings": {...}?, "output": PATH?}`
+`{"input": PATH or data URL, "mask": PATH?, "preset": NAME?, "settings": {...}?, "output": PATH?,
+"defaults": VERSION?}`; infotext names the defaults to which it leaves other settings.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from typing import Any, cast
 
 from lib_ofgen import presets
 from lib_ofgen.errors import SettingsError
-from lib_ofgen.settings import Settings
+from lib_ofgen.settings import DEFAULTS_VERSION, Settings
 from lib_ofgen.workspace import digest, write_whole
 
 __all__ = ["Document", "Places", "input_of", "mask_of", "output_of", "parse", "settings_of"]
 
-_KEYS = ("input", "mask", "preset", "settings", "output")
+_KEYS = ("input", "mask", "preset", "settings", "output", "defaults")
 _DATA_URL = re.compile(r"data:video/([a-z0-9.+-]+);base64,", re.IGNORECASE)
 
 
@@ -34,6 +35,7 @@ class Document:
     settings: dict[str, Any]
     output: str
     mask: str = ""
+    defaults: object = DEFAULTS_VERSION
 
 
 @dataclass(frozen=True)
@@ -87,17 +89,22 @@ def parse(given: object) -> Document:
         raise SettingsError(f"the job's {(wrong or ['settings'])[0]} has the wrong type")
     if not texts["input"]:
         raise SettingsError('the job names no input; give "input": a path or a data URL')
-    return Document(**texts, settings=dict(settings))
+    defaults = known.get("defaults", DEFAULTS_VERSION)
+    return Document(**texts, settings=dict(settings), defaults=defaults)
 
 
-def settings_of(document: Document, host: Mapping[str, Any]) -> Settings:
-    """The document's settings over its preset's, over the host's own fields, over the defaults."""
-    settings = Settings().replace({"seed": -1}).replace(host)
+def settings_of(
+    document: Document, host: Mapping[str, Any], store: presets.Store | None = None
+) -> Settings:
+    """The document's settings over its preset's, over the host's own fields, over the defaults.
+
+    Raises:
+        SettingsError: there is no preset of that name in the store, or a setting is bad.
+    """
+    settings = Settings().replace({"seed": -1, **presets.migrated({}, document.defaults)})
+    settings = settings.replace(host)
     if document.preset:
-        if document.preset not in presets.bundled():
-            known = ", ".join(presets.bundled())
-            raise SettingsError(f"no preset {document.preset!r}; take one of {known}")
-        settings = settings.replace(presets.find(document.preset)[1])
+        settings = settings.replace(presets.named(document.preset, store).settings)
     return settings.replace(document.settings)
 
 

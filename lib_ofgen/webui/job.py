@@ -19,6 +19,7 @@ from modules import call_queue, paths_internal, shared
 from lib_ofgen import pipeline
 from lib_ofgen.encode import check_output
 from lib_ofgen.errors import OfgenError, Stopped
+from lib_ofgen.presets import Store
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Image
 from lib_ofgen.webui.document import (
@@ -41,6 +42,7 @@ __all__ = [
     "flow_picture",
     "places",
     "prepared",
+    "presets_here",
     "queue_lock",
     "recipe_of",
     "with_preset",
@@ -107,6 +109,11 @@ def places() -> Places:
     return Places(root / "ofgen", [root, *more, Path(uploads)])
 
 
+def presets_here() -> Store:
+    """The presets of those who use this webui."""
+    return Store(Path(paths_internal.data_path) / "ofgen-presets")
+
+
 def prepared(document: Document, host: Mapping[str, Any], *, inside: bool = False) -> HostJob:
     """The job of a document, entered in `JOBS`; `inside` is for one inside a request of the host.
 
@@ -114,7 +121,7 @@ def prepared(document: Document, host: Mapping[str, Any], *, inside: bool = Fals
         SettingsError: the document asks for what is not there or not allowed.
         VideoError: its output cannot be written.
     """
-    given, settings = places(), settings_of(document, host)
+    given, settings = places(), settings_of(document, host, presets_here())
     WebuiPainter(recipe_of(settings))  # refuses names that the host does not know
     if document.output:
         check_output(given.confined(document.output, "output"))
@@ -181,7 +188,7 @@ def flow_picture(document: Document, index: int) -> Image:
     Raises:
         OfgenError: the video or the estimator cannot be had.
     """
-    settings = settings_of(document, {})
+    settings = settings_of(document, {}, presets_here())
     return pipeline.flow_picture(
         input_of(document, places()),
         settings,

@@ -10,6 +10,7 @@ from modules import processing, shared
 from PIL import Image as Pictures
 
 from lib_ofgen.errors import OfgenError
+from lib_ofgen.settings import DEFAULTS_VERSION
 from lib_ofgen.webui.document import parse
 from lib_ofgen.webui.job import TITLE, HostJob, animated, prepared, recipe_of
 
@@ -104,6 +105,7 @@ def _infotext(p: Any, job: HostJob, fields: list[str], seed: int) -> str:
     document = {
         "input": str(job.source),
         **({"mask": str(job.mask)} if job.mask else {}),
+        "defaults": DEFAULTS_VERSION,
         "settings": {**settings.differences(), **own, "checkpoint": model.title, "seed": seed},
     }
     p.extra_generation_params["Script"] = TITLE

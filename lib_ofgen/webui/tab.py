@@ -15,6 +15,7 @@ from lib_ofgen.settings import Settings, choices
 from lib_ofgen.webui import job as jobs
 from lib_ofgen.webui.controls import control, element, from_values
 from lib_ofgen.webui.document import Document, parse
+from lib_ofgen.webui.preset_controls import Bar
 
 __all__ = ["tabs"]
 
@@ -50,7 +51,9 @@ def _page() -> Any:
             path = gr.Textbox(
                 label="Or a path on the server", placeholder="", elem_id=element("path")
             )
+            bar = Bar()
             shown = _controls(lists)
+            bar.connect(shown, lists)
         with gr.Column():
             with gr.Row():
                 generate = gr.Button("Generate", variant="primary", elem_id=element("generate"))
