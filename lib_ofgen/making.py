@@ -87,7 +87,7 @@ class Maker:
         """Paint steps that have no sources; gives each index when its frame is painted."""
         for step in steps:
             index = step.target
-            key = digest("whole", self._spool.key, index, self._easel.words("keys"))
+            key = digest("whole", self._spool.key, index, self._easel.words("keys", index))
             if not self._workspace.has_frame(key):
                 original = self._spool.frame(index).image
                 job = self._easel.job(index, original, None, original)
@@ -149,21 +149,22 @@ class Maker:
         how = (_METHOD, self._estimator.identity, rules.confidence, rules.least)
         return digest("fused", self._spool.key, step.target, sources, how)
 
-    def _hole_key(self, fused_key: str) -> str:
-        return digest("hole", fused_key, self._easel.words("holes"), self._rules.box)
+    def _hole_key(self, work: _Work) -> str:
+        words = self._easel.words("holes", work.step.target)
+        return digest("hole", work.key, words, self._rules.box)
 
     def _known(self, work: _Work) -> bool:
         """Whether the step is painted; if so, it is entered in `made`."""
         facts = self._workspace.facts(work.key)
         if facts is None:
             return False
-        if facts["holes"] and not self._workspace.has_painted(self._hole_key(work.key)):
+        if facts["holes"] and not self._workspace.has_painted(self._hole_key(work)):
             return False
         self._enter(work, facts)
         return True
 
     def _enter(self, work: _Work, facts: dict[str, Any]) -> None:
-        painted = self._hole_key(work.key) if facts["holes"] else ""
+        painted = self._hole_key(work) if facts["holes"] else ""
         self.made[work.step.target] = Made(
             painted or work.key, painted, False, facts["coverage"], facts["painted"]
         )
@@ -180,7 +181,7 @@ class Maker:
         }
         self._workspace.save_facts(work.key, facts)
         if facts["holes"]:
-            key, target = self._hole_key(work.key), work.step.target
+            key, target = self._hole_key(work), work.step.target
             fresh = self._workspace.painted(key, target) or self._filled(key, target, fused, mask)
             with self._watch("fuse"):
                 shown = inpaint.opacity(fused.holes, mask)

@@ -21,10 +21,11 @@ LAYERS = {
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
         "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render", "coverage",
+        "tagging", "prompts", "prompt_list",
     },
     3: {
         "presets", "survey", "painting", "making", "finishing", "report", "evaluate",
-        "http_painter",
+        "http_painter", "wording",
     },
     4: {"pipeline"},
     5: {"cli", "cli_weights", "console", "__main__", "webui"},
@@ -39,6 +40,7 @@ SAME_LAYER = {
     ("report", "finishing"),
     ("report", "making"),
     ("evaluate", "report"),
+    ("wording", "survey"),
     ("cli", "cli_weights"),
     ("cli", "console"),
     ("cli_weights", "console"),

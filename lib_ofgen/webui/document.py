@@ -1,6 +1,7 @@
 """The job document: what a request asks for, checked before anything is done.
 
-`{"input": PATH or data URL, "preset": NAME?, "settings": {...}?, "output": PATH?}`
+`{"input": PATH or data URL, "preset": NAME?, "settings": {...}?, "output": PATH?,
+"prompts": [ROW, ...]?}`
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from lib_ofgen import presets
+from lib_ofgen import presets, prompt_list
 from lib_ofgen.errors import SettingsError
 from lib_ofgen.settings import Settings
+from lib_ofgen.values import PromptRow
 from lib_ofgen.workspace import digest, write_whole
 
 __all__ = ["Document", "Places", "input_of", "output_of", "parse", "settings_of"]
 
-_KEYS = ("input", "preset", "settings", "output")
+_KEYS = ("input", "preset", "settings", "output", "prompts")
 _DATA_URL = re.compile(r"data:video/([a-z0-9.+-]+);base64,", re.IGNORECASE)
 
 
@@ -33,6 +35,7 @@ class Document:
     preset: str
     settings: dict[str, Any]
     output: str
+    prompts: tuple[PromptRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def parse(given: object) -> Document:
         raise SettingsError(f"the job's {(wrong or ['settings'])[0]} has the wrong type")
     if not texts["input"]:
         raise SettingsError('the job names no input; give "input": a path or a data URL')
-    return Document(**texts, settings=dict(settings))
+    rows = prompt_list.checked(known.get("prompts") or [], "the job's prompts")
+    return Document(**texts, settings=dict(settings), prompts=rows)
 
 
 def settings_of(document: Document, host: Mapping[str, Any]) -> Settings:
@@ -143,7 +147,8 @@ def output_of(
     if document.output:
         return places.confined(document.output, "output")
     stem = re.sub(r"[^\w-]+", "-", source.stem)[:60] or "video"
-    name = f"{stem}-{digest(str(source), settings.to_json())[:8]}"
+    listed = [prompt_list.to_json(document.prompts)] if document.prompts else []
+    name = f"{stem}-{digest(str(source), settings.to_json(), *listed)[:8]}"
     path = places.output / f"{name}.mp4"
     count = 1
     while settings.seed < 0 and (path.exists() or path in taken):
