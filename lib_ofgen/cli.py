@@ -50,6 +50,9 @@ _TAKEN = ("start", "end", "max_frames", "every_nth")
 _FILE = re.compile(r"-[^=]*\.\w+")
 """What looks like the name of a file and begins with a dash."""
 
+_SAID = ("prompt", "negative_prompt", "prompt_prefix", "prompt_suffix")
+"""Settings that say what to paint."""
+
 _HOSTS = ("checkpoint", "inpaint_checkpoint", "sampler", "scheduler")
 """Settings that name what only a webui has."""
 
@@ -202,12 +205,12 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _animate(options: argparse.Namespace) -> int:
     settings = _settings(options)
-    painter = _painter(options, settings)
     output: Path = options.output
     folder = options.workspace or output.parent / f"{output.name}.ofgen"
+    rows = _rows(options.prompts, folder)
+    painter = _painter(options, settings)
     places = (options.input, options.output, folder)
     models = cli_weights.folders(options.models_dir)
-    rows = _rows(options.prompts, folder)
     job = pipeline.Job(*places, settings, options.report, options.frames, models, rows)
     with console.Progress(quiet=options.quiet) as progress:
         outcome = pipeline.animate(job, painter, progress)
@@ -242,7 +245,7 @@ def _painter(options: argparse.Namespace, settings: Settings) -> Painter:
                 f"{named[0]}={getattr(settings, named[0])!r} is for a webui; the brush has none: "
                 "name the webui with --painter URL"
             )
-        if settings.prompt or settings.negative_prompt or options.prompts:
+        if options.prompts or any(getattr(settings, name) for name in _SAID):
             console.say("ofgen: note: the brush reads no prompt; a webui does (--painter URL)")
         return BrushPainter()
     painter = HttpPainter(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
@@ -213,18 +214,28 @@ def _checked(session: Any, path: Path, count: int) -> _Loaded:
 
 
 def _rows(loaded: _Loaded, pictures: Sequence[Image]) -> Iterator[NDArray[np.float32]]:
-    """The model's confidences of each picture."""
+    """The model's confidences of each picture; the next ones are prepared while it works."""
     size = loaded.batch or _BATCH
-    for start in range(0, len(pictures), size):
-        group = pictures[start : start + size]
-        count = loaded.batch or len(group)
-        given = np.zeros((count, loaded.side, loaded.side, 3), np.float32)
-        for place, picture in enumerate(group):
-            given[place] = images.squared(picture, loaded.side)
-        (found,) = loaded.session.run([loaded.output], {loaded.input: given})
-        if not bool(((found >= 0) & (found <= 1)).all()):
-            raise TaggerError("the tagger gives what is no confidence of 0 to 1; get it anew")
-        yield from found[: len(group)]
+    groups = [pictures[start : start + size] for start in range(0, len(pictures), size)]
+    with ThreadPoolExecutor(max_workers=1) as hand:
+        ready = hand.submit(_prepared, loaded, groups[0])
+        for place, group in enumerate(groups):
+            given = ready.result()
+            if place + 1 < len(groups):
+                ready = hand.submit(_prepared, loaded, groups[place + 1])
+            (found,) = loaded.session.run([loaded.output], {loaded.input: given})
+            if not bool(((found >= 0) & (found <= 1)).all()):
+                raise TaggerError("the tagger gives what is no confidence of 0 to 1; get it anew")
+            yield from found[: len(group)]
+
+
+def _prepared(loaded: _Loaded, pictures: Sequence[Image]) -> NDArray[np.float32]:
+    """(N, side, side, 3): what the network takes; black pictures fill a fixed batch."""
+    count = loaded.batch or len(pictures)
+    given = np.zeros((count, loaded.side, loaded.side, 3), np.float32)
+    for place, picture in enumerate(pictures):
+        given[place] = images.squared(picture, loaded.side)
+    return given
 
 
 def check_model(folder: Path) -> int:

@@ -95,8 +95,13 @@ def make(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.checker.check_model(model)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
+    write_labels(folder, named)
+    return folder
+
+
+def write_labels(folder: Path, named: int) -> None:
+    """The table of so many labels."""
     with (folder / "selected_tags.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["tag_id", "name", "category", "count"])
         writer.writerows([i, name, kind, 1] for i, (name, kind) in enumerate(labels(named)))
-    return folder
