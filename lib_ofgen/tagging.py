@@ -161,8 +161,9 @@ class WD14Tagger:
                 str(self._file), sess_options=options, providers=self._providers
             )
         except Exception as error:  # onnxruntime has a dozen kinds, all of them plain
-            said = " ".join(str(error).split())[:200]
-            raise TaggerError(f"cannot load '{self._file}': {said}; get the model anew") from error
+            raise TaggerError(
+                f"cannot load '{self._file}': {_said(error)}; get the model anew"
+            ) from error
         self.provider = session.get_providers()[0]
         if self._device != "auto" and self.provider != _PROVIDERS[self._device]:
             raise TaggerError(
@@ -190,6 +191,11 @@ def _providers(device: str) -> list[str]:
             f"{', '.join(there)}; install onnxruntime-gpu, or take tagger_device=auto"
         )
     return found
+
+
+def _said(error: Exception) -> str:
+    """Onnxruntime's own words, as part of a line."""
+    return " ".join(str(error).split())[:200]
 
 
 def _checked(session: Any, path: Path, count: int) -> _Loaded:
@@ -223,10 +229,20 @@ def _rows(loaded: _Loaded, pictures: Sequence[Image]) -> Iterator[NDArray[np.flo
             given = ready.result()
             if place + 1 < len(groups):
                 ready = hand.submit(_prepared, loaded, groups[place + 1])
-            (found,) = loaded.session.run([loaded.output], {loaded.input: given})
-            if not bool(((found >= 0) & (found <= 1)).all()):
-                raise TaggerError("the tagger gives what is no confidence of 0 to 1; get it anew")
-            yield from found[: len(group)]
+            yield from _run(loaded, given)[: len(group)]
+
+
+def _run(loaded: _Loaded, given: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, tags): the confidences."""
+    try:
+        (found,) = loaded.session.run([loaded.output], {loaded.input: given})
+    except Exception as error:  # out of memory, or an operator that the provider lacks
+        raise TaggerError(
+            f"the tagger failed: {_said(error)}; take tagger_device=cpu, or tagger=off"
+        ) from error
+    if not bool(((found >= 0) & (found <= 1)).all()):
+        raise TaggerError("the tagger gives what is no confidence of 0 to 1; get it anew")
+    return found
 
 
 def _prepared(loaded: _Loaded, pictures: Sequence[Image]) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ from lib_ofgen.errors import SettingsError, Stopped, TaggerError, WeightsError
 from lib_ofgen.pipeline import Job, Outcome, animate
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Image, PromptRow, Tags
+from lib_ofgen.webui import document
 
 KEYS = [0, 6, 12, 13]
 
@@ -230,6 +231,24 @@ def test_rules_are_read_before_anything_is_done(clip: Path, tmp_path: Path) -> N
     with pytest.raises(SettingsError, match=r"tag_rules: line 1 'miku'"):
         run(clip, tmp_path, tag_rules="miku")
     assert list(tmp_path.iterdir()) == []
+
+
+# by the job document
+
+
+def test_a_job_document_carries_rows(tmp_path: Path) -> None:
+    rows = [{"start": 4, "prompt": "b"}, {"start": 0, "stop": 2, "prompt": "a"}]
+    parsed = document.parse({"input": "clip.mp4", "prompts": rows})
+    assert parsed.prompts == (PromptRow(0, 2, "a", ""), PromptRow(4, None, "b", ""))
+    settings, places = Settings(), document.Places(tmp_path, [])
+    outputs = {
+        document.output_of(document.parse(job), Path("clip.mp4"), settings, places)
+        for job in ({"input": "i"}, {"input": "i", "prompts": rows}, {"input": "i", "prompts": []})
+    }
+    assert len(outputs) == 2, "another list is another film"
+    for wrong in ({"start": 0}, [{"start": "soon"}], "a"):
+        with pytest.raises(SettingsError, match="the job's prompts"):
+            document.parse({"input": "clip.mp4", "prompts": wrong})
 
 
 # by the command line

@@ -174,6 +174,19 @@ def test_another_network_is_refused(tmp_path: Path, changes: dict[str, Any], sai
     assert "\n" not in str(caught.value)
 
 
+def test_a_network_that_fails_at_work_is_one_line(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    def run(*_: object) -> None:
+        raise RuntimeError("bfc_arena: failed to\nallocate memory")
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", run)
+    with pytest.raises(TaggerError, match=r"failed to allocate memory; take tagger_device=cpu"):
+        WD14Tagger(model).tag([np.zeros((8, 8, 3), np.uint8)])
+
+
 @pytest.mark.parametrize("damage", ["cut", "text", "empty"])
 def test_a_damaged_network_is_one_line(tmp_path: Path, damage: str) -> None:
     folder = tiny_tagger.make(tmp_path / "bad")
