@@ -12,7 +12,7 @@ def preload(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="Optical Flow Animation: folder with the weights of flow estimators",
+        help="Optical Flow Animation: folder with the weights of flow estimators and taggers",
     )
     parser.add_argument(
         "--ofgen-allow-path",

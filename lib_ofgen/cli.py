@@ -24,7 +24,9 @@ from lib_ofgen import (
     evaluate,
     images,
     pipeline,
+    prompt_list,
     report,
+    wording,
     workspace,
 )
 from lib_ofgen.brush import BrushPainter
@@ -34,8 +36,8 @@ from lib_ofgen.flow import choose, flo
 from lib_ofgen.http_painter import HttpPainter
 from lib_ofgen.painting import Stopwatch
 from lib_ofgen.settings import Settings, table
-from lib_ofgen.values import Frame, Painter
-from lib_ofgen.workspace import Workspace, write_whole
+from lib_ofgen.values import Frame, Painter, PromptRow
+from lib_ofgen.workspace import PROMPTS, Workspace, check_place, write_whole
 
 __all__ = ["main"]
 
@@ -45,6 +47,9 @@ _TAKEN = ("start", "end", "max_frames", "every_nth")
 
 _FILE = re.compile(r"-[^=]*\.\w+")
 """What looks like the name of a file and begins with a dash."""
+
+_SAID = ("prompt", "negative_prompt", "prompt_prefix", "prompt_suffix")
+"""Settings that say what to paint."""
 
 _HOSTS = ("checkpoint", "inpaint_checkpoint", "sampler", "scheduler")
 """Settings that name what only a webui has."""
@@ -104,6 +109,7 @@ def _add_making(one: argparse.ArgumentParser) -> None:
     one.add_argument("--painter", default="brush", metavar="brush|URL")
     one.add_argument("--painter-auth", metavar="USER:PASSWORD")
     one.add_argument("--workspace", type=Path, metavar="DIR", help="default: OUT.ofgen")
+    one.add_argument("--prompts", type=Path, metavar="FILE", help="rows of prompts, .csv or .json")
     one.add_argument("--report", type=Path, metavar="FILE.json")
     one.add_argument("--frames", type=Path, metavar="DIR", help="also write each frame as PNG")
     one.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -117,7 +123,7 @@ def _add_mask(one: argparse.ArgumentParser) -> None:
 
 
 def _add_models(one: argparse.ArgumentParser) -> None:
-    text = "folder with the weights of flow estimators; may be given more than once"
+    text = "folder with the weights of flow estimators and taggers; may be given more than once"
     one.add_argument(
         "--models-dir", type=Path, action="append", default=[], metavar="DIR", help=text
     )
@@ -130,8 +136,13 @@ def _add_looking(commands: Any) -> None:
     plan.add_argument("--json", action="store_true")
     plan.add_argument("--workspace", type=Path, metavar="DIR", help="default: a temporary one")
     plan.add_argument("--quiet", action="store_true")
+    plan.add_argument("--prompts", type=Path, metavar="FILE", help="rows of prompts to begin with")
+    plan.add_argument(
+        "--prompts-out", type=Path, metavar="FILE", help="write the prompts, as .csv or .json"
+    )
     add_settings(plan)
     _add_mask(plan)
+    _add_models(plan)
     plan.set_defaults(run=_plan)
     judged = commands.add_parser("evaluate", help="warp error and sharpness of a result")
     judged.add_argument("source", type=Path, metavar="SOURCE")
@@ -165,12 +176,15 @@ def _add_keeping(commands: Any) -> None:
 
 def _animate(options: argparse.Namespace) -> int:
     settings = settings_of(options)
-    painter = _painter(options, settings)
     output: Path = options.output
     folder = options.workspace or output.parent / f"{output.name}.ofgen"
+    rows = _rows(options.prompts, folder)
+    painter = _painter(options, settings)
     places = (options.input, options.output, folder)
     models = cli_weights.folders(options.models_dir)
-    job = pipeline.Job(*places, settings, options.report, options.frames, models, options.mask)
+    job = pipeline.Job(
+        *places, settings, options.report, options.frames, models, options.mask, rows
+    )
     with console.Progress(quiet=options.quiet) as progress:
         outcome = pipeline.animate(job, painter, progress)
     damaged = outcome.facts["clip"]["damaged"]
@@ -179,11 +193,22 @@ def _animate(options: argparse.Namespace) -> int:
     chosen = outcome.facts["flow"]
     if not options.quiet:
         console.say(f"flow    {chosen['estimator']} ({chosen['reason']})")
+        if settings.tagger != "off":
+            console.say(f"tagger  {settings.tagger} ({outcome.facts['tagger']['reason']})")
     console.say(f"video   {outcome.video}", out=True)
     console.say(f"keys    {outcome.sheet}", out=True)
     console.say(f"report  {options.report or outcome.report}", out=True)
     console.say(f"page    {outcome.page}", out=True)
     return 0
+
+
+def _rows(path: Path | None, folder: Path) -> tuple[PromptRow, ...]:
+    """The rows of --prompts; of the workspace's own list only a copy is read."""
+    if path is None:
+        return ()
+    if path.resolve() == (folder / PROMPTS).resolve():
+        raise SettingsError(f"'{path}' is written anew by every job; edit a copy, and give that")
+    return prompt_list.read(path)
 
 
 def _painter(options: argparse.Namespace, settings: Settings) -> Painter:
@@ -194,7 +219,7 @@ def _painter(options: argparse.Namespace, settings: Settings) -> Painter:
                 f"{named[0]}={getattr(settings, named[0])!r} is for a webui; the brush has none: "
                 "name the webui with --painter URL"
             )
-        if settings.prompt or settings.negative_prompt:
+        if options.prompts or any(getattr(settings, name) for name in _SAID):
             console.say("ofgen: note: the brush reads no prompt; a webui does (--painter URL)")
         return BrushPainter()
     painter = HttpPainter(
@@ -220,11 +245,13 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     settings = settings_of(options)
-    if options.output:
-        if options.output.suffix.lower() != ".png":
-            raise SettingsError(f"the sheet '{options.output}' is a picture; end its name in .png")
-        kept = [options.input, *filter(None, [options.mask])]
-        pipeline.keep_apart(kept, [options.output])
+    if options.output and options.output.suffix.lower() != ".png":
+        raise SettingsError(f"the sheet '{options.output}' is a picture; end its name in .png")
+    kept = [options.input, *filter(None, [options.mask])]
+    pipeline.keep_apart(kept, [options.output, options.prompts_out])
+    if options.prompts_out:
+        prompt_list.dump([], options.prompts_out.suffix.lower(), f"'{options.prompts_out}'")
+        check_place(options.prompts_out)
     with ExitStack() as stack:
         progress = stack.enter_context(console.Progress(quiet=options.quiet))
         folder = options.workspace or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -232,6 +259,8 @@ def _plan(options: argparse.Namespace) -> int:
         stack.enter_context(space.locked())
         known = pipeline.look(options.input, space, settings, progress, Stopwatch(), options.mask)
         gaps = pipeline.expected(known, settings, progress)
+        if options.prompts_out:
+            _write_prompts(options, settings, known, progress)
         if options.output:
             source = known.spool.frame
             report.save_sheet(
@@ -256,6 +285,24 @@ def _plan(options: argparse.Namespace) -> int:
     indices = ",".join(str(key.index) for key in known.keys)
     console.say(f"--set key_frames=chosen --set key_indices={indices}", out=True)
     return 0
+
+
+def _write_prompts(
+    options: argparse.Namespace,
+    settings: Settings,
+    known: pipeline.Survey,
+    progress: console.Progress,
+) -> None:
+    """Write what the frames would be painted by, as rows to edit."""
+    asked = pipeline.asked_of(settings, cli_weights.folders(options.models_dir))
+    tagger = wording.choose(asked)
+    rows = prompt_list.read(options.prompts) if options.prompts else ()
+    prompts, tagger = pipeline.prompted(known, settings, tagger, rows, progress)
+    path: Path = options.prompts_out
+    write_whole(path, prompt_list.dump(prompts.rows(), path.suffix.lower(), f"'{path}'"))
+    if asked.name != "off" and not options.quiet:
+        console.say(f"tagger  {asked.name} ({tagger.reason})")
+    console.say(f"prompts {path}", out=True)
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 from platformdirs import user_data_path
 from tqdm import tqdm
 
-from lib_ofgen import checkpoints, console, download, flow, weights
-from lib_ofgen.errors import SettingsError, WeightsError
+from lib_ofgen import checkpoints, console, download, flow, tagging, weights
+from lib_ofgen.errors import SettingsError, TaggerError, WeightsError
 from lib_ofgen.weights import CHECKPOINTS, Checkpoint
 
 __all__ = ["add", "folders"]
@@ -24,7 +24,7 @@ def folders(given: list[Path]) -> tuple[Path, ...]:
 
 def add(commands: Any, add_models: Any) -> None:
     """Add the commands to the command line's; `add_models` adds the option --models-dir."""
-    group = commands.add_parser("weights", help="weights of flow estimators")
+    group = commands.add_parser("weights", help="weights of flow estimators and taggers")
     verbs = group.add_subparsers(required=True, metavar="COMMAND")
     shown = verbs.add_parser("list", help="which there are, their licences, and where they lie")
     shown.set_defaults(run=_list)
@@ -58,21 +58,17 @@ def _list(options: argparse.Namespace) -> int:
 def _fetch(options: argparse.Namespace) -> int:
     one = _named(options.name)
     place = folders(options.models_dir)[0] / one.file
-    if place.is_file():
+    files = [(place, one.url), *((beside, each.url) for each, beside in one.companions(place))]
+    lacking = [(target, url) for target, url in files if not target.is_file()]
+    if not lacking:
         console.say(f"'{place}' is there already; `ofgen weights verify {one.name}` checks it")
         return 0
     console.say(f"{one.name}: {one.source}\nlicence: {one.licence}")
     if not options.accept_licence:
         _ask(one)
-    url = options.url or one.url
     try:
-        with tqdm(unit="B", unit_scale=True, desc=one.file, leave=False) as bar:
-
-            def told(done: int, of: int) -> None:
-                bar.total = of or None
-                bar.update(done - bar.n)
-
-            download.fetch(url, place, told)
+        for target, url in lacking:
+            _come(one, target, _elsewhere(options.url, one, target) or url, asked=options.url)
         _proved(one, place)
     except KeyboardInterrupt:
         console.say("ofgen: stopped; the same command goes on where it was")
@@ -85,15 +81,35 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0
 
 
+def _elsewhere(given: str | None, one: Checkpoint, target: Path) -> str:
+    """Where --from says that a file is: the file's own address or, of several, their folder's."""
+    return f"{given.rstrip('/')}/{target.name}" if given and one.beside else given or ""
+
+
+def _come(one: Checkpoint, target: Path, url: str, *, asked: str | None) -> None:
+    """Put a file of the weights in its place: from the hub by its own client, where that is."""
+    if one.hub and not asked and download.has_hub():
+        download.from_hub(one.hub.repository, one.hub.revision, target)
+        return
+    with tqdm(unit="B", unit_scale=True, desc=target.name, leave=False) as bar:
+
+        def told(done: int, of: int) -> None:
+            bar.total = of or None
+            bar.update(done - bar.n)
+
+        download.fetch(url, target, told)
+
+
 def _proved(one: Checkpoint, place: Path) -> None:
     """Nothing, if what has come is what was asked for; else it is deleted."""
     try:
-        weights.verify(place, one)
+        weights.verify_all(place, one)
         _check(one, place)
-    except WeightsError:
-        place.unlink()
+    except (WeightsError, TaggerError) as error:
+        for path in (place, *(beside for _, beside in one.companions(place))):
+            path.unlink(missing_ok=True)
         place.with_name(place.name + ".sha256").unlink(missing_ok=True)
-        raise
+        raise WeightsError(str(error)) from error
 
 
 def _ask(one: Checkpoint) -> None:
@@ -127,22 +143,25 @@ def _verify(options: argparse.Namespace) -> int:
     good = True
     for one, place in todo:
         try:
-            digest = weights.verify(place, one) if one and place.is_file() else ""
+            digest = weights.verify_all(place, one) if one and place.is_file() else ""
             count = _check(one, place)
             console.say(f"good  {place}  {count} entries  {digest}".rstrip(), out=True)
-        except WeightsError as error:
+        except (WeightsError, TaggerError) as error:
             good = False
             console.say(f"bad   {error}", out=True)
     return 0 if good else 1
 
 
 def _check(one: Checkpoint | None, place: Path) -> int:
-    """How many entries the file holds; those of its network, where that is known."""
+    """How many entries the file holds; those of its network, or its tags, where that is known."""
+    if one.kind == "tagger" if one else place.name == tagging.MODEL:
+        return tagging.check_model(place.parent)
     return flow.check_weights(one.name, place) if one else len(checkpoints.load(place))
 
 
 def _of_file(path: Path) -> Checkpoint | None:
-    return next((one for one in CHECKPOINTS.values() if path.name in one.files), None)
+    path = path.absolute()
+    return next((one for one in CHECKPOINTS.values() if any(map(path.match, one.files))), None)
 
 
 def _named(name: str) -> Checkpoint:

@@ -19,6 +19,7 @@ __all__ = ["Progress", "say"]
 _TITLES = {
     "decode": "reading frames",
     "analyse": "scenes and keys",
+    "tag": "tagging keys",
     "paint": "painting",
     "measure": "measuring",
 }

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import os
 import shutil
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from importlib import util
 from pathlib import Path
 from typing import Any
 
 from lib_ofgen.errors import WeightsError
 
-__all__ = ["fetch"]
+__all__ = ["fetch", "from_hub", "has_hub"]
 
 _BLOCK = 1 << 18
 _TIMEOUT = 30.0
@@ -50,6 +53,38 @@ def fetch(url: str, target: Path, told: Told) -> None:
                 raise WeightsError(_why(error)) from error
             time.sleep(_PAUSE)
     part.finish()
+
+
+def has_hub() -> bool:
+    """Whether the Hugging Face hub's own client is installed."""
+    return util.find_spec("huggingface_hub") is not None
+
+
+def from_hub(repository: str, revision: str, target: Path) -> None:
+    """Put the file of `target`'s name, of that revision of a repository, under `target`.
+
+    By the hub's own client, so that its cache, its mirror and its proxy are the user's. On one
+    disk the cache's bytes and these are the same.
+
+    Raises:
+        WeightsError: it cannot be had; the message says why, in a few words.
+    """
+    import huggingface_hub
+
+    try:
+        found = huggingface_hub.hf_hub_download(repository, target.name, revision=revision)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.part")
+        partial.unlink(missing_ok=True)
+        source = Path(found).resolve()
+        with contextlib.suppress(OSError):  # another disk
+            os.link(source, partial)
+        if not partial.exists():
+            shutil.copyfile(source, partial)
+        partial.replace(target)
+    except Exception as error:  # the client has a tree of errors for each of its versions
+        said = " ".join(str(error).split())[:200]
+        raise WeightsError(f"the hub's client says {said or type(error).__name__}") from error
 
 
 class _BrokenError(Exception):

@@ -11,7 +11,7 @@ import hashlib
 import re
 import uuid
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from typing import Any
 import av
 import av.error
 import PIL.Image
+import PIL.PngImagePlugin
 
 from lib_ofgen.errors import VideoError
 from lib_ofgen.media.container import open_container, silence, sound_stream
@@ -282,9 +283,9 @@ class Writer:
 class FrameFolder:
     """A sink that keeps the frames as PNG pictures: 000000.png, 000001.png, ..."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make the folder if it is missing."""
-        self.folder = folder
+    def __init__(self, folder: Path, texts: Mapping[int, str] | None = None) -> None:
+        """Make the folder if it is missing; `texts` are the infotexts of some of the frames."""
+        self.folder, self._texts = folder, texts or {}
         with _told(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -299,9 +300,14 @@ class FrameFolder:
         check(frame.image, "H W 3", "frame")
         path = self.folder / f"{frame.index:06d}.png"
         partial = _partial(path)
+        kept = PIL.PngImagePlugin.PngInfo()
+        if frame.index in self._texts:
+            kept.add_text("parameters", self._texts[frame.index])
         with _told(path):
             try:
-                PIL.Image.fromarray(frame.image).save(partial, format="PNG", compress_level=1)
+                PIL.Image.fromarray(frame.image).save(
+                    partial, format="PNG", compress_level=1, pnginfo=kept
+                )
                 partial.replace(path)
             except BaseException:
                 partial.unlink(missing_ok=True)

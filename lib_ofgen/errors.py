@@ -5,6 +5,7 @@ OfgenError
 ├── VideoError         an input or output video that cannot be read or written
 ├── FlowError          a flow estimator that cannot run here
 ├── PainterError       a painter that cannot be reached, or refuses
+├── TaggerError        a tagger that cannot run here
 ├── WeightsError       a checkpoint that is missing, damaged or of another network
 ├── WorkspaceError     a run's folder that cannot be used
 └── Stopped            the user asked to stop; what was finished is kept
@@ -20,6 +21,7 @@ __all__ = [
     "PainterError",
     "SettingsError",
     "Stopped",
+    "TaggerError",
     "VideoError",
     "WeightsError",
     "WorkspaceError",
@@ -56,6 +58,10 @@ class FlowError(OfgenError):
 
 class PainterError(OfgenError):
     """A painter that cannot be reached, or refuses what it is asked."""
+
+
+class TaggerError(OfgenError):
+    """A tagger that cannot run here."""
 
 
 class WeightsError(OfgenError):

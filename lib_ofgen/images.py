@@ -17,11 +17,13 @@ __all__ = [
     "decode_png",
     "encode_jpeg",
     "encode_png",
+    "flattened",
     "from_bgr",
     "luma",
     "pack",
     "resize",
     "size_of",
+    "squared",
     "to_bgr",
     "unpack",
 ]
@@ -46,6 +48,37 @@ def to_bgr(image: Image) -> Image:
 def from_bgr(image: NDArray[Any]) -> Image:
     """The RGB picture of one that OpenCV read."""
     return cast("Image", cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+def flattened(image: NDArray[np.uint8]) -> Image:
+    """The RGB picture of an (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA one, laid on white.
+
+    Rounds as Pillow does when it pastes under a mask.
+    """
+    if image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    if image.shape[2] == 3:
+        return image
+    alpha = image[..., 3:].astype(np.uint32)
+    blended = image[..., :3] * alpha + 255 * (255 - alpha) + 128
+    return (((blended >> 8) + blended) >> 8).astype(np.uint8)
+
+
+def squared(image: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+    """(side, side, 3) float32 0..255 in BGR: what taggers of the WD14 family see of a picture.
+
+    As their author's own page prepares it: laid on white, padded with white to a square of at
+    least `side`, then shrunk by area. A picture that is smaller is padded, never enlarged.
+    """
+    picture = to_bgr(flattened(image))
+    height, width = size_of(picture)
+    wide = max(height, width, side)
+    top, left = (wide - height) // 2, (wide - width) // 2
+    square = np.full((wide, wide, 3), 255, np.uint8)
+    square[top : top + height, left : left + width] = picture
+    if wide > side:
+        square = cv2.resize(square, dsize=(side, side), interpolation=cv2.INTER_AREA)
+    return square.astype(np.float32)
 
 
 def resize(image: NDArray[Any], size: Size) -> NDArray[Any]:

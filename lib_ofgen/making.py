@@ -99,7 +99,7 @@ class Maker:
         """Paint steps that have no sources; gives each index when its frame is painted."""
         for step in steps:
             index = step.target
-            key = digest("whole", self._spool.key, index, self._easel.words("keys"))
+            key = digest("whole", self._spool.key, index, self._easel.words("keys", index))
             if not self._workspace.has_frame(key):
                 original = self._spool.frame(index).image
                 job = self._easel.job("keys", index, original, None, original)
@@ -167,7 +167,8 @@ class Maker:
         return digest("fused", self._spool.key, step.target, sources, how)
 
     def _hole_key(self, work: _Work) -> str:
-        return digest("hole", work.key, self._easel.words(work.stage), self._rules.box)
+        words = self._easel.words(work.stage, work.step.target)
+        return digest("hole", work.key, words, self._rules.box)
 
     def _known(self, work: _Work) -> bool:
         """Whether the step is painted; if so, it is entered in `made`."""

@@ -10,6 +10,7 @@ from time import perf_counter
 import numpy as np
 
 from lib_ofgen.errors import Stopped
+from lib_ofgen.prompts import Prompts
 from lib_ofgen.values import Image, Mask, Painter, Repaint, Reporter, Stage
 
 __all__ = ["Easel", "Rules", "Stopwatch"]
@@ -49,8 +50,6 @@ class Rules:
     """Frames on each side over which correspondences are averaged along their tracks."""
     strength: float
     hole_strength: float
-    prompt: str
-    negative_prompt: str
     seed: int
 
 
@@ -58,10 +57,16 @@ class Easel:
     """Paints with the model of the stage that is asked for; a context manager that leaves it."""
 
     def __init__(
-        self, painter: Painter, rules: Rules, reporter: Reporter, watch: Stopwatch
+        self,
+        painter: Painter,
+        rules: Rules,
+        prompts: Prompts,
+        reporter: Reporter,
+        watch: Stopwatch,
     ) -> None:
         """Nothing is loaded before the first picture."""
         self._painter, self._rules, self._reporter, self._watch = painter, rules, reporter, watch
+        self._prompts = prompts
         self._stack = contextlib.ExitStack()
         self._stage: Stage | None = None
 
@@ -74,13 +79,11 @@ class Easel:
         self._stage = None
         self._stack.close()
 
-    def words(self, stage: Stage) -> tuple[object, ...]:
-        """All that the rules and the painter do to a picture of that stage; for digests."""
+    def words(self, stage: Stage, target: int) -> tuple[object, ...]:
+        """All that rules, prompt and painter do to frame `target` in that stage; for digests."""
         rules = self._rules
         strength = rules.strength if stage == "keys" else rules.hole_strength
-        return (
-            self._painter.identity, rules.prompt, rules.negative_prompt, strength, rules.seed
-        )  # fmt: skip
+        return (self._painter.identity, *self._prompts.of(target), strength, rules.seed)
 
     def job(
         self, stage: Stage, target: int, image: Image, mask: Mask | None, original: Image
@@ -92,8 +95,7 @@ class Easel:
             np.ascontiguousarray(image),
             None if mask is None else mask.astype(np.uint8) * np.uint8(255),
             np.ascontiguousarray(original),
-            rules.prompt,
-            rules.negative_prompt,
+            *self._prompts.of(target),
             rules.strength if stage == "keys" else rules.hole_strength,
             rules.seed,
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from lib_ofgen import flow, masks, page, pictures, plan, report, survey
+from lib_ofgen import flow, masks, page, pictures, plan, prompt_list, report, survey, wording
 from lib_ofgen.coverage import Gap
 from lib_ofgen.encode import FrameFolder, check_output, write_video
 from lib_ofgen.errors import VideoError
@@ -23,6 +23,7 @@ from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow import flo
 from lib_ofgen.making import Maker
 from lib_ofgen.painting import Easel, Rules, Stopwatch
+from lib_ofgen.prompts import Phrasing, Prompts, infotext
 from lib_ofgen.settings import Settings
 from lib_ofgen.subject import Divided, Undivided
 from lib_ofgen.survey import Spool
@@ -34,25 +35,29 @@ from lib_ofgen.values import (
     Image,
     KeyFrame,
     Painter,
+    PromptRow,
     Reporter,
     Scene,
     Size,
     Step,
 )
 from lib_ofgen.video import open_video
-from lib_ofgen.workspace import Workspace, check_place, write_whole
+from lib_ofgen.workspace import PROMPTS, Workspace, check_place, write_whole
 
 __all__ = [
     "Job",
     "Outcome",
     "Survey",
     "animate",
+    "asked_of",
     "expected",
     "finished",
     "flow_picture",
     "look",
     "made_of",
     "painted_whole",
+    "phrasing_of",
+    "prompted",
     "rules_of",
     "wanted",
 ]
@@ -78,9 +83,11 @@ class Job:
     frames: Path | None = None
     """A folder that gets every finished frame as PNG."""
     models: tuple[Path, ...] = ()
-    """Folders in which the weights of flow estimators are looked for."""
+    """Folders in which the weights of flow estimators and taggers are looked for."""
     mask: Path | None = None
     """A video, folder of pictures or picture, white where the source is to be animated."""
+    prompts: tuple[PromptRow, ...] = ()
+    """A list that wins over what the settings say."""
 
 
 @dataclass(frozen=True)
@@ -183,20 +190,25 @@ def animate(
     """
     begun = perf_counter()
     _check(job)
+    tagger = wording.choose(asked_of(job.settings, job.models))
     workspace, watch = Workspace(job.workspace), Stopwatch()
     with workspace.locked():
         seed = _drawn(workspace, job.settings.seed)
         known = look(job.source, workspace, job.settings, reporter, watch, job.mask)
+        with watch("analyse"):
+            prompts, tagger = prompted(known, job.settings, tagger, job.prompts, reporter)
+        write_whole(job.workspace / PROMPTS, prompt_list.dump(prompts.rows(), ".csv"))
         chosen = flow.choose(job.settings.flow, wanted(job.settings, job.models))
         _LOG.info("flow: %s (%s)", chosen.name, chosen.reason)
         estimator = shared(chosen.estimator)
         rules = rules_of(job.settings, seed)
-        with Easel(painter, rules, reporter, watch) as easel, _released(estimator):
+        with Easel(painter, rules, prompts, reporter, watch) as easel, _released(estimator):
             makers = made_of(known, rules, estimator, easel, watch)
             order = finished(*makers, known, job.settings)
             told = _told(order, known.spool.clip, makers[1], easel, reporter)
-            _film(job, known, makers[1], told, watch)
+            _film(job, known, makers[1], told, watch, _texts(known, prompts, rules, job.settings))
             facts = _facts(known, *makers, easel, job.settings, watch)
+        facts |= report.prompt_facts(known.keys, prompts, tagger.facts())
         facts["seed"] = seed
         facts["flow"] = {
             "estimator": chosen.name, "asked": job.settings.flow, "reason": chosen.reason
@@ -204,6 +216,59 @@ def animate(
         facts["painter"] = painter.identity
         facts["seconds"]["total"] = round(perf_counter() - begun, 3)
         return _closed(job, known, *makers, facts)
+
+
+def prompted(
+    known: Survey,
+    settings: Settings,
+    tagger: wording.Chosen,
+    rows: Sequence[PromptRow],
+    reporter: Reporter,
+) -> tuple[Prompts, wording.Chosen]:
+    """What every frame is painted by, and the tagger as it turned out."""
+    phrasing = phrasing_of(settings)
+    return wording.find_words(
+        known.spool, known.scenes, known.keys, phrasing, tagger, rows, reporter
+    )
+
+
+def phrasing_of(settings: Settings) -> Phrasing:
+    """What of the settings says how prompts are made.
+
+    Raises:
+        SettingsError: a line of the tag rules is none.
+    """
+    return wording.phrasing_of(
+        settings.tag_rules,
+        settings.tag_blacklist,
+        prompt=settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        prefix=settings.prompt_prefix,
+        suffix=settings.prompt_suffix,
+        general=settings.tag_threshold,
+        character=settings.character_threshold,
+        slack=settings.tag_slack,
+    )
+
+
+def asked_of(settings: Settings, models: Sequence[Path]) -> wording.Asked:
+    """Which tagger the settings ask for."""
+    return wording.Asked(settings.tagger, settings.tagger_device, settings.tagger_optional, models)
+
+
+def _texts(known: Survey, prompts: Prompts, rules: Rules, settings: Settings) -> dict[int, str]:
+    """The infotext of each key frame."""
+    about = {
+        "Steps": settings.steps,
+        "Sampler": settings.sampler,
+        "Schedule type": settings.scheduler,
+        "CFG scale": settings.cfg_scale,
+        "Seed": rules.seed,
+        "Size": known.spool.clip.size,
+        "Model": settings.checkpoint,
+        "Denoising strength": rules.strength,
+    }
+    return {key.index: infotext(prompts.of(key.index), about) for key in known.keys}
 
 
 @contextlib.contextmanager
@@ -272,9 +337,11 @@ def _check(job: Job) -> None:
     """Nothing, if the source can be read and the results written.
 
     Raises:
+        SettingsError: a line of the tag rules is none.
         VideoError: the source or the output is at fault.
         WorkspaceError: the report's place is.
     """
+    phrasing_of(job.settings)
     shown = _shown_size(job.source, job.settings)
     if job.mask is not None:
         masks.check(job.mask, shown)
@@ -315,8 +382,6 @@ def rules_of(settings: Settings, seed: int) -> Rules:
         reach=settings.track_reach,
         strength=settings.strength,
         hole_strength=settings.hole_strength,
-        prompt=settings.prompt,
-        negative_prompt=settings.negative_prompt,
         seed=seed,
     )
 
@@ -383,16 +448,24 @@ def _told(
 
 
 def _film(
-    job: Job, known: Survey, finisher: Finisher, order: Iterator[int], watch: Stopwatch
+    job: Job,
+    known: Survey,
+    finisher: Finisher,
+    order: Iterator[int],
+    watch: Stopwatch,
+    texts: dict[int, str],
 ) -> None:
-    """Write the film while it is made: encoding has a thread of its own."""
+    """Write the film while it is made: encoding has a thread of its own.
+
+    `texts` are the infotexts of the key frames, for their PNG.
+    """
     clip = known.spool.clip
     sound = job.source if job.settings.keep_sound and clip.sound else None
     with (
         write_video(job.output, clip, sound_from=sound, crf=job.settings.quality) as writer,
         ThreadPoolExecutor(max_workers=1) as encoder,
     ):
-        folder = FrameFolder(job.frames) if job.frames is not None else None
+        folder = FrameFolder(job.frames, texts) if job.frames is not None else None
         sinks: list[FrameSink] = [writer, folder] if folder else [writer]
         try:
             _feed(encoder, order, clip.length, _writer(sinks, finisher, watch))

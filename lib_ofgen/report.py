@@ -13,10 +13,11 @@ import av
 import cv2
 import numpy as np
 
-from lib_ofgen import __version__, images, metrics
+from lib_ofgen import __version__, images, metrics, prompt_list
 from lib_ofgen.coverage import Gap
 from lib_ofgen.finishing import Finished
 from lib_ofgen.making import Made
+from lib_ofgen.prompts import Prompts
 from lib_ofgen.sheet import contact_sheet
 from lib_ofgen.values import Clip, Image, KeyFrame, Mask, Scene
 from lib_ofgen.workspace import write_whole
@@ -30,6 +31,7 @@ __all__ = [
     "paint_facts",
     "painted_facts",
     "plan_facts",
+    "prompt_facts",
     "save_sheet",
     "to_bytes",
     "versions",
@@ -58,6 +60,20 @@ def plan_facts(clip: Clip, scenes: Sequence[Scene], keys: Sequence[KeyFrame]) ->
         "clip": clip_facts(clip),
         "scenes": [{"start": scene.start, "stop": scene.stop} for scene in scenes],
         "keys": [{"index": key.index, "cause": key.cause} for key in keys],
+    }
+
+
+def prompt_facts(
+    keys: Sequence[KeyFrame], prompts: Prompts, tagger: dict[str, Any]
+) -> dict[str, Any]:
+    """The key frames with their prompts, the rows that repeat them, and how the tagger fared."""
+    return {
+        "keys": [
+            {"index": key.index, "cause": key.cause, **prompts.of(key.index)._asdict()}
+            for key in keys
+        ],
+        "prompts": prompt_list.to_json(prompts.rows()),
+        "tagger": tagger,
     }
 
 

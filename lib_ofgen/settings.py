@@ -143,6 +143,46 @@ class Settings:
 
     prompt: str = _set("", "Prompt", "What to paint.", "Painting", long=True)
     negative_prompt: str = _set("", "Negative prompt", "What not to paint.", "Painting", long=True)
+    prompt_prefix: str = _set("", "Prompt prefix", "Comes before the prompt.", "Prompts", long=True)
+    prompt_suffix: str = _set(
+        "", "Prompt suffix", "Comes after the prompt and the tags.", "Prompts", long=True
+    )
+    tagger: str = _set(
+        "off", "Tagger", "Model that says what each key frame shows, which is added to its prompt: "
+        "the name of a folder of the models; off: none.",
+        "Prompts",
+    )  # fmt: skip
+    tagger_device: str = _set(
+        "auto", "Tagger device", "Where it runs; auto takes the GPU if onnxruntime can.",
+        "Prompts", options=("auto", "cuda", "cpu"),
+    )  # fmt: skip
+    tagger_optional: bool = _set(
+        False, "Go on without tagger", "Where the tagger cannot run, the job goes on without tags; "
+        "off: it fails.",
+        "Prompts",
+    )  # fmt: skip
+    tag_threshold: float = _set(
+        0.35, "Tag threshold", "Confidence above which a tag is taken.",
+        "Prompts", low=0.05, high=1, step=0.01,
+    )  # fmt: skip
+    character_threshold: float = _set(
+        0.85, "Character threshold", "The same, for tags that name characters.",
+        "Prompts", low=0.05, high=1, step=0.01,
+    )  # fmt: skip
+    tag_slack: float = _set(
+        0.1, "Tag slack", "How far below its threshold a tag that the key frame before had may "
+        "fall before it is dropped.",
+        "Prompts", low=0, high=1, step=0.01,
+    )  # fmt: skip
+    tag_blacklist: str = _set(
+        "", "Tag blacklist", "Tags that are never taken, with commas between.", "Prompts",
+        long=True,
+    )  # fmt: skip
+    tag_rules: str = _set(
+        "", "Tag rules", "What stands for a tag, a line each, such as "
+        "hatsune miku -> <lora:miku:0.7>.",
+        "Prompts", long=True,
+    )  # fmt: skip
     strength: float = _set(
         0.4, "Strength", "Denoising strength of key frames: 0 keeps the frame, 1 ignores it.",
         "Painting", low=0, high=1, step=0.01,

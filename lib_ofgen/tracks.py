@@ -221,7 +221,7 @@ def _carried(one: Contribution, track: Track) -> tuple[Box, Floats, Floats] | No
     columns = np.arange(box.left, box.right, dtype=np.float32)
     rows = np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
     vectors = np.stack([x + moved[..., 0] - columns, y + moved[..., 1] - rows])
-    return box, vectors, box.of(track.trust) * weight
+    return box, cast("Floats", vectors), box.of(track.trust) * weight
 
 
 def _reached(box: Box, track: Track) -> Box | None:

@@ -30,6 +30,7 @@ __all__ = [
     "Mask",
     "Painted",
     "Painter",
+    "PromptRow",
     "Repaint",
     "Reporter",
     "Scene",
@@ -38,6 +39,8 @@ __all__ = [
     "Stage",
     "Step",
     "Tagger",
+    "Tags",
+    "Words",
     "check",
 ]
 
@@ -304,6 +307,34 @@ class Repaint:
     seed: int
 
 
+class Words(NamedTuple):
+    """What a frame is painted by."""
+
+    prompt: str
+    negative_prompt: str
+
+
+class PromptRow(NamedTuple):
+    """What the frames `start` to `stop - 1` are painted by."""
+
+    start: int
+    stop: int | None
+    """None: up to the next row, or to the end."""
+    prompt: str
+    """Empty: what the settings say."""
+    negative_prompt: str
+    """Empty: what the settings say."""
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What a tagger sees in one picture: tag to confidence 0..1, surest first, a kind each."""
+
+    ratings: dict[str, float]
+    characters: dict[str, float]
+    general: dict[str, float]
+
+
 class FlowEstimator(Protocol):
     """Gives the flow of pairs of frames."""
 
@@ -341,8 +372,17 @@ class Painter(Protocol):
 class Tagger(Protocol):
     """Names what a picture shows."""
 
-    def tag(self, images: Sequence[Image]) -> list[dict[str, float]]:
-        """Tag to confidence 0..1, one dictionary a picture."""
+    @property
+    def identity(self) -> str:
+        """Everything about the tagger that changes a tag or its confidence."""
+        ...
+
+    def tag(self, images: Sequence[Image]) -> list[Tags]:
+        """What each picture shows, in order; batches inside."""
+        ...
+
+    def release(self) -> None:
+        """Take everything off the device; the next picture puts it back."""
         ...
 
 

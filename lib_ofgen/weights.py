@@ -10,14 +10,48 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from lib_ofgen.errors import WeightsError
 
-__all__ = ["CHECKPOINTS", "Checkpoint", "digest", "find", "need", "verify"]
+__all__ = [
+    "CHECKPOINTS",
+    "Checkpoint",
+    "Companion",
+    "Hub",
+    "digest",
+    "find",
+    "named",
+    "need",
+    "verify",
+    "verify_all",
+]
 
 _LOG = logging.getLogger(__name__)
 _RECORD = ".sha256"
 """Ending of the file beside a checkpoint that records its digest."""
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A repository of the Hugging Face hub, at one revision."""
+
+    repository: str
+    revision: str
+    """The commit's hash: what was published later is not taken."""
+
+    def url(self, file: str) -> str:
+        """Where the bytes of a file of it are."""
+        return f"https://huggingface.co/{self.repository}/resolve/{self.revision}/{file}"
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A file that belongs beside the weights."""
+
+    file: str
+    url: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -27,7 +61,7 @@ class Checkpoint:
     name: str
     purpose: str
     file: str
-    """Name under which it is published and downloaded."""
+    """Name under which it is published and downloaded, below a models folder."""
     also: tuple[str, ...]
     """Other names under which it is accepted, best first."""
     page: str
@@ -39,11 +73,36 @@ class Checkpoint:
     licence: str
     source: str
     """Who made it, and where that is said."""
+    kind: Literal["flow", "tagger"] = "flow"
+    beside: tuple[Companion, ...] = ()
+    hub: Hub | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
         """Every name under which it is accepted, best first."""
         return (*self.also, self.file)
+
+    def companions(self, place: Path) -> list[tuple[Companion, Path]]:
+        """The files that belong beside `place`, each with its own place."""
+        return [(one, place.with_name(one.file)) for one in self.beside]
+
+
+def _tagger(name: str, hub: Hub, model: str, labels: str) -> Checkpoint:
+    """A tagger of the WD14 family; `model` and `labels` are the SHA-256 of its two files."""
+    return Checkpoint(
+        name=name,
+        purpose=f"tagger={name}: prompts from what the key frames show",
+        file=f"{name}/model.onnx",
+        also=(),
+        page=f"https://huggingface.co/{hub.repository}",
+        url=hub.url("model.onnx"),
+        sha256=model,
+        licence="Apache-2.0",
+        source=f"SmilingWolf; huggingface.co/{hub.repository} at {hub.revision}",
+        kind="tagger",
+        beside=(Companion("selected_tags.csv", hub.url("selected_tags.csv"), labels),),
+        hub=hub,
+    )
 
 
 _DRIVE = "151X9ovbOG35tbPjioV5CYk_5GKQ8FErw"
@@ -81,8 +140,19 @@ CHECKPOINTS = {
             "KITTI and HD1K, whose own terms are for research",
             source="RAFT, Teed and Deng 2020; Raft_Large_Weights.C_T_SKHT_V2 of torchvision",
         ),
+        _tagger(
+            "wd-v1-4-swinv2-tagger-v2",
+            Hub("SmilingWolf/wd-v1-4-swinv2-tagger-v2", "cdb0c7fdc70646f0af29c6f80f8df564344a69b6"),
+            model="04ec04fdf7db74b4fed7f4b52f52e04dec4dbad9e4d88d2d178f334079a29fde",
+            labels="8c8750600db36233a1b274ac88bd46289e588b338218c2e4c62bbc9f2b516368",
+        ),
     )
 }
+
+
+def named(kind: str) -> list[str]:
+    """The names of the published weights of a kind."""
+    return [one.name for one in CHECKPOINTS.values() if one.kind == kind]
 
 
 def find(checkpoint: Checkpoint, folders: Sequence[Path]) -> Path | None:
@@ -117,8 +187,10 @@ def digest(path: Path) -> str:
     return state.hexdigest()
 
 
-def verify(path: Path, checkpoint: Checkpoint) -> str:
+def verify(path: Path, checkpoint: Checkpoint | None) -> str:
     """The file's SHA-256, which must be the published one, and that of its first use.
+
+    Where nothing is published, None.
 
     Raises:
         WeightsError: it is another file than it was, or than it should be.
@@ -126,7 +198,8 @@ def verify(path: Path, checkpoint: Checkpoint) -> str:
     record = path.with_name(path.name + _RECORD)
     found = digest(path)
     known = record.read_text("ascii", errors="replace").strip() if record.is_file() else ""
-    published = checkpoint.sha256 if path.name == checkpoint.file else ""
+    same = checkpoint is not None and path.name == Path(checkpoint.file).name
+    published = checkpoint.sha256 if checkpoint and same else ""
     for wanted in (published, known):
         if not found.startswith(wanted):
             raise WeightsError(
@@ -139,3 +212,20 @@ def verify(path: Path, checkpoint: Checkpoint) -> str:
     except OSError as error:
         _LOG.warning("cannot record the SHA-256 of '%s': %s", path, error.strerror or error)
     return found
+
+
+def verify_all(path: Path, checkpoint: Checkpoint) -> str:
+    """The file's SHA-256, as `verify` gives it; what belongs beside it is there and whole, too.
+
+    Raises:
+        WeightsError: a file is missing, or is another than it was or should be.
+    """
+    for companion, place in checkpoint.companions(path):
+        if not place.is_file():
+            raise WeightsError(f"'{place}' is missing; get it from {companion.url}")
+        found = digest(place)
+        if found != companion.sha256:
+            raise WeightsError(
+                f"'{place}' has SHA-256 {found}, not {companion.sha256}: download it again"
+            )
+    return verify(path, checkpoint)

@@ -33,12 +33,14 @@ from lib_ofgen import images, warp
 from lib_ofgen.errors import WorkspaceError
 from lib_ofgen.values import Box, Contribution, Fused, Image, Painted
 
-__all__ = ["Workspace", "check_place", "clean", "digest", "file_digest", "write_whole"]
+__all__ = ["PROMPTS", "Workspace", "check_place", "clean", "digest", "file_digest", "write_whole"]
 
 _Value = TypeVar("_Value")
 _PARTIAL = ".partial"
 _FOLDERS = ("clips", "spool", "facts", "frames", "painted", "drafts")
-_SUMMARIES = ("report.json", "report.html", "keys.png")
+PROMPTS = "prompts.csv"
+"""The list of what the frames of the last job were painted by."""
+_SUMMARIES = ("report.json", "report.html", "keys.png", PROMPTS)
 _OURS = re.compile(
     rf"\.?([0-9a-f]{{32}}|\d{{6,}}|seed)\.(json|qoi|png|npz)({re.escape(_PARTIAL)})?"
 )

@@ -21,11 +21,11 @@ LAYERS = {
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
         "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render", "coverage",
-        "plots", "markup",
+        "plots", "markup", "tagging", "prompts", "prompt_list",
     },
     3: {
         "presets", "survey", "painting", "making", "finishing", "report", "evaluate",
-        "http_painter", "masks", "subject", "pictures", "page",
+        "http_painter", "masks", "subject", "pictures", "page", "wording",
     },
     4: {"pipeline"},
     5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},
@@ -46,6 +46,7 @@ SAME_LAYER = {
     ("evaluate", "report"),
     ("page", "pictures"),
     ("cli", "cli_presets"),
+    ("wording", "survey"),
     ("cli", "cli_weights"),
     ("cli", "console"),
     ("cli_presets", "console"),

@@ -640,7 +640,9 @@ def test_the_shortest_clips_are_films_too(tmp_path: Path, length: int, choice: s
     clip = make_video(tmp_path / "short.mp4", pictures(length), sound="aac", click=0.0)
     facts = run(clip, tmp_path, key_frames=choice).facts
     assert len(decoded(tmp_path / "out.mp4")) == length
-    assert facts["keys"][0] == {"index": 0, "cause": "first"}
+    assert facts["keys"][0] == {
+        "index": 0, "cause": "first", "prompt": "", "negative_prompt": ""
+    }  # fmt: skip
     assert length > 1 or facts["warp_error"]["result"] is None
 
 

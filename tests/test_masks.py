@@ -26,8 +26,9 @@ from lib_ofgen.errors import SettingsError, VideoError
 from lib_ofgen.flow.dis import DisEstimator
 from lib_ofgen.painting import Easel, Stopwatch
 from lib_ofgen.pipeline import Job, Outcome, animate
+from lib_ofgen.prompts import Prompts
 from lib_ofgen.settings import Settings
-from lib_ofgen.values import Fused, Image, Mask, Size
+from lib_ofgen.values import Fused, Image, Mask, Size, Words
 from lib_ofgen.video import open_video
 from lib_ofgen.webui.document import Places, mask_of, output_of, parse
 from lib_ofgen.workspace import Workspace, digest
@@ -248,7 +249,8 @@ def drawn(space: Path, clip: Path, mask: Path, **changes: object) -> Sequence[Fu
     workspace = Workspace(space / "out.mp4.ofgen")
     known = pipeline.look(clip, workspace, settings, keeper, watch, mask)
     rules = pipeline.rules_of(settings, 0)
-    with Easel(keeper, rules, keeper, watch) as easel:
+    prompts = Prompts(known.spool.clip.length, {0: Words("", "")})
+    with Easel(keeper, rules, prompts, keeper, watch) as easel:
         made = pipeline.made_of(known, rules, DisEstimator(1.0), easel, watch)
         for _ in pipeline.finished(*made, known, settings):
             pass

@@ -1,7 +1,8 @@
 """The job document: what a request asks for, checked before anything is done.
 
 `{"input": PATH or data URL, "mask": PATH?, "preset": NAME?, "settings": {...}?, "output": PATH?,
-"defaults": VERSION?}`; infotext names the defaults to which it leaves other settings.
+"prompts": [ROW, ...]?, "defaults": VERSION?}`; infotext names the defaults to which it leaves other
+settings.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from lib_ofgen import presets
+from lib_ofgen import presets, prompt_list
 from lib_ofgen.errors import SettingsError
 from lib_ofgen.settings import DEFAULTS_VERSION, Settings
+from lib_ofgen.values import PromptRow
 from lib_ofgen.workspace import digest, write_whole
 
 __all__ = ["Document", "Places", "input_of", "mask_of", "output_of", "parse", "settings_of"]
 
-_KEYS = ("input", "mask", "preset", "settings", "output", "defaults")
+_KEYS = ("input", "mask", "preset", "settings", "output", "prompts", "defaults")
+_TEXTS = ("input", "mask", "preset", "output")
 _DATA_URL = re.compile(r"data:video/([a-z0-9.+-]+);base64,", re.IGNORECASE)
 
 
@@ -36,6 +39,7 @@ class Document:
     output: str
     mask: str = ""
     defaults: object = DEFAULTS_VERSION
+    prompts: tuple[PromptRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def parse(given: object) -> Document:
     extra = sorted(str(key) for key in known if key not in _KEYS)
     if extra:
         raise SettingsError(f"the job has unknown parts: {', '.join(extra)}; it takes {_KEYS}")
-    texts = {name: known.get(name) or "" for name in _KEYS if name != "settings"}
+    texts = {name: known.get(name) or "" for name in _TEXTS}
     wrong = [name for name, value in texts.items() if not isinstance(value, str)]
     settings = known.get("settings") or {}
     if wrong or not isinstance(settings, Mapping):
@@ -90,7 +94,8 @@ def parse(given: object) -> Document:
     if not texts["input"]:
         raise SettingsError('the job names no input; give "input": a path or a data URL')
     defaults = known.get("defaults", DEFAULTS_VERSION)
-    return Document(**texts, settings=dict(settings), defaults=defaults)
+    rows = prompt_list.checked(known.get("prompts") or [], "the job's prompts")
+    return Document(**texts, settings=dict(settings), defaults=defaults, prompts=rows)
 
 
 def settings_of(
@@ -165,8 +170,9 @@ def output_of(
     if document.output:
         return places.confined(document.output, "output")
     stem = re.sub(r"[^\w-]+", "-", source.stem)[:60] or "video"
-    mask = [document.mask] if document.mask else []
-    name = f"{stem}-{digest(str(source), settings.to_json(), *mask)[:8]}"
+    more: list[object] = [document.mask] if document.mask else []
+    more += [prompt_list.to_json(document.prompts)] if document.prompts else []
+    name = f"{stem}-{digest(str(source), settings.to_json(), *more)[:8]}"
     path = places.output / f"{name}.mp4"
     count = 1
     while settings.seed < 0 and (path.exists() or path in taken):

@@ -16,12 +16,12 @@ from typing import Any
 
 from modules import call_queue, paths_internal, shared
 
-from lib_ofgen import pipeline
+from lib_ofgen import pipeline, tagging, weights
 from lib_ofgen.encode import check_output
 from lib_ofgen.errors import OfgenError, Stopped
 from lib_ofgen.presets import Store
 from lib_ofgen.settings import Settings
-from lib_ofgen.values import Image
+from lib_ofgen.values import Image, PromptRow
 from lib_ofgen.webui.document import (
     Document,
     Places,
@@ -45,6 +45,7 @@ __all__ = [
     "presets_here",
     "queue_lock",
     "recipe_of",
+    "tagger_names",
     "with_preset",
 ]
 
@@ -67,6 +68,7 @@ class HostJob:
     source: Path
     output: Path
     reporter: HostReporter
+    prompts: tuple[PromptRow, ...] = ()
     wish: threading.Event = field(default_factory=threading.Event)
     state: str = "running"
     """running, done, stopped or failed."""
@@ -132,7 +134,7 @@ def prepared(document: Document, host: Mapping[str, Any], *, inside: bool = Fals
     wish = threading.Event()
     name = f"ofgen-{uuid.uuid4().hex[:8]}"
     reporter = HostReporter(name, wish.is_set, inside=inside)
-    job = HostJob(name, settings, source, output, reporter, wish, mask=mask)
+    job = HostJob(name, settings, source, output, reporter, document.prompts, wish, mask=mask)
     ended = [known.id for known in list(JOBS.values()) if known.state != "running"]
     for old in ended[:-_REMEMBERED]:
         JOBS.pop(old, None)
@@ -155,6 +157,7 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
                 job.settings,
                 models=_model_folders(),
                 mask=job.mask,
+                prompts=job.prompts,
             )
             job.outcome = pipeline.animate(
                 wanted,
@@ -177,9 +180,14 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
 
 
 def _model_folders() -> tuple[Path, ...]:
-    """Where the weights of flow estimators may lie."""
+    """Where the weights of flow estimators and taggers may lie."""
     more = [Path(path) for path in getattr(shared.cmd_opts, "ofgen_models_dir", None) or []]
     return (Path(paths_internal.models_path) / "ofgen", *more)
+
+
+def tagger_names() -> list[str]:
+    """What the setting `tagger` may name: models that are here, and published ones."""
+    return list(dict.fromkeys(["off", *tagging.names(_model_folders()), *weights.named("tagger")]))
 
 
 def flow_picture(document: Document, index: int) -> Image:

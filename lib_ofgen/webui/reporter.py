@@ -17,7 +17,8 @@ _UNITS = 1000
 """The host counts whole jobs; a job of ours is so many of them."""
 _SHARES = {
     "decode": (0.0, 0.03),
-    "analyse": (0.03, 0.03),
+    "analyse": (0.03, 0.02),
+    "tag": (0.05, 0.01),
     "paint": (0.06, 0.91),
     "measure": (0.97, 0.03),
 }

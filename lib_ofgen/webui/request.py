@@ -9,6 +9,7 @@ from typing import Any
 from modules import processing, shared
 from PIL import Image as Pictures
 
+from lib_ofgen import prompt_list
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.settings import DEFAULTS_VERSION
 from lib_ofgen.webui.document import parse
@@ -108,6 +109,9 @@ def _infotext(p: Any, job: HostJob, fields: list[str], seed: int) -> str:
         "defaults": DEFAULTS_VERSION,
         "settings": {**settings.differences(), **own, "checkpoint": model.title, "seed": seed},
     }
+    if job.prompts or settings.tagger != "off":
+        listed = prompt_list.to_json(job.prompts)
+        document["prompts"] = job.outcome.facts["prompts"] if job.outcome else listed
     p.extra_generation_params["Script"] = TITLE
     p.extra_generation_params[TITLE] = json.dumps(document, ensure_ascii=False)
     p.sd_model_name, p.sd_model_hash = model.name_for_extra, model.shorthash

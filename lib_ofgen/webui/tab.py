@@ -43,6 +43,7 @@ def _page() -> Any:
         "checkpoint": ["", *(info.title for info in sd_models.checkpoints_list.values())],
         "inpaint_checkpoint": ["", *(info.title for info in sd_models.checkpoints_list.values())],
         "sampler": ["", *(sampler.name for sampler in sd_samplers.all_samplers)],
+        "tagger": jobs.tagger_names(),
         "scheduler": ["", *(scheduler.label for scheduler in sd_schedulers.schedulers)],
     }
     with gr.Blocks(analytics_enabled=False) as page, gr.Row():

@@ -40,8 +40,9 @@ from lib_ofgen.brush import BrushPainter
 from lib_ofgen.encode import write_video
 from lib_ofgen.flow.dis import DisEstimator
 from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.prompts import Prompts
 from lib_ofgen.settings import Settings
-from lib_ofgen.values import Frame, Image, Mask, Painted, Scene
+from lib_ofgen.values import Frame, Image, Mask, Painted, Scene, Words
 from lib_ofgen.video import open_video
 from lib_ofgen.workspace import Workspace
 from tests.benchmarks.guided import WIDEST, Silent
@@ -105,8 +106,9 @@ class Clip:
             space = Workspace(Path(folder))
             known = pipeline.look(self.path, space, settings, Silent(), watch)
             rules = pipeline.rules_of(settings, 0)
+            prompts = Prompts(known.spool.clip.length, {0: Words("", "")})
             estimator = DisEstimator(settings.confidence_radius)
-            with Easel(BrushPainter(), rules, Silent(), watch) as easel:
+            with Easel(BrushPainter(), rules, prompts, Silent(), watch) as easel:
                 maker, finisher = pipeline.made_of(known, rules, estimator, easel, watch)
                 for _ in pipeline.finished(maker, finisher, known, settings):
                     pass

@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import fuse, pipeline
+from lib_ofgen import fuse, pipeline, prompt_list
 from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow.dis import DisEstimator
 from lib_ofgen.making import Maker
 from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.prompts import Prompts
 from lib_ofgen.render import Renderer
 from lib_ofgen.settings import Settings
-from lib_ofgen.values import Fused, Image, Painted, Repaint, Stage
+from lib_ofgen.values import Fused, Image, Painted, Repaint, Stage, Words
 from lib_ofgen.workspace import Workspace
 
 
@@ -57,7 +58,9 @@ def compared(folder: Path, source: Path) -> Iterator[dict[str, Any]]:
     keeper, watch = Keeper(facts["painter"]), Stopwatch()
     known = pipeline.look(source, Workspace(folder), settings, keeper, watch)
     rules = pipeline.rules_of(settings, facts["seed"])
-    with Easel(keeper, rules, keeper, watch) as easel:
+    rows = prompt_list.checked(facts["prompts"], "the report's list")
+    prompts = Prompts(known.spool.clip.length, {0: Words("", "")}, rows)
+    with Easel(keeper, rules, prompts, keeper, watch) as easel:
         estimator = DisEstimator(settings.confidence_radius)
         maker, finisher = pipeline.made_of(known, rules, estimator, easel, watch)
         for _ in pipeline.finished(maker, finisher, known, settings):

@@ -1,0 +1,177 @@
+"""The list of prompts that a person can edit: rows as CSV or JSON.
+
+A row says what the frames `start` to `stop - 1` are painted by; without a `stop` it holds up to
+the next row. Frames are counted from 0, over those taken from the source.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+from lib_ofgen.errors import SettingsError
+from lib_ofgen.values import PromptRow
+
+__all__ = ["checked", "dump", "parse", "read", "to_json"]
+
+_COLUMNS = PromptRow._fields
+_LARGEST = 1 << 24
+"""Bytes of a list that is read."""
+
+
+def read(path: Path) -> tuple[PromptRow, ...]:
+    """The rows of a file that ends in .csv or .json.
+
+    Raises:
+        SettingsError: it cannot be read, or a row is wrong; the message names file, row, remedy.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot read the prompts '{path}': {error.strerror}; give a .csv or .json file"
+        ) from error
+    if len(data) > _LARGEST:
+        raise SettingsError(f"'{path}' is larger than {_LARGEST >> 20} MiB and no list of prompts")
+    return parse(data, path.suffix.lower(), f"'{path}'")
+
+
+def parse(data: bytes, form: str, name: str) -> tuple[PromptRow, ...]:
+    """The rows of a file's content; `form` is `.csv` or `.json`, `name` is for messages.
+
+    Raises:
+        SettingsError: it holds no such rows.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{name} is not UTF-8 at byte {error.start}; save it as that"
+        ) from error
+    if form == ".json":
+        try:
+            return checked(json.loads(text), name)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise SettingsError(f"{name} is not JSON: {error}") from error
+    if form != ".csv":
+        raise SettingsError(f"{name} is no list of prompts; end its name in .csv or .json")
+    return _rows_of(_from_csv(text, name), name)
+
+
+def checked(given: object, name: str) -> tuple[PromptRow, ...]:
+    """The rows of a JSON array of objects, in order; `name` is for messages.
+
+    Raises:
+        SettingsError: it is none, or a row is wrong; the message names the row, counted from 1.
+    """
+    if not isinstance(given, list):
+        raise SettingsError(
+            f'{name} is no list of rows; write [{{"start": 0, "prompt": "a meadow"}}]'
+        )
+    return _rows_of(((f"row {n}", row) for n, row in enumerate(given, 1)), name)
+
+
+def dump(rows: Iterable[PromptRow], form: str, name: str = "the list") -> bytes:
+    """The content of a file of the rows; `form` is `.csv` or `.json`.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    if form == ".json":
+        text = json.dumps(to_json(rows), indent=1, ensure_ascii=False) + "\n"
+        return text.encode("utf-8", "backslashreplace")
+    if form != ".csv":
+        raise SettingsError(f"{name} is no list of prompts; end its name in .csv or .json")
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(("" if value is None else value for value in row) for row in rows)
+    return file.getvalue().encode("utf-8", "backslashreplace")
+
+
+def to_json(rows: Iterable[PromptRow]) -> list[dict[str, Any]]:
+    """The rows as JSON has them."""
+    return [
+        {name: value for name, value in row._asdict().items() if value is not None} for row in rows
+    ]
+
+
+def _from_csv(text: str, name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Each row with its place in the file; the separator is what parts the head's names."""
+    head = text.partition("\n")[0]
+    separator = max(",;\t", key=head.count)
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        names = [column.strip().lower() for column in next(lines, [])]
+        if "start" not in names or "prompt" not in names:
+            raise SettingsError(
+                f"{name} must begin with a line of column names: {','.join(_COLUMNS)} "
+                "(stop and negative_prompt may be left out)"
+            )
+        found: list[tuple[str, dict[str, Any]]] = []
+        for cells in lines:
+            if any(cell.strip() for cell in cells):
+                place = f"line {lines.line_num}"
+                if len(cells) > len(names):
+                    raise SettingsError(
+                        f"{name}, {place} has {len(cells)} cells and the head {len(names)}; put "
+                        "quotes around a prompt that holds commas"
+                    )
+                found.append((place, dict(zip(names, cells, strict=False))))
+    except csv.Error as error:
+        raise SettingsError(f"{name} is no CSV: {error}; check its quotes") from error
+    return found
+
+
+def _rows_of(given: Iterable[tuple[str, object]], name: str) -> tuple[PromptRow, ...]:
+    """The rows, sorted; each comes with its place, for messages."""
+    placed = [(where, _row(row, f"{name}, {where}")) for where, row in given]
+    placed.sort(key=lambda one: one[1].start)
+    for (before, one), (where, other) in pairwise(placed):
+        if one.start == other.start or (one.stop is not None and one.stop > other.start):
+            raise SettingsError(
+                f"{name}, {where} begins at frame {other.start}, inside {before}; let one end "
+                "where the other begins"
+            )
+    return tuple(row for _, row in placed)
+
+
+def _row(given: object, where: str) -> PromptRow:
+    """One row, or a refusal that begins with where it stands."""
+    if not isinstance(given, Mapping):
+        raise SettingsError(f'{where} is no object; write {{"start": 0, "prompt": "a meadow"}}')
+    row = cast("Mapping[str, Any]", given)
+    extra = [str(column) for column in row if column not in _COLUMNS]
+    if extra:
+        raise SettingsError(f"{where} has {extra[0]!r}; a row has {', '.join(_COLUMNS)}")
+    texts = [row.get(column) or "" for column in ("prompt", "negative_prompt")]
+    if not all(isinstance(text, str) for text in texts):
+        raise SettingsError(f"{where} has a prompt that is no text; put it into quotes")
+    start = _frame(row.get("start"), "start", where)
+    stop = row.get("stop")
+    end = None if stop is None or stop == "" else _frame(stop, "stop", where)
+    if end is not None and end <= start:
+        raise SettingsError(
+            f"{where} stops at frame {end} and starts at {start}; stop is the first frame that is "
+            "no longer in it"
+        )
+    return PromptRow(start, end, *texts)
+
+
+def _frame(value: object, column: str, where: str) -> int:
+    """A frame's index."""
+    text = str(value).strip()
+    if isinstance(value, bool) or not isinstance(value, int | str) or not _whole(text):
+        shown = "nothing" if value is None or value == "" else repr(value)
+        raise SettingsError(f"{where} has {column} {shown}; give the index of a frame, from 0")
+    return int(text)
+
+
+def _whole(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10

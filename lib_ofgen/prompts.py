@@ -1,0 +1,213 @@
+"""Prompts: from tags, rules and lists to what each frame is painted by.
+
+Every frame has a prompt: that of the row of the list in which it lies or, where no row says one,
+what the settings say, with the tags of the key frame before it in its scene.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lib_ofgen.values import PromptRow, Scene, Tags, Words
+
+__all__ = [
+    "LEAST",
+    "Phrasing",
+    "Prompts",
+    "by_key",
+    "infotext",
+    "joined",
+    "read_blacklist",
+    "read_rules",
+    "spoken",
+    "steadied",
+    "worded",
+]
+
+LEAST = 0.05
+"""Confidence under which no tag is ever taken."""
+_ARROW = "->"
+_WORD = re.compile(r"[^\W_]{2}")
+_BRACKETS = re.compile(r"([\\()\[\]])")
+_JOINT = " \t\r\n,"
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """How prompts are made; the pipeline reads these from the settings."""
+
+    prompt: str
+    negative_prompt: str
+    prefix: str = ""
+    suffix: str = ""
+    general: float = 0.35
+    """0..1: a general tag is taken from above this confidence."""
+    character: float = 0.85
+    """The same, for tags that name characters."""
+    slack: float = 0.0
+    """0..1: how far below its threshold a tag may fall before it is dropped."""
+    blacklist: frozenset[str] = frozenset()
+    """Tags that are never taken, as `read_blacklist` gives them."""
+    rules: Mapping[str, str] | None = None
+    """What stands for a tag, as `read_rules` gives them."""
+
+
+def read_blacklist(text: str) -> frozenset[str]:
+    """The tags of a text in which commas or ends of lines part them."""
+    return frozenset(filter(None, map(_plain, re.split(r"[,\n]", text))))
+
+
+def read_rules(text: str) -> dict[str, str]:
+    """Tag to text, of lines `tag -> text`; empty lines say nothing.
+
+    Raises:
+        ValueError: a line is no rule, or names a tag once more; the message names the line.
+    """
+    rules: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        tag, arrow, said = line.partition(_ARROW)
+        if not arrow or not _plain(tag):
+            raise ValueError(
+                f"line {number} {line.strip()!r} is no rule; write tag {_ARROW} text, such as "
+                f"smile {_ARROW} (smile:1.2)"
+            )
+        if _plain(tag) in rules:
+            raise ValueError(f"line {number} has another rule for {tag.strip()!r}; keep one")
+        rules[_plain(tag)] = said.strip()
+    return rules
+
+
+def spoken(tag: str) -> str:
+    """The tag as a prompt has it: spaces for underscores, brackets and backslashes escaped.
+
+    A tag without two letters or digits in a row is a face, such as `o_o` or `^_^`, and keeps its
+    underscores.
+    """
+    words = tag.replace("_", " ") if _WORD.search(tag) else tag
+    return _BRACKETS.sub(r"\\\1", words)
+
+
+def steadied(found: Sequence[Tags], phrasing: Phrasing) -> list[tuple[str, ...]]:
+    """The tags of the key frames of one scene, in order.
+
+    A tag is taken when its confidence rises above its threshold and dropped when it falls more
+    than the slack below. Characters come before the others; tags that stay keep their order, and
+    new ones follow, surest first.
+    """
+    held: tuple[str, ...] = ()
+    lists: list[tuple[str, ...]] = []
+    for tags in found:
+        kinds = ((tags.characters, phrasing.character), (tags.general, phrasing.general))
+        held = tuple(
+            tag
+            for confidences, threshold in kinds
+            for tag in _taken(confidences, threshold, phrasing, held)
+        )
+        lists.append(held)
+    return lists
+
+
+def _taken(
+    confidences: Mapping[str, float], threshold: float, phrasing: Phrasing, held: Iterable[str]
+) -> list[str]:
+    """Those of one kind: the ones that stay, then the new ones."""
+    least = max(LEAST, threshold - phrasing.slack)
+    stay = [tag for tag in held if confidences.get(tag, 0.0) >= least]
+    new = [tag for tag, sure in confidences.items() if sure > threshold and tag not in stay]
+    new.sort(key=lambda tag: -confidences[tag])
+    return [tag for tag in (*stay, *new) if _plain(tag) not in phrasing.blacklist]
+
+
+def worded(phrasing: Phrasing, tags: Iterable[str] = ()) -> Words:
+    """The words of a frame with these tags: prefix, prompt, tags, suffix.
+
+    A tag for which there is a rule is said as the rule has it; one that prefix, prompt or suffix
+    name already is not said again, nor is any text twice.
+    """
+    fixed = (phrasing.prefix, phrasing.prompt, phrasing.suffix)
+    said = {_plain(part) for text in fixed for part in text.split(",")}
+    texts: list[str] = []
+    for tag in tags:
+        rule = (phrasing.rules or {}).get(_plain(tag))
+        text = spoken(tag) if rule is None else rule
+        if _plain(text) not in said:
+            said.add(_plain(text))
+            texts.append(text)
+    prompt = joined([phrasing.prefix, phrasing.prompt, *texts, phrasing.suffix])
+    return Words(prompt, phrasing.negative_prompt)
+
+
+def joined(parts: Iterable[str]) -> str:
+    """The parts with a comma between them; a single one stays as it is."""
+    there = [part for part in parts if part.strip(_JOINT)]
+    return there[0] if len(there) == 1 else ", ".join(part.strip(_JOINT) for part in there)
+
+
+def _plain(tag: str) -> str:
+    """The form in which tags are compared: lower case, spaces for underscores, no escapes."""
+    return " ".join(re.sub(r"\\(.)", r"\1", tag.replace("_", " ")).split()).casefold()
+
+
+def infotext(words: Words, about: Mapping[str, object]) -> str:
+    """The text of a picture as the webui's PNG Info reads it; of `about`, what is not empty."""
+    lines = [words.prompt]
+    if words.negative_prompt:
+        lines.append(f"Negative prompt: {words.negative_prompt}")
+    lines.append(", ".join(f"{name}: {value}" for name, value in about.items() if value != ""))
+    return "\n".join(lines)
+
+
+class Prompts:
+    """The words of every frame of a clip."""
+
+    def __init__(
+        self,
+        length: int,
+        own: Mapping[int, Words],
+        rows: Sequence[PromptRow] = (),
+    ) -> None:
+        """`own` has those of each key frame, the first frame among them; `rows` win over them."""
+        given = {row.start: row for row in rows}
+        ends = {row.stop for row in rows if row.stop is not None}
+        self._starts = sorted(start for start in {*own, *given, *ends} if start < length)
+        self._length = length
+        self._words = [_said(start, own, rows) for start in self._starts]
+
+    def of(self, index: int) -> Words:
+        """Those of frame `index`."""
+        return self._words[bisect_right(self._starts, index) - 1]
+
+    def rows(self) -> tuple[PromptRow, ...]:
+        """The same as rows without gaps."""
+        stops = (*self._starts[1:], self._length)
+        return tuple(
+            PromptRow(start, stop, *words)
+            for start, stop, words in zip(self._starts, stops, self._words, strict=True)
+        )
+
+
+def _said(index: int, own: Mapping[int, Words], rows: Sequence[PromptRow]) -> Words:
+    """The words of a frame: its row's, and those of its key where the row says nothing."""
+    words = own[max(key for key in own if key <= index)]
+    before = [row for row in rows if row.start <= index]
+    row = max(before, key=lambda one: one.start, default=None)
+    if row is None or (row.stop is not None and row.stop <= index):
+        return words
+    return Words(row.prompt or words.prompt, row.negative_prompt or words.negative_prompt)
+
+
+def by_key(
+    keys: Sequence[int], scenes: Sequence[Scene], found: Mapping[int, Tags], phrasing: Phrasing
+) -> dict[int, Words]:
+    """The words of each key frame, by its tags where some were found; each scene begins anew."""
+    words: dict[int, Words] = {}
+    for scene in scenes:
+        inner = [key for key in keys if scene.start <= key < scene.stop]
+        lists = steadied([found[key] for key in inner], phrasing) if found else [()] * len(inner)
+        words |= {key: worded(phrasing, tags) for key, tags in zip(inner, lists, strict=True)}
+    return words

@@ -1,0 +1,157 @@
+"""What each frame is to be painted by: tags of the key frames, phrased, under a given list.
+
+Only key frames are tagged, each once: what a model sees in a frame is kept in the workspace.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lib_ofgen import tagging
+from lib_ofgen.errors import SettingsError, Stopped, TaggerError, WeightsError
+from lib_ofgen.prompts import LEAST, Phrasing, Prompts, by_key, read_blacklist, read_rules
+from lib_ofgen.survey import Spool
+from lib_ofgen.values import KeyFrame, PromptRow, Reporter, Scene, Tagger, Tags
+from lib_ofgen.workspace import digest
+
+__all__ = ["Asked", "Chosen", "choose", "find_words", "phrasing_of"]
+
+_LOG = logging.getLogger(__name__)
+_GROUP = 16
+"""Frames read at once."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which tagger is wanted."""
+
+    name: str
+    """Of a model, or `off`."""
+    device: str
+    optional: bool
+    """Whether the job goes on without tags where the tagger cannot run."""
+    models: Sequence[Path]
+
+
+class Chosen(NamedTuple):
+    """The tagger, if one was asked for and can run, and why not."""
+
+    tagger: tagging.WD14Tagger | None
+    asked: Asked
+    reason: str
+
+    def facts(self) -> dict[str, Any]:
+        """The tagger's part of the report."""
+        provider = self.tagger.provider if self.tagger else ""
+        return {
+            "asked": self.asked.name,
+            "provider": provider or None,
+            "reason": self.reason,
+        }
+
+
+def choose(asked: Asked) -> Chosen:
+    """The tagger that is asked for; its files are looked at, nothing is loaded.
+
+    Raises:
+        WeightsError: a file of it is missing or is not what it was.
+        TaggerError: it cannot run here.
+    """
+    if asked.name == "off":
+        return Chosen(None, asked, "off")
+    try:
+        folder = tagging.find_model(asked.name, asked.models)
+        return Chosen(tagging.WD14Tagger(folder, asked.device), asked, "asked for")
+    except (TaggerError, WeightsError) as error:
+        return _without(asked, error)
+
+
+def _without(asked: Asked, error: TaggerError | WeightsError) -> Chosen:
+    """No tagger, if the job may go on without; else the error rises."""
+    if not asked.optional:
+        raise error
+    _LOG.warning("the job goes on without tags: %s", error)
+    return Chosen(None, asked, str(error))
+
+
+def phrasing_of(rules: str, blacklist: str, **more: Any) -> Phrasing:
+    """The phrasing of the settings' texts; `more` are its other fields.
+
+    Raises:
+        SettingsError: a line of the rules is none.
+    """
+    try:
+        return Phrasing(rules=read_rules(rules), blacklist=read_blacklist(blacklist), **more)
+    except ValueError as error:
+        raise SettingsError(f"tag_rules: {error}") from error
+
+
+def find_words(
+    spool: Spool,
+    scenes: Sequence[Scene],
+    keys: Sequence[KeyFrame],
+    phrasing: Phrasing,
+    chosen: Chosen,
+    rows: Sequence[PromptRow],
+    reporter: Reporter,
+) -> tuple[Prompts, Chosen]:
+    """What every frame is painted by, and the tagger as it turned out; nothing of it stays loaded.
+
+    Raises:
+        TaggerError: the tagger cannot run, and is not optional.
+        Stopped: the user asked to stop.
+    """
+    indices = [key.index for key in keys]
+    found: dict[int, Tags] = {}
+    tagger = chosen.tagger
+    if tagger:
+        try:
+            found = _seen(spool, indices, tagger, reporter)
+            chosen = chosen._replace(reason=_reason(tagger))
+            _LOG.info("tagger: %s (%s)", chosen.asked.name, chosen.reason)
+        except TaggerError as error:
+            chosen = _without(chosen.asked, error)
+        finally:
+            tagger.release()
+    own = by_key(indices, scenes, found, phrasing)
+    return Prompts(spool.clip.length, own, rows), chosen
+
+
+def _reason(tagger: tagging.WD14Tagger) -> str:
+    return f"on {tagger.provider}" if tagger.provider else "all tags were known"
+
+
+def _seen(
+    spool: Spool, indices: Sequence[int], tagger: Tagger, reporter: Reporter
+) -> dict[int, Tags]:
+    """The tags of the frames, those that nobody has looked for yet found and kept."""
+    workspace = spool.workspace
+    places = {index: digest("tags", tagger.identity, spool.key, index) for index in indices}
+    known = {index: workspace.facts(place) for index, place in places.items()}
+    found = {index: Tags(**facts) for index, facts in known.items() if facts is not None}
+    lacking = [index for index in indices if index not in found]
+    for start in range(0, len(lacking), _GROUP):
+        if reporter.stopped():
+            raise Stopped("stopped; run the same command again to go on")
+        group = lacking[start : start + _GROUP]
+        for index, tags in zip(
+            group, tagger.tag([spool.frame(index).image for index in group]), strict=True
+        ):
+            found[index] = _likely(tags)
+            workspace.save_facts(places[index], asdict(found[index]))
+        reporter.step("tag", start + len(group), len(lacking))
+    return found
+
+
+def _likely(tags: Tags) -> Tags:
+    """Those tags that a prompt could ever take."""
+    return Tags(
+        **{
+            kind: {tag: round(sure, 6) for tag, sure in all_of_it.items() if sure >= LEAST}
+            for kind, all_of_it in asdict(tags).items()
+        }
+    )
