@@ -104,9 +104,10 @@ class Finisher:
             fused = self._steadied(target, scene)
             with self._watch("fuse"):
                 image = self._division.composed(target, self._renderer.sharp(fused))
-                self._keep(target, key, image)
                 facts = self._facts(fused)
-            self._workspace.save_facts(key, facts)
+                # The picture last: with it the frame is finished, also if we are killed here.
+                self._workspace.save_facts(key, facts)
+                self._keep(target, key, image)
         self.finished[target] = Finished(key, facts["sources"])
 
     def origins(self, index: int) -> NDArray[np.int32]:
@@ -143,7 +144,10 @@ class Finisher:
         reach = self._reach if self._division.alive(target) else 0
         found = tracks.follow(target, scene, reach, self._step)
         neighbours = [(one, self._division.moving(self._rough(one.frame))) for one in found]
-        draft, own = self._draft(target), self._rough(target)
+        draft = self._draft(target)
+        if not neighbours:
+            return draft
+        own = self._rough(target)
         with self._watch("fuse"):
             steadied = tracks.refined(draft, own, tracks.steady(own, neighbours))
             steady = fuse.grounded(steadied, draft, self._maker.lend)

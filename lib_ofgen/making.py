@@ -213,15 +213,20 @@ class Maker:
         target = work.step.target
         with self._watch("fuse"):
             original = self._spool.frame(target).image
-            start = inpaint.starting_image(self._renderer.plain(fused), mask, original)
             boxes = inpaint.boxes(mask, self._rules.box)
+            starts = [
+                inpaint.starting_image(
+                    self._renderer.plain(fused, box), box.of(mask), box.of(original)
+                )
+                for box in boxes
+            ]
         jobs = [
-            self._easel.job(work.stage, target, box.of(start), box.of(mask), box.of(original))
-            for box in boxes
+            self._easel.job(work.stage, target, start, box.of(mask), box.of(original))
+            for box, start in zip(boxes, starts, strict=True)
         ]
         pictures = self._easel.paint(work.stage, jobs)
         with self._watch("fuse"):
-            fresh = start.copy()
+            fresh = np.zeros_like(original)
             for box, picture in zip(boxes, pictures, strict=True):
                 box.of(fresh)[...] = picture
             fresh *= mask[..., None]

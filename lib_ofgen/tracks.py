@@ -99,7 +99,7 @@ def refined(draft: Fused, own: Fused, steadied: Fused) -> Fused:
     parts = (
         _refined(one, fine.get(one.origin), rough.get(one.origin)) for one in steadied.contributions
     )
-    return Fused.normalised(parts, draft.holes)
+    return Fused(tuple(parts), draft.holes)
 
 
 def _refined(

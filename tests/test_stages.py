@@ -287,7 +287,7 @@ def _shown(fused: Fused, colours: dict[int, int]) -> np.ndarray:
     """The picture, where each origin is of one colour."""
     whole = np.ones(SIZE, np.bool_)
     flat = {i: Painted(i, np.full((*SIZE, 3), c, np.uint8), whole) for i, c in colours.items()}
-    return render.Renderer(flat.__getitem__).plain(fused)
+    return render.Renderer(flat.__getitem__).plain(fused, Box(0, 0, *fused.holes.shape))
 
 
 def _sum(fused: Fused) -> np.ndarray:
@@ -399,7 +399,7 @@ def test_every_contribution_samples_its_frame_once(seed: int) -> None:
             lent[one.origin].image, candidates[one.origin].flow.vectors
         )
         assert not weight[covered & ~candidates[one.origin].trusted].any()
-    shown = render.Renderer(lent.__getitem__).plain(fused)
+    shown = render.Renderer(lent.__getitem__).plain(fused, Box(0, 0, *fused.holes.shape))
     assert np.abs(shown - again).max() <= 0.51
     assert np.allclose(_sum(fused), 1, atol=1e-5)
 
@@ -514,7 +514,7 @@ def test_a_steadied_frame_samples_paint_once_and_names_it(
         lender = world.painted[one.origin]
         again += weight[..., None] * warp.backward(lender.image, vectors)
         assert fuse.lent(lender, vectors)[weight > 0].all()
-    shown = render.Renderer(world.painted.__getitem__).plain(fused)
+    shown = render.Renderer(world.painted.__getitem__).plain(fused, Box(0, 0, *fused.holes.shape))
     assert np.abs(shown - np.clip(again, 0, 255)).max() <= 0.51
 
 
@@ -555,7 +555,11 @@ def test_a_picture_keeps_the_detail_that_was_painted(rng: np.random.Generator) -
     assert (renderer.sharp(still) == painted.image).all()
     want, plain, sharp = (
         metrics.sharpness(i)
-        for i in (painted.image, renderer.plain(between), renderer.sharp(between))
+        for i in (
+            painted.image,
+            renderer.plain(between, Box(0, 0, *between.holes.shape)),
+            renderer.sharp(between),
+        )
     )
     assert plain < 0.8 * want
     assert abs(sharp - want) < 0.5 * abs(plain - want)
