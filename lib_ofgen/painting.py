@@ -51,6 +51,12 @@ class Rules:
     strength: float
     hole_strength: float
     seed: int
+    second: float
+    """Strength 0..1 of the second pass; 0: none."""
+    tolerance: float
+    """Levels of 255 from which the second pass repaints."""
+    deflicker: float
+    """0..1: how far colours are brought to their mean along tracks."""
 
 
 class Easel:

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from lib_ofgen import flow, masks, page, pictures, plan, prompt_list, report, survey, wording
 from lib_ofgen.coverage import Gap
@@ -22,7 +22,9 @@ from lib_ofgen.errors import VideoError
 from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow import flo
 from lib_ofgen.making import Maker
+from lib_ofgen.motion import Motion
 from lib_ofgen.painting import Easel, Rules, Stopwatch
+from lib_ofgen.polishing import Deflicker, Pictures, SecondPass, through
 from lib_ofgen.prompts import Phrasing, Prompts, infotext
 from lib_ofgen.settings import Settings
 from lib_ofgen.subject import Divided, Undivided
@@ -46,6 +48,7 @@ from lib_ofgen.workspace import PROMPTS, Workspace, check_place, write_whole
 
 __all__ = [
     "Job",
+    "Makers",
     "Outcome",
     "Survey",
     "animate",
@@ -204,10 +207,10 @@ def animate(
         rules = rules_of(job.settings, seed)
         with Easel(painter, rules, prompts, reporter, watch) as easel, _released(estimator):
             makers = made_of(known, rules, estimator, easel, watch)
-            order = finished(*makers, known, job.settings)
-            told = _told(order, known.spool.clip, makers[1], easel, reporter)
-            _film(job, known, makers[1], told, watch, _texts(known, prompts, rules, job.settings))
-            facts = _facts(known, *makers, easel, job.settings, watch)
+            order = finished(makers, known, job.settings)
+            told = _told(order, known.spool.clip, makers.last, easel, reporter)
+            _film(job, known, makers.last, told, watch, _texts(known, prompts, rules, job.settings))
+            facts = _facts(known, makers, easel, job.settings, watch)
         facts |= report.prompt_facts(known.keys, prompts, tagger.facts())
         facts["seed"] = seed
         facts["flow"] = {
@@ -215,7 +218,7 @@ def animate(
         }  # fmt: skip
         facts["painter"] = painter.identity
         facts["seconds"]["total"] = round(perf_counter() - begun, 3)
-        return _closed(job, known, *makers, facts)
+        return _closed(job, known, makers, facts)
 
 
 def prompted(
@@ -383,6 +386,9 @@ def rules_of(settings: Settings, seed: int) -> Rules:
         strength=settings.strength,
         hole_strength=settings.hole_strength,
         seed=seed,
+        second=settings.second_pass,
+        tolerance=settings.second_tolerance,
+        deflicker=settings.deflicker,
     )
 
 
@@ -397,23 +403,45 @@ def _drawn(workspace: Workspace, seed: int) -> int:
     return int(known)
 
 
+class Makers(NamedTuple):
+    """What makes the frames of a job."""
+
+    maker: Maker
+    finisher: Finisher
+    second: SecondPass | None
+    stages: tuple[Pictures, ...]
+    """The finisher and what comes after it, in order."""
+
+    @property
+    def last(self) -> Pictures:
+        """What gives the pictures of the film."""
+        return self.stages[-1]
+
+
 def made_of(
     known: Survey, rules: Rules, estimator: FlowEstimator, easel: Easel, watch: Stopwatch
-) -> tuple[Maker, Finisher]:
-    """What drafts frames, and what finishes them."""
-    division = known.division
-    maker = Maker(known.spool, rules, estimator, easel, watch, division)
-    finisher = Finisher(maker, known.spool, estimator, known.scenes, rules.reach, watch, division)
-    return maker, finisher
+) -> Makers:
+    """What drafts frames, what finishes them, and the passes after that which the rules ask for."""
+    spool, scenes, division = known.spool, known.scenes, known.division
+    motion = Motion(spool, estimator, watch)
+    maker = Maker(spool, rules, estimator, easel, watch, division)
+    finisher = Finisher(maker, spool, motion, scenes, rules.reach, watch, division)
+    stages: list[Pictures] = [finisher]
+    second = None
+    if rules.second:
+        second = SecondPass(finisher, spool, scenes, estimator, easel, rules, division, watch)
+        stages.append(second)
+    if rules.deflicker:
+        stages.append(Deflicker(stages[-1], spool, scenes, motion, rules, division, watch))
+    return Makers(maker, finisher, second, tuple(stages))
 
 
-def finished(
-    maker: Maker, finisher: Finisher, known: Survey, settings: Settings
-) -> Iterator[int | None]:
+def finished(makers: Makers, known: Survey, settings: Settings) -> Iterator[int | None]:
     """Make all frames; gives None as each is drafted, and its index as it is finished.
 
     Whole key frames first, so that each model is loaded once.
     """
+    maker = makers.maker
     guided = _guided(settings) or known.division.moves_background
     steps = _key_steps(known, settings)
     for _ in maker.paint_whole([step for step in steps if not step.sources and not step.fresh]):
@@ -426,12 +454,12 @@ def finished(
             for level in gap:
                 for _ in maker.draft_level(level):
                     yield None
-            yield from finisher.ready()
-    yield from finisher.ready()
+            yield from through(makers.stages)
+    yield from through(makers.stages)
 
 
 def _told(
-    order: Iterator[int | None], clip: Clip, finisher: Finisher, easel: Easel, reporter: Reporter
+    order: Iterator[int | None], clip: Clip, film: Pictures, easel: Easel, reporter: Reporter
 ) -> Iterator[int]:
     """The indices, with the reporter told how far all is, and shown a frame now and then."""
     shown, latest, way = 0.0, -1, 0
@@ -439,7 +467,7 @@ def _told(
         way += _DRAFTED if index is None else 100 - _DRAFTED
         latest = latest if index is None else index
         due = latest >= 0 and perf_counter() - shown >= _PREVIEW
-        image = finisher.picture(latest) if due else None
+        image = film.picture(latest) if due else None
         reporter.step("paint", max(1, way // 100), clip.length, image)
         shown = perf_counter() if due else shown
         easel.go_on()
@@ -450,7 +478,7 @@ def _told(
 def _film(
     job: Job,
     known: Survey,
-    finisher: Finisher,
+    film: Pictures,
     order: Iterator[int],
     watch: Stopwatch,
     texts: dict[int, str],
@@ -468,7 +496,7 @@ def _film(
         folder = FrameFolder(job.frames, texts) if job.frames is not None else None
         sinks: list[FrameSink] = [writer, folder] if folder else [writer]
         try:
-            _feed(encoder, order, clip.length, _writer(sinks, finisher, watch))
+            _feed(encoder, order, clip.length, _writer(sinks, film, watch))
             if folder:
                 folder.end(clip.length)
         except BaseException:
@@ -476,14 +504,12 @@ def _film(
             raise
 
 
-def _writer(
-    sinks: Sequence[FrameSink], finisher: Finisher, watch: Stopwatch
-) -> Callable[[int], None]:
+def _writer(sinks: Sequence[FrameSink], film: Pictures, watch: Stopwatch) -> Callable[[int], None]:
     """What puts a finished frame into every sink."""
 
     def write(index: int) -> None:
         with watch("encode"):
-            image: Image = finisher.picture(index)
+            image: Image = film.picture(index)
             for sink in sinks:
                 sink.write(Frame(index, image))
 
@@ -513,19 +539,21 @@ def _feed(
 
 def _facts(
     known: Survey,
-    maker: Maker,
-    finisher: Finisher,
+    makers: Makers,
     easel: Easel,
     settings: Settings,
     watch: Stopwatch,
 ) -> dict[str, Any]:
     """The report, all but its total time and its seed."""
-    frames = report.frame_facts(maker.made, finisher.finished)
+    maker, second = makers.maker, makers.second
+    frames = report.frame_facts(
+        maker.made, makers.finisher.finished, second.shares if second else {}
+    )
     with watch("measure"):
         source = known.spool.frame
         measured = report.evaluation(
             lambda index: source(index).image,
-            finisher.picture,
+            makers.last.picture,
             maker.repainted,
             known.scenes,
             known.keys,
@@ -542,33 +570,32 @@ def _facts(
     }
 
 
-def _closed(
-    job: Job, known: Survey, maker: Maker, finisher: Finisher, facts: dict[str, Any]
-) -> Outcome:
+def _closed(job: Job, known: Survey, makers: Makers, facts: dict[str, Any]) -> Outcome:
     """Write the report, its page and the contact sheet, and say where everything is."""
     kept, sheet = job.workspace / "report.json", job.workspace / "keys.png"
     for path in (kept, job.report):
         if path is not None:
             write_whole(path, report.to_bytes(facts))
-    report.save_sheet(sheet, finisher.picture, known.keys, known.spool.clip)
+    report.save_sheet(sheet, makers.last.picture, known.keys, known.spool.clip)
     shown = job.workspace / "report.html"
-    write_whole(shown, page.page(facts, _shown(job, known, maker, finisher, facts)))
+    write_whole(shown, page.page(facts, _shown(job, known, makers, facts)))
     return Outcome(job.output, job.workspace, kept, shown, sheet, facts)
 
 
-def _shown(
-    job: Job, known: Survey, maker: Maker, finisher: Finisher, facts: dict[str, Any]
-) -> page.Shown:
+def _shown(job: Job, known: Survey, makers: Makers, facts: dict[str, Any]) -> page.Shown:
     """What the report's page shows beside the report's facts."""
-    source, clip = known.spool.frame, known.spool.clip
+    source, clip, maker = known.spool.frame, known.spool.clip, makers.maker
     film = pictures.Film(
-        lambda index: source(index).image, finisher.picture, maker.repainted, finisher.origins
+        lambda index: source(index).image,
+        makers.last.picture,
+        maker.repainted,
+        makers.finisher.origins,
     )
     whole = {index for index, made in maker.made.items() if made.whole}
     return page.Shown(
         job.source.name,
         job.output.name,
         clip,
-        pictures.thumbs(known.keys, clip, finisher.picture),
+        pictures.thumbs(known.keys, clip, makers.last.picture),
         pictures.closeups(film, facts["warp_error"]["each"], whole),
     )

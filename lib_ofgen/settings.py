@@ -141,6 +141,12 @@ class Settings:
         "Flow", unit="frames", low=0, high=16, step=1,
     )  # fmt: skip
 
+    deflicker: float = _set(
+        0.0, "Deflicker", "How far brightness and colour are brought to their mean along the "
+        "track of each pixel, once a frame is finished; its detail stays. 0: not at all.",
+        "Flow", low=0, high=1, step=0.05,
+    )  # fmt: skip
+
     prompt: str = _set("", "Prompt", "What to paint.", "Painting", long=True)
     negative_prompt: str = _set("", "Negative prompt", "What not to paint.", "Painting", long=True)
     prompt_prefix: str = _set("", "Prompt prefix", "Comes before the prompt.", "Prompts", long=True)
@@ -230,6 +236,17 @@ class Settings:
         "once: each part is painted the first time that it is shown in its scene, and from then on "
         "only moved.",
         "Painting", options=("keep", "once"),
+    )  # fmt: skip
+
+    second_pass: float = _set(
+        0.0, "Second pass", "Denoising strength at which regions that disagree with the finished "
+        "frames beside them are repainted; 0: there is no second pass.",
+        "Painting", low=0, high=1, step=0.01,
+    )  # fmt: skip
+    second_tolerance: float = _set(
+        12.0, "Tolerance", "Difference from the finished frames beside, in levels of 255, from "
+        "which the second pass repaints.",
+        "Painting", low=0, high=255, step=0.5,
     )  # fmt: skip
 
     start: float = _set(

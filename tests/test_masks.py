@@ -252,7 +252,7 @@ def drawn(space: Path, clip: Path, mask: Path, **changes: object) -> Sequence[Fu
     prompts = Prompts(known.spool.clip.length, {0: Words("", "")})
     with Easel(keeper, rules, prompts, keeper, watch) as easel:
         made = pipeline.made_of(known, rules, DisEstimator(1.0), easel, watch)
-        for _ in pipeline.finished(*made, known, settings):
+        for _ in pipeline.finished(made, known, settings):
             pass
         return [
             made[1].fused(index) if not made[0].made[index].whole else made[0].draft(index)

@@ -62,8 +62,9 @@ def compared(folder: Path, source: Path) -> Iterator[dict[str, Any]]:
     prompts = Prompts(known.spool.clip.length, {0: Words("", "")}, rows)
     with Easel(keeper, rules, prompts, keeper, watch) as easel:
         estimator = DisEstimator(settings.confidence_radius)
-        maker, finisher = pipeline.made_of(known, rules, estimator, easel, watch)
-        for _ in pipeline.finished(maker, finisher, known, settings):
+        makers = pipeline.made_of(known, rules, estimator, easel, watch)
+        maker, finisher = makers.maker, makers.finisher
+        for _ in pipeline.finished(makers, known, settings):
             pass
         for frame in facts["frames"]:
             if frame["sources"]:
