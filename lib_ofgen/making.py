@@ -28,7 +28,7 @@ from lib_ofgen.workspace import digest
 
 __all__ = ["Made", "Maker", "held"]
 
-_METHOD = 2
+_METHOD = 3
 """Goes up when fusing or compositing gives other pixels, so that old frames are made anew."""
 _BATCH = 8
 """Steps whose flows are under way at once, of frames up to 640x360; fewer of larger ones."""
@@ -214,11 +214,10 @@ class Maker:
         with self._watch("fuse"):
             original = self._spool.frame(target).image
             boxes = inpaint.boxes(mask, self._rules.box)
+            warped = [self._renderer.plain(fused, box) for box in boxes]
             starts = [
-                inpaint.starting_image(
-                    self._renderer.plain(fused, box), box.of(mask), box.of(original)
-                )
-                for box in boxes
+                inpaint.starting_image(image, box.of(mask), box.of(original))
+                for box, image in zip(boxes, warped, strict=True)
             ]
         jobs = [
             self._easel.job(work.stage, target, start, box.of(mask), box.of(original))
@@ -227,8 +226,10 @@ class Maker:
         pictures = self._easel.paint(work.stage, jobs)
         with self._watch("fuse"):
             fresh = np.zeros_like(original)
-            for box, picture in zip(boxes, pictures, strict=True):
-                box.of(fresh)[...] = picture
+            ring, inside = mask & ~fused.holes, self._division.inside(target)
+            ring = ring if inside is None else ring & inside  # kept background is not painted
+            for box, picture, image in zip(boxes, pictures, warped, strict=True):
+                box.of(fresh)[...] = inpaint.matched(picture, image, box.of(ring))
             fresh *= mask[..., None]
             kept = Painted(target, fresh, mask)
             self._workspace.save_painted(self._hole_key(work), kept)

@@ -438,6 +438,23 @@ def test_paint_is_shown_whole_in_holes_and_nowhere_beyond_their_margin() -> None
     assert (np.diff(shown[:, 45]) >= 0)[:20].all()
 
 
+def test_paint_takes_on_the_colours_around_its_hole(rng: np.random.Generator) -> None:
+    """A painter that fills holes 20 levels too dark leaves no seam, and keeps its own inside."""
+    around = np.full((160, 240, 3), 120, np.uint8)
+    around += rng.integers(0, 20, around.shape, dtype=np.uint8)
+    picture = around - np.uint8(20)
+    holes = np.zeros(around.shape[:2], np.bool_)
+    holes[20:140, 20:220] = True
+    ring = inpaint.grown(holes) & ~holes
+    matched = inpaint.matched(picture, around, ring).astype(int)
+    apart = np.abs(matched - around).mean(axis=2)
+    near = holes & inpaint.grown(~holes)
+    assert apart[near].mean() < 4
+    assert (np.diff(apart[80, 20:120].reshape(-1, 10).mean(axis=1)) > -0.5).all()
+    assert np.abs(apart[75:85, 110:130] - 20).max() < 3
+    assert (picture + 20 == around).all(), "the caller's picture stays"
+
+
 # tracks
 
 
