@@ -112,7 +112,7 @@ def matched(picture: Image, around: Image, ring: Mask) -> Image:
         cv2.GaussianBlur(images.resize(plane, size), ksize=(0, 0), sigmaX=_REACH / _GRID)
         for plane in (apart, known)
     )
-    offset = small / (weight + np.float32(_FAINT))[..., None]
+    offset = cast("NDArray[np.float32]", small / (weight + np.float32(_FAINT))[..., None])
     wide = images.enlarged(offset, images.size_of(picture))
     return np.rint(np.clip(picture + wide, 0, 255)).astype(np.uint8)
 

@@ -26,6 +26,11 @@ class Stopwatch:
         """All at zero."""
         self.seconds: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
 
+    @property
+    def making(self) -> float:
+        """Seconds in which frames were made."""
+        return sum(self.seconds[stage] for stage in ("flow", "paint", "fuse"))
+
     @contextlib.contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         """Add the time spent inside to `stage`."""

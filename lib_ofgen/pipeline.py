@@ -23,6 +23,7 @@ from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow import flo
 from lib_ofgen.making import Maker
 from lib_ofgen.motion import Motion
+from lib_ofgen.pace import Pace
 from lib_ofgen.painting import Easel, Rules, Stopwatch
 from lib_ofgen.polishing import Deflicker, Pictures, SecondPass, through
 from lib_ofgen.prompts import Phrasing, Prompts, infotext
@@ -69,8 +70,8 @@ _LOG = logging.getLogger(__name__)
 _PREVIEW = 0.5
 """Seconds between two pictures for the reporter; each is read from disk."""
 
-_DRAFTED = 80
-"""Per cent of a frame's way that its draft is, which waits for the painter; the rest, finishing."""
+_STEPS = {"key": 1.0, "draft": 1.0, "finish": 0.1}
+"""What the steps of making a film are thought to take beside each other; see `Pace`."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,8 @@ def animate(
         with Easel(painter, rules, prompts, reporter, watch) as easel, _released(estimator):
             makers = made_of(known, rules, estimator, easel, watch)
             order = finished(makers, known, job.settings)
-            told = _told(order, known.spool.clip, makers.last, easel, reporter)
+            paced = _paced(order, known, job.settings, watch)
+            told = _told(paced, known.spool.clip, makers.last, easel, reporter)
             _film(job, known, makers.last, told, watch, _texts(known, prompts, rules, job.settings))
             facts = _facts(known, makers, easel, job.settings, watch)
         facts |= report.prompt_facts(known.keys, prompts, tagger.facts())
@@ -458,17 +460,39 @@ def finished(makers: Makers, known: Survey, settings: Settings) -> Iterator[int 
     yield from through(makers.stages)
 
 
+def _paced(
+    order: Iterator[int | None], known: Survey, settings: Settings, watch: Stopwatch
+) -> Iterator[tuple[int | None, float]]:
+    """What `order` gives, and the share 0..1 of all making that is done by then."""
+    length, keys = known.spool.clip.length, painted_whole(known, settings)
+    steps = _key_steps(known, settings)
+    whole = {step.target for step in steps if not step.sources and not step.fresh}
+    counts = {"key": keys, "draft": length - keys, "finish": length - len(whole)}
+    pace, drafted, spent = Pace(counts, _STEPS), 0, watch.making
+    for index in order:
+        before, spent = spent, watch.making
+        if index is None:
+            drafted += 1
+            pace.add("key" if drafted <= keys else "draft", spent - before)
+        elif index not in whole:
+            pace.add("finish", spent - before)
+        yield index, pace.fraction
+
+
 def _told(
-    order: Iterator[int | None], clip: Clip, film: Pictures, easel: Easel, reporter: Reporter
+    paced: Iterator[tuple[int | None, float]],
+    clip: Clip,
+    film: Pictures,
+    easel: Easel,
+    reporter: Reporter,
 ) -> Iterator[int]:
     """The indices, with the reporter told how far all is, and shown a frame now and then."""
-    shown, latest, way = 0.0, -1, 0
-    for index in order:
-        way += _DRAFTED if index is None else 100 - _DRAFTED
+    shown, latest = 0.0, -1
+    for index, share in paced:
         latest = latest if index is None else index
         due = latest >= 0 and perf_counter() - shown >= _PREVIEW
         image = film.picture(latest) if due else None
-        reporter.step("paint", max(1, way // 100), clip.length, image)
+        reporter.step("paint", max(1, round(share * clip.length)), clip.length, image)
         shown = perf_counter() if due else shown
         easel.go_on()
         if index is not None:

@@ -21,7 +21,7 @@ LAYERS = {
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
         "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render", "coverage",
-        "plots", "markup", "tagging", "prompts", "prompt_list",
+        "plots", "markup", "tagging", "prompts", "prompt_list", "pace",
     },
     3: {
         "presets", "survey", "painting", "making", "motion", "finishing", "polishing", "report",

@@ -92,6 +92,8 @@ def test_what_was_pressed_before_does_not_stop_a_job(host: Host, clip: Path) -> 
 
 
 def test_the_hosts_progress_is_the_jobs(host: Host, slow: dict[str, Any]) -> None:
+    """Up to the frame in which what moves has left: what follows takes no time, unforeseeably."""
+    slow["settings"] |= {"max_frames": 13}
     running = Running(host, slow, seed=34)
     begun, seen = time.monotonic(), []
     while running.is_alive():
@@ -109,7 +111,7 @@ def test_the_hosts_progress_is_the_jobs(host: Host, slow: dict[str, Any]) -> Non
     assert all(told["state"]["job_count"] > 0 for _, told in seen)
     assert all("Optical Flow Animation" in told["textinfo"] for _, told in seen)
     late = [(at, told["eta_relative"]) for at, told in seen if told["progress"] > 0.5]
-    assert all(0 <= left < 2 * (whole - at) + 2 for at, left in late)
+    assert [pair for pair in late if not 0 <= pair[1] < 1.5 * (whole - pair[0]) + 2] == [], whole
     assert host.progress()["progress"] == 0
 
 
