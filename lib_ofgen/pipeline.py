@@ -9,15 +9,25 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from lib_ofgen import flow, masks, page, pictures, plan, prompt_list, report, survey, wording
+from lib_ofgen import (
+    filming,
+    flow,
+    masks,
+    page,
+    pictures,
+    plan,
+    prompt_list,
+    report,
+    survey,
+    wording,
+)
 from lib_ofgen.coverage import Gap
-from lib_ofgen.encode import FrameFolder, check_output, write_video
+from lib_ofgen.encode import FrameFolder, check_output
 from lib_ofgen.errors import VideoError
 from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow import flo
@@ -31,10 +41,7 @@ from lib_ofgen.settings import Settings
 from lib_ofgen.subject import Divided, Undivided
 from lib_ofgen.survey import Spool
 from lib_ofgen.values import (
-    Clip,
     FlowEstimator,
-    Frame,
-    FrameSink,
     Image,
     KeyFrame,
     Painter,
@@ -67,8 +74,6 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-_PREVIEW = 0.5
-"""Seconds between two pictures for the reporter; each is read from disk."""
 
 _STEPS = {"key": 1.0, "draft": 1.0, "finish": 0.1}
 """What the steps of making a film are thought to take beside each other; see `Pace`."""
@@ -210,8 +215,8 @@ def animate(
             makers = made_of(known, rules, estimator, easel, watch)
             order = finished(makers, known, job.settings)
             paced = _paced(order, known, job.settings, watch)
-            told = _told(paced, known.spool.clip, makers.last, easel, reporter)
-            _film(job, known, makers.last, told, watch, _texts(known, prompts, rules, job.settings))
+            told = filming.told(paced, known.spool.clip, makers.last, easel, reporter)
+            _film(job, known, told, makers.last, watch, _texts(known, prompts, rules, job.settings))
             facts = _facts(known, makers, easel, job.settings, watch)
         facts |= report.prompt_facts(known.keys, prompts, tagger.facts())
         facts["seed"] = seed
@@ -221,6 +226,28 @@ def animate(
         facts["painter"] = painter.identity
         facts["seconds"]["total"] = round(perf_counter() - begun, 3)
         return _closed(job, known, makers, facts)
+
+
+def _film(
+    job: Job,
+    known: Survey,
+    order: Iterator[int],
+    film: Pictures,
+    watch: Stopwatch,
+    texts: dict[int, str],
+) -> None:
+    """Write the film and, where they are wanted, its frames; `texts` are the key frames'."""
+    clip = known.spool.clip
+    filming.film(
+        job.output,
+        clip,
+        order,
+        film,
+        watch,
+        sound_from=job.source if job.settings.keep_sound and clip.sound else None,
+        crf=job.settings.quality,
+        folder=FrameFolder(job.frames, texts) if job.frames is not None else None,
+    )
 
 
 def prompted(
@@ -477,88 +504,6 @@ def _paced(
         elif index not in whole:
             pace.add("finish", spent - before)
         yield index, pace.fraction
-
-
-def _told(
-    paced: Iterator[tuple[int | None, float]],
-    clip: Clip,
-    film: Pictures,
-    easel: Easel,
-    reporter: Reporter,
-) -> Iterator[int]:
-    """The indices, with the reporter told how far all is, and shown a frame now and then."""
-    shown, latest = 0.0, -1
-    for index, share in paced:
-        latest = latest if index is None else index
-        due = latest >= 0 and perf_counter() - shown >= _PREVIEW
-        image = film.picture(latest) if due else None
-        reporter.step("paint", max(1, round(share * clip.length)), clip.length, image)
-        shown = perf_counter() if due else shown
-        easel.go_on()
-        if index is not None:
-            yield index
-
-
-def _film(
-    job: Job,
-    known: Survey,
-    film: Pictures,
-    order: Iterator[int],
-    watch: Stopwatch,
-    texts: dict[int, str],
-) -> None:
-    """Write the film while it is made: encoding has a thread of its own.
-
-    `texts` are the infotexts of the key frames, for their PNG.
-    """
-    clip = known.spool.clip
-    sound = job.source if job.settings.keep_sound and clip.sound else None
-    with (
-        write_video(job.output, clip, sound_from=sound, crf=job.settings.quality) as writer,
-        ThreadPoolExecutor(max_workers=1) as encoder,
-    ):
-        folder = FrameFolder(job.frames, texts) if job.frames is not None else None
-        sinks: list[FrameSink] = [writer, folder] if folder else [writer]
-        try:
-            _feed(encoder, order, clip.length, _writer(sinks, film, watch))
-            if folder:
-                folder.end(clip.length)
-        except BaseException:
-            encoder.shutdown(cancel_futures=True)
-            raise
-
-
-def _writer(sinks: Sequence[FrameSink], film: Pictures, watch: Stopwatch) -> Callable[[int], None]:
-    """What puts a finished frame into every sink."""
-
-    def write(index: int) -> None:
-        with watch("encode"):
-            image: Image = film.picture(index)
-            for sink in sinks:
-                sink.write(Frame(index, image))
-
-    return write
-
-
-def _feed(
-    encoder: ThreadPoolExecutor, order: Iterator[int], length: int, write: Callable[[int], None]
-) -> None:
-    """Hand finished frames to the encoder in the order of showing; its errors rise here."""
-    ready: set[int] = set()
-    following = 0
-    written: list[Future[None]] = []
-    for index in order:
-        ready.add(index)
-        while following in ready:
-            ready.remove(following)
-            written.append(encoder.submit(write, following))
-            following += 1
-        while written and written[0].done():
-            written.pop(0).result()
-    if following != length:
-        raise AssertionError(f"the plan left out frame {following} of {length}")
-    for each in written:
-        each.result()
 
 
 def _facts(
