@@ -56,6 +56,8 @@ class Rules:
     strength: float
     hole_strength: float
     seed: int
+    batch: int
+    """Frames whose paint is asked for at once; a stop loses no more."""
 
 
 class Easel:

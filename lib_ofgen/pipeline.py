@@ -21,7 +21,7 @@ from lib_ofgen.encode import FrameFolder, check_output, write_video
 from lib_ofgen.errors import VideoError
 from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow import flo
-from lib_ofgen.making import Maker
+from lib_ofgen.making import Drafted, Maker
 from lib_ofgen.pace import Pace
 from lib_ofgen.painting import Easel, Rules, Stopwatch
 from lib_ofgen.prompts import Phrasing, Prompts, infotext
@@ -385,6 +385,7 @@ def rules_of(settings: Settings, seed: int) -> Rules:
         strength=settings.strength,
         hole_strength=settings.hole_strength,
         seed=seed,
+        batch=settings.paint_batch,
     )
 
 
@@ -411,44 +412,43 @@ def made_of(
 
 def finished(
     maker: Maker, finisher: Finisher, known: Survey, settings: Settings
-) -> Iterator[int | None]:
-    """Make all frames; gives None as each is drafted, and its index as it is finished.
+) -> Iterator[int | Drafted]:
+    """Make all frames; tells as they are drafted, and gives the index of each that is finished.
 
     Whole key frames first, so that each model is loaded once.
     """
     guided = _guided(settings) or known.division.moves_background
     steps = _key_steps(known, settings)
-    for _ in maker.paint_whole([step for step in steps if not step.sources and not step.fresh]):
-        yield None
+    yield from maker.paint_whole([step for step in steps if not step.sources and not step.fresh])
     gaps = plan.group_between(known.keys, known.scenes, guided=guided, lend=settings.hole_lending)
     first = [step for step in steps if step.fresh and not step.sources]
     levels = [*([first] if first else []), *([step] for step in steps if step.sources)]
     for group in ([levels] if levels else [], gaps):
         for gap in group:
             for level in gap:
-                for _ in maker.draft_level(level):
-                    yield None
+                yield from maker.draft_level(level)
             yield from finisher.ready()
     yield from finisher.ready()
 
 
 def _paced(
-    order: Iterator[int | None], known: Survey, settings: Settings, watch: Stopwatch
+    order: Iterator[int | Drafted], known: Survey, settings: Settings, watch: Stopwatch
 ) -> Iterator[tuple[int | None, float]]:
-    """What `order` gives, and the share 0..1 of all making that is done by then."""
+    """The index of each frame that is finished, or None, and the share 0..1 of all making done."""
     length, keys = known.spool.clip.length, painted_whole(known, settings)
     steps = _key_steps(known, settings)
     whole = {step.target for step in steps if not step.sources and not step.fresh}
     counts = {"key": keys, "draft": length - keys, "finish": length - len(whole)}
     pace, drafted, spent = Pace(counts, _STEPS), 0, watch.making
-    for index in order:
+    for done in order:
         before, spent = spent, watch.making
-        if index is None:
-            drafted += 1
-            pace.add("key" if drafted <= keys else "draft", spent - before)
-        elif index not in whole:
-            pace.add("finish", spent - before)
-        yield index, pace.fraction
+        if isinstance(done, Drafted):
+            kind = "key" if drafted < keys else "draft"
+            drafted += done.frames
+            pace.add(kind, *done, spent - before)
+        elif done not in whole:
+            pace.add("finish", 1, spent > before, spent - before)
+        yield None if isinstance(done, Drafted) else done, pace.fraction
 
 
 def _told(

@@ -25,13 +25,16 @@ LAYERS = {
     },
     3: {
         "presets", "survey", "painting", "making", "finishing", "report", "evaluate",
-        "http_painter", "masks", "subject", "pictures", "page", "wording",
+        "http_painter", "masks", "subject", "pictures", "page", "wording", "filling",
     },
     4: {"pipeline"},
     5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},
 }  # fmt: skip
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
+    ("filling", "painting"),
+    ("filling", "survey"),
+    ("making", "filling"),
     ("making", "painting"),
     ("making", "subject"),
     ("making", "survey"),

@@ -1,0 +1,92 @@
+"""What no painted frame supplies is painted, and kept in the workspace under its digest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lib_ofgen import inpaint
+from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.render import Renderer
+from lib_ofgen.survey import Spool
+from lib_ofgen.values import Box, Fused, Image, Mask, Painted, Repaint, Stage
+
+__all__ = ["Filler", "Holed"]
+
+
+@dataclass(frozen=True)
+class Holed:
+    """A frame with holes."""
+
+    index: int
+    key: str
+    """Digest of all that their paint depends on."""
+    stage: Stage
+    fused: Fused
+    mask: Mask
+    """(H, W): what is to be painted."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A frame before its holes are painted."""
+
+    holed: Holed
+    start: Image
+    """What painting starts from."""
+    boxes: list[Box]
+    jobs: list[Repaint]
+    """One for each box."""
+
+
+class Filler:
+    """Has the painter fill holes."""
+
+    def __init__(
+        self, spool: Spool, easel: Easel, renderer: Renderer, watch: Stopwatch, box: int
+    ) -> None:
+        """`box` is the least side in px of what the painter gets."""
+        self._spool, self._easel, self._renderer = spool, easel, renderer
+        self._watch, self._box = watch, box
+
+    def fill(self, frames: Sequence[Holed]) -> dict[int, Painted]:
+        """What was painted fresh in each of these frames of one stage, by index.
+
+        The painter gets all that lacks at once. What it gives is kept, and not asked for again.
+
+        Raises:
+            Stopped: the user asked to stop; what was asked for is lost.
+        """
+        workspace, found = self._spool.workspace, dict[int, Painted]()
+        lacking: list[_Opened] = []
+        for holed in frames:
+            known = workspace.painted(holed.key, holed.index)
+            if known is not None:
+                found[holed.index] = known
+            else:
+                lacking.append(self._opened(holed))
+        jobs = [job for opened in lacking for job in opened.jobs]
+        pictures = iter(self._easel.paint(frames[0].stage, jobs) if jobs else ())
+        for opened in lacking:
+            holed = opened.holed
+            with self._watch("fuse"):
+                fresh = opened.start.copy()
+                for box in opened.boxes:
+                    box.of(fresh)[...] = next(pictures)
+                fresh *= holed.mask[..., None]
+                found[holed.index] = Painted(holed.index, fresh, holed.mask)
+                workspace.save_painted(holed.key, found[holed.index])
+        return found
+
+    def _opened(self, holed: Holed) -> _Opened:
+        """The painter's jobs for a frame."""
+        mask, index = holed.mask, holed.index
+        with self._watch("fuse"):
+            original = self._spool.frame(index).image
+            start = inpaint.starting_image(self._renderer.plain(holed.fused), mask, original)
+            boxes = inpaint.boxes(mask, self._box)
+        jobs = [
+            self._easel.job(holed.stage, index, box.of(start), box.of(mask), box.of(original))
+            for box in boxes
+        ]
+        return _Opened(holed, start, boxes, jobs)
