@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lib_ofgen import inpaint
+import numpy as np
+
+from lib_ofgen import canvas, inpaint
 from lib_ofgen.painting import Easel, Stopwatch
 from lib_ofgen.render import Renderer
 from lib_ofgen.survey import Spool
@@ -43,11 +45,16 @@ class Filler:
     """Has the painter fill holes."""
 
     def __init__(
-        self, spool: Spool, easel: Easel, renderer: Renderer, watch: Stopwatch, box: int
+        self,
+        spool: Spool,
+        easel: Easel,
+        lend: Callable[[int], Painted],
+        watch: Stopwatch,
+        box: int,
     ) -> None:
         """`box` is the least side in px of what the painter gets."""
-        self._spool, self._easel, self._renderer = spool, easel, renderer
-        self._watch, self._box = watch, box
+        self._spool, self._easel, self._lend, self._watch = spool, easel, lend, watch
+        self._renderer, self._box = Renderer(lend), box
 
     def fill(self, frames: Sequence[Holed]) -> dict[int, Painted]:
         """What was painted fresh in each of these frames of one stage, by index.
@@ -78,12 +85,29 @@ class Filler:
                 workspace.save_painted(holed.key, found[holed.index])
         return found
 
+    def paint_beside(self, holed: Holed, beside: Sequence[int]) -> Image:
+        """The whole frame, painted on one canvas with these finished frames; see `canvas`."""
+        with self._watch("fuse"):
+            middle = canvas.Column(self._start(holed), self._original(holed.index))
+            finished = [canvas.Column(self._lend(i).image, self._original(i)) for i in beside]
+            laid = canvas.laid(middle, *finished)
+        job = self._easel.job(holed.stage, holed.index, laid.image, laid.mask, laid.original)
+        (picture,) = self._easel.paint(holed.stage, [job])
+        return np.ascontiguousarray(laid.box.of(picture))
+
+    def _original(self, index: int) -> Image:
+        return self._spool.frame(index).image
+
+    def _start(self, holed: Holed) -> Image:
+        """What painting starts from."""
+        plain = self._renderer.plain(holed.fused)
+        return inpaint.starting_image(plain, holed.mask, self._original(holed.index))
+
     def _opened(self, holed: Holed) -> _Opened:
         """The painter's jobs for a frame."""
         mask, index = holed.mask, holed.index
         with self._watch("fuse"):
-            original = self._spool.frame(index).image
-            start = inpaint.starting_image(self._renderer.plain(holed.fused), mask, original)
+            original, start = self._original(index), self._start(holed)
             boxes = inpaint.boxes(mask, self._box)
         jobs = [
             self._easel.job(holed.stage, index, box.of(start), box.of(mask), box.of(original))

@@ -21,7 +21,6 @@ from lib_ofgen.errors import WorkspaceError
 from lib_ofgen.filling import Filler, Holed
 from lib_ofgen.fuse import Candidate
 from lib_ofgen.painting import Easel, Rules, Stopwatch
-from lib_ofgen.render import Renderer
 from lib_ofgen.subject import Undivided
 from lib_ofgen.survey import Spool
 from lib_ofgen.values import FlowEstimator, Fused, Mask, Painted, Stage, Step
@@ -79,7 +78,7 @@ class _Work:
     @property
     def stage(self) -> Stage:
         """The stage of painting that the step belongs to."""
-        return "keys" if self.step.fresh else "holes"
+        return "keys" if self.step.fresh or self.step.beside else "holes"
 
 
 class Maker:
@@ -103,8 +102,7 @@ class Maker:
         self.lend = lru_cache(maxsize=_LENDERS)(
             lambda origin: division.lent(origin, self._read_painted)
         )
-        renderer = Renderer(self.lend)
-        self._filler = Filler(spool, easel, renderer, watch, rules.box)
+        self._filler = Filler(spool, easel, self.lend, watch, rules.box)
 
     def paint_whole(self, steps: Sequence[Step]) -> Iterator[Drafted]:
         """Paint steps that have no sources; tells when some are painted."""
@@ -126,6 +124,21 @@ class Maker:
 
     def _whole_key(self, index: int) -> str:
         return digest("whole", self._spool.key, index, self._easel.words("keys", index))
+
+    def paint_beside(self, steps: Sequence[Step]) -> Iterator[Drafted]:
+        """Paint steps whole on a canvas with finished key frames, from what these supply."""
+        for step in steps:
+            index, work = step.target, _Work(step, self._fused_key(step))
+            finished = [self.made[other].painted for other in step.beside]
+            key = digest("beside", work.key, finished, self._easel.words("keys", index))
+            found = self._workspace.has_frame(key) and self._workspace.facts(work.key)
+            if not found:
+                self._gather([work])
+                image = self._filler.paint_beside(self._settled(work), step.beside)
+                self._workspace.save_frame(key, image)
+            facts = found or held(index, self._workspace.facts(work.key), self._workspace.folder)
+            self.made[index] = Made(key, key, True, facts["coverage"], 1.0, "keys")
+            yield Drafted(1, not found)
 
     def draft_level(self, steps: Sequence[Step]) -> Iterator[Drafted]:
         """Draft steps from frames painted earlier; tells when the holes of some are painted.

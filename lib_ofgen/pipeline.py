@@ -160,19 +160,27 @@ def expected(known: Survey, settings: Settings, reporter: Reporter) -> list[Gap]
 
 def painted_whole(known: Survey, settings: Settings) -> int:
     """How many frames are painted whole; with a mask, all that is to be painted of them."""
-    return sum(step.fresh or not step.sources for step in _key_steps(known, settings))
+    steps = _key_steps(known, settings)
+    return sum(step.fresh or bool(step.beside) or not step.sources for step in steps)
 
 
 def _key_steps(known: Survey, settings: Settings) -> list[Step]:
     """How the key frames are made."""
     guided, division = _guided(settings), known.division
     moved = guided or division.moves_background
-    return division.fresh(plan.group_keys(known.keys, known.scenes, guided=moved), guided=guided)
+    canvas = _agree(settings, "canvas") and not division.divided
+    steps = plan.group_keys(known.keys, known.scenes, guided=moved, canvas=canvas)
+    return division.fresh(steps, guided=guided)
 
 
 def _guided(settings: Settings) -> bool:
-    """Whether later keys are moved there from earlier ones; never where every frame is painted."""
-    return settings.key_agreement == "guided" and settings.key_frames != "every"
+    """Whether later keys are moved there from earlier ones."""
+    return _agree(settings, "guided")
+
+
+def _agree(settings: Settings, how: str) -> bool:
+    """Whether keys agree in that way; in none where every frame is painted."""
+    return settings.key_agreement == how and settings.key_frames != "every"
 
 
 def animate(
@@ -421,8 +429,10 @@ def finished(
     steps = _key_steps(known, settings)
     yield from maker.paint_whole([step for step in steps if not step.sources and not step.fresh])
     gaps = plan.group_between(known.keys, known.scenes, guided=guided, lend=settings.hole_lending)
+    yield from maker.paint_beside([step for step in steps if step.beside])
     first = [step for step in steps if step.fresh and not step.sources]
-    levels = [*([first] if first else []), *([step] for step in steps if step.sources)]
+    moved = [[step] for step in steps if step.sources and not step.beside]
+    levels = [*([first] if first else []), *moved]
     for group in ([levels] if levels else [], gaps):
         for gap in group:
             for level in gap:
@@ -437,7 +447,7 @@ def _paced(
     """The index of each frame that is finished, or None, and the share 0..1 of all making done."""
     length, keys = known.spool.clip.length, painted_whole(known, settings)
     steps = _key_steps(known, settings)
-    whole = {step.target for step in steps if not step.sources and not step.fresh}
+    whole = {s.target for s in steps if s.beside or not (s.sources or s.fresh)}
     counts = {"key": keys, "draft": length - keys, "finish": length - len(whole)}
     pace, drafted, spent = Pace(counts, _STEPS), 0, watch.making
     for done in order:

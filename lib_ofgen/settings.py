@@ -100,8 +100,10 @@ class Settings:
     )  # fmt: skip
     key_agreement: str = _set(
         "guided", "Key agreement", "independent: each key frame is painted whole. guided: "
-        "only the first of a scene is, later ones are moved there from it and completed.",
-        "Key frames", options=("independent", "guided"),
+        "only the first of a scene is, later ones are moved there from it and completed. canvas: "
+        "later ones are painted whole beside finished ones on one canvas, up to three times as "
+        "wide, of which a model with self-attention copies the look; with a mask as independent.",
+        "Key frames", options=("independent", "guided", "canvas"),
         needs="key_frames=coverage|pyramid|edges|interval|chosen",
     )  # fmt: skip
     cut_threshold: float = _set(

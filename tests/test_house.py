@@ -22,6 +22,7 @@ LAYERS = {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
         "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render", "coverage",
         "plots", "markup", "tagging", "prompts", "prompt_list", "pace",
+        "canvas",
     },
     3: {
         "presets", "survey", "painting", "making", "finishing", "report", "evaluate",

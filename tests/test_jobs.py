@@ -279,7 +279,7 @@ def _scenes_kept(facts: dict[str, Any]) -> None:
         assert {scene_of[i] for i in frame["sources"]} <= {scene_of[frame["index"]]}
 
 
-@pytest.mark.parametrize("agreement", ["independent", "guided"])
+@pytest.mark.parametrize("agreement", ["independent", "guided", "canvas"])
 def test_nothing_crosses_a_cut(tmp_path: Path, agreement: str) -> None:
     dark, bright = pictures(8), pictures(7, seed=8)
     shots = [*(image // 3 for image in dark), *(image // 3 + 150 for image in bright)]
@@ -298,7 +298,7 @@ def test_nothing_crosses_a_cut_of_a_real_clip(data: Path, tmp_path: Path) -> Non
     _scenes_kept(facts)
 
 
-@pytest.mark.parametrize("agreement", ["independent", "guided"])
+@pytest.mark.parametrize("agreement", ["independent", "guided", "canvas"])
 def test_frames_are_their_contributions_bit_for_bit(
     clip: Path, tmp_path: Path, agreement: str
 ) -> None:
