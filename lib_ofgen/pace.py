@@ -27,14 +27,14 @@ class Pace:
         self._timed = dict.fromkeys(counts, 0)
         self._seconds = dict.fromkeys(counts, 0.0)
 
-    def add(self, kind: str, seconds: float) -> float:
-        """One more step is done, in so many seconds, or was found done, in 0; gives the fraction.
+    def add(self, kind: str, steps: int, made: int, seconds: float) -> float:
+        """More steps are done, of which so many were not found but made; gives the fraction.
 
         It never falls, though steps turn out to take longer than was thought.
         """
-        self._done[kind] += 1
-        if seconds > 0:
-            self._timed[kind] += 1
+        self._done[kind] += steps
+        if made:
+            self._timed[kind] += made
             self._seconds[kind] += seconds
         weights = self._weights()
         whole = sum(weights[kind] * count for kind, count in self._counts.items())

@@ -62,6 +62,8 @@ class Rules:
     """Levels of 255 from which the second pass repaints."""
     deflicker: float
     """0..1: how far colours are brought to their mean along tracks."""
+    batch: int
+    """Frames whose paint is asked for at once; a stop loses no more."""
 
 
 class Easel:

@@ -31,7 +31,7 @@ from lib_ofgen.encode import FrameFolder, check_output
 from lib_ofgen.errors import VideoError
 from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow import flo
-from lib_ofgen.making import Maker
+from lib_ofgen.making import Drafted, Maker
 from lib_ofgen.motion import Motion
 from lib_ofgen.pace import Pace
 from lib_ofgen.painting import Easel, Rules, Stopwatch
@@ -168,19 +168,27 @@ def expected(known: Survey, settings: Settings, reporter: Reporter) -> list[Gap]
 
 def painted_whole(known: Survey, settings: Settings) -> int:
     """How many frames are painted whole; with a mask, all that is to be painted of them."""
-    return sum(step.fresh or not step.sources for step in _key_steps(known, settings))
+    steps = _key_steps(known, settings)
+    return sum(step.fresh or bool(step.beside) or not step.sources for step in steps)
 
 
 def _key_steps(known: Survey, settings: Settings) -> list[Step]:
     """How the key frames are made."""
     guided, division = _guided(settings), known.division
     moved = guided or division.moves_background
-    return division.fresh(plan.group_keys(known.keys, known.scenes, guided=moved), guided=guided)
+    canvas = _agree(settings, "canvas") and not division.divided
+    steps = plan.group_keys(known.keys, known.scenes, guided=moved, canvas=canvas)
+    return division.fresh(steps, guided=guided)
 
 
 def _guided(settings: Settings) -> bool:
-    """Whether later keys are moved there from earlier ones; never where every frame is painted."""
-    return settings.key_agreement == "guided" and settings.key_frames != "every"
+    """Whether later keys are moved there from earlier ones."""
+    return _agree(settings, "guided")
+
+
+def _agree(settings: Settings, how: str) -> bool:
+    """Whether keys agree in that way; in none where every frame is painted."""
+    return settings.key_agreement == how and settings.key_frames != "every"
 
 
 def animate(
@@ -418,6 +426,7 @@ def rules_of(settings: Settings, seed: int) -> Rules:
         second=settings.second_pass,
         tolerance=settings.second_tolerance,
         deflicker=settings.deflicker,
+        batch=settings.paint_batch,
     )
 
 
@@ -465,45 +474,46 @@ def made_of(
     return Makers(maker, finisher, second, tuple(stages))
 
 
-def finished(makers: Makers, known: Survey, settings: Settings) -> Iterator[int | None]:
-    """Make all frames; gives None as each is drafted, and its index as it is finished.
+def finished(makers: Makers, known: Survey, settings: Settings) -> Iterator[int | Drafted]:
+    """Make all frames; tells as they are drafted, and gives the index of each that is finished.
 
     Whole key frames first, so that each model is loaded once.
     """
     maker = makers.maker
     guided = _guided(settings) or known.division.moves_background
     steps = _key_steps(known, settings)
-    for _ in maker.paint_whole([step for step in steps if not step.sources and not step.fresh]):
-        yield None
+    yield from maker.paint_whole([step for step in steps if not step.sources and not step.fresh])
     gaps = plan.group_between(known.keys, known.scenes, guided=guided, lend=settings.hole_lending)
+    yield from maker.paint_beside([step for step in steps if step.beside])
     first = [step for step in steps if step.fresh and not step.sources]
-    levels = [*([first] if first else []), *([step] for step in steps if step.sources)]
+    moved = [[step] for step in steps if step.sources and not step.beside]
+    levels = [*([first] if first else []), *moved]
     for group in ([levels] if levels else [], gaps):
         for gap in group:
             for level in gap:
-                for _ in maker.draft_level(level):
-                    yield None
+                yield from maker.draft_level(level)
             yield from through(makers.stages)
     yield from through(makers.stages)
 
 
 def _paced(
-    order: Iterator[int | None], known: Survey, settings: Settings, watch: Stopwatch
+    order: Iterator[int | Drafted], known: Survey, settings: Settings, watch: Stopwatch
 ) -> Iterator[tuple[int | None, float]]:
-    """What `order` gives, and the share 0..1 of all making that is done by then."""
+    """The index of each frame that is finished, or None, and the share 0..1 of all making done."""
     length, keys = known.spool.clip.length, painted_whole(known, settings)
     steps = _key_steps(known, settings)
-    whole = {step.target for step in steps if not step.sources and not step.fresh}
+    whole = {s.target for s in steps if s.beside or not (s.sources or s.fresh)}
     counts = {"key": keys, "draft": length - keys, "finish": length - len(whole)}
     pace, drafted, spent = Pace(counts, _STEPS), 0, watch.making
-    for index in order:
+    for done in order:
         before, spent = spent, watch.making
-        if index is None:
-            drafted += 1
-            pace.add("key" if drafted <= keys else "draft", spent - before)
-        elif index not in whole:
-            pace.add("finish", spent - before)
-        yield index, pace.fraction
+        if isinstance(done, Drafted):
+            kind = "key" if drafted < keys else "draft"
+            drafted += done.frames
+            pace.add(kind, *done, spent - before)
+        elif done not in whole:
+            pace.add("finish", 1, spent > before, spent - before)
+        yield None if isinstance(done, Drafted) else done, pace.fraction
 
 
 def _facts(

@@ -25,18 +25,22 @@ def cross_fade(position: float) -> float:
     return min(1.0, max(0.0, (position - 0.375) / 0.25))
 
 
-def group_keys(keys: Sequence[KeyFrame], scenes: Sequence[Scene], *, guided: bool) -> list[Step]:
+def group_keys(
+    keys: Sequence[KeyFrame], scenes: Sequence[Scene], *, guided: bool, canvas: bool = False
+) -> list[Step]:
     """How the key frames are made: painted whole or, where `guided`, only each scene's first.
 
-    A guided key takes what it can from its scene's first key, then from the nearest before it.
+    A guided key takes what it can from its scene's first key, then from the nearest before it. On
+    a `canvas` that is what painting it whole starts from, between the nearest key and the first.
     """
     steps: list[Step] = []
     for scene in scenes:
         inner = _within(keys, scene)
         for place, key in enumerate(inner):
-            sources = _lenders(inner[:place]) if guided else ()
+            sources = _lenders(inner[:place]) if guided or canvas else ()
             shares = (1.0, *(0.0 for _ in sources[1:])) if sources else ()
-            steps.append(Step(key, sources, shares))
+            beside = (inner[place - 1], inner[0]) if canvas and place else ()
+            steps.append(Step(key, sources, shares, beside=tuple(dict.fromkeys(beside))))
     return steps
 
 

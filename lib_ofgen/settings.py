@@ -100,8 +100,10 @@ class Settings:
     )  # fmt: skip
     key_agreement: str = _set(
         "guided", "Key agreement", "independent: each key frame is painted whole. guided: "
-        "only the first of a scene is, later ones are moved there from it and completed.",
-        "Key frames", options=("independent", "guided"),
+        "only the first of a scene is, later ones are moved there from it and completed. canvas: "
+        "later ones are painted whole beside finished ones on one canvas, up to three times as "
+        "wide, of which a model with self-attention copies the look; with a mask as independent.",
+        "Key frames", options=("independent", "guided", "canvas"),
         needs="key_frames=coverage|pyramid|edges|interval|chosen",
     )  # fmt: skip
     cut_threshold: float = _set(
@@ -230,6 +232,12 @@ class Settings:
         256, "Smallest box", "Sides of the region that is handed to the painter around a hole, "
         "at least; larger gives the model more context.",
         "Painting", unit="px", low=64, high=2048, step=8,
+    )  # fmt: skip
+    paint_batch: int = _set(
+        1, "Pictures at once", "How many pictures the webui paints together where they have one "
+        "size and prompt. It saves time where one picture leaves the device idle, and takes more "
+        "memory. A stop loses no more frames than this.",
+        "Painting", unit="frames", low=1, high=16, step=1,
     )  # fmt: skip
     background: str = _set(
         "keep", "Background", "With a mask, what lies outside it. keep: the source's own pixels. "

@@ -200,6 +200,8 @@ class Step:
     shares: tuple[float, ...]
     fresh: bool = False
     """Whether the subject of a masked frame is painted anew, whatever the sources could supply."""
+    beside: tuple[int, ...] = ()
+    """Key frames left and right of it on one canvas where it is painted whole; see `canvas`."""
 
 
 @dataclass(frozen=True)

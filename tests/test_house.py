@@ -22,16 +22,21 @@ LAYERS = {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
         "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render", "coverage",
         "plots", "markup", "tagging", "prompts", "prompt_list", "pace",
+        "canvas",
     },
     3: {
         "presets", "survey", "painting", "making", "motion", "finishing", "polishing", "filming",
         "report", "evaluate", "http_painter", "masks", "subject", "pictures", "page", "wording",
+        "filling",
     },
     4: {"pipeline"},
     5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},
 }  # fmt: skip
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
+    ("filling", "painting"),
+    ("filling", "survey"),
+    ("making", "filling"),
     ("making", "painting"),
     ("making", "subject"),
     ("making", "survey"),

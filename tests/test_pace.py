@@ -18,7 +18,7 @@ def _shares(pace: Pace, seconds: dict[str, float]) -> Iterator[tuple[float, floa
     order = ["key"] * 4 + (["draft"] * 7 + ["finish"] * 7) * 2
     for kind in order:
         passed += seconds[kind]
-        yield passed, pace.add(kind, seconds[kind])
+        yield passed, pace.add(kind, 1, 1, seconds[kind])
 
 
 @pytest.mark.parametrize(
@@ -41,21 +41,28 @@ def test_the_fraction_is_that_of_the_time(seconds: dict[str, float]) -> None:
 def test_what_is_found_done_counts_and_says_nothing_of_the_time() -> None:
     found, fresh = Pace(COUNTS, GUESSES), Pace(COUNTS, GUESSES)
     for _ in range(4):
-        assert found.add("key", 0) == pytest.approx(fresh.add("key", 5))
+        assert found.add("key", 1, 0, 0) == pytest.approx(fresh.add("key", 1, 1, 5))
     assert found.fraction > 0.2
-    one, other = found.add("draft", 2), Pace(COUNTS, GUESSES)
-    for seconds in (0, 0, 0, 0, 4):
-        share = other.add("key" if not seconds else "draft", seconds)
-    assert one == pytest.approx(share), "only what steps take beside each other counts"
+    assert found.add("draft", 1, 1, 2) == pytest.approx(fresh.add("draft", 1, 1, 5))
+
+
+def test_steps_done_at_once_share_their_time() -> None:
+    one, other = Pace(COUNTS, GUESSES), Pace(COUNTS, GUESSES)
+    for _ in range(4):
+        one.add("key", 1, 1, 2)
+    assert other.add("key", 4, 4, 8) == pytest.approx(one.fraction)
+    for seconds in (0, 0, 3, 1):
+        one.add("draft", 1, int(seconds > 0), seconds)
+    assert other.add("draft", 4, 2, 4) == pytest.approx(one.fraction)
 
 
 def test_a_step_that_takes_long_takes_nothing_back() -> None:
     pace = Pace({"draft": 4, "finish": 4}, {"draft": 1.0, "finish": 1.0})
-    before = [pace.add("draft", 1), pace.add("finish", 1)]
-    assert pace.add("finish", 1) > before[-1]
+    before = [pace.add("draft", 1, 1, 1), pace.add("finish", 1, 1, 1)]
+    assert pace.add("finish", 1, 1, 1) > before[-1]
     high = pace.fraction
-    assert pace.add("draft", 0.001) >= high
-    assert pace.add("draft", 90) >= high
+    assert pace.add("draft", 1, 1, 0.001) >= high
+    assert pace.add("draft", 1, 1, 90) >= high
 
 
 def test_what_was_found_done_says_nothing_of_what_is_left() -> None:

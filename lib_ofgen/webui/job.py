@@ -147,7 +147,9 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
     folder = job.output.with_name(job.output.name + ".ofgen")
     job.reporter.step("decode", 0, 1)
     try:
-        painter = WebuiPainter(recipe, lambda: _turn(job, lock), job.reporter.stopped)
+        painter = WebuiPainter(
+            recipe, lambda: _turn(job, lock), job.reporter.stopped, job.settings.paint_batch
+        )
         job.checkpoint = painter.checkpoint
         try:
             wanted = pipeline.Job(
