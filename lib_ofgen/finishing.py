@@ -104,9 +104,10 @@ class Finisher:
             fused = self._steadied(target, scene)
             with self._watch("fuse"):
                 image = self._division.composed(target, self._renderer.sharp(fused))
-                self._keep(target, key, image)
                 facts = self._facts(fused)
-            self._workspace.save_facts(key, facts)
+                # First, so that a picture that is there is finished, whenever the job is killed.
+                self._workspace.save_facts(key, facts)
+                self._keep(target, key, image)
         self.finished[target] = Finished(key, facts["sources"])
 
     def origins(self, index: int) -> NDArray[np.int32]:
