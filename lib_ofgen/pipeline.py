@@ -41,7 +41,7 @@ from lib_ofgen.values import (
     Size,
     Step,
 )
-from lib_ofgen.video import open_video
+from lib_ofgen.video import Source, open_video
 from lib_ofgen.workspace import PROMPTS, Workspace, check_place, write_whole
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "flow_picture",
     "look",
     "made_of",
+    "opened",
     "painted_whole",
     "phrasing_of",
     "prompted",
@@ -293,7 +294,7 @@ def flow_picture(
         VideoError: the video cannot be read, or has no such frame and another after it.
         FlowError: the estimator that the settings name cannot run here.
     """
-    with open_video(source, **_sampling(settings)) as frames:
+    with opened(source, settings) as frames:
         pair = [frame for frame in frames if frame.index in (index, index + 1)]
     if len(pair) < 2:
         raise VideoError(
@@ -323,13 +324,22 @@ def _sampling(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names}
 
 
+def opened(source: Path, settings: Settings) -> Source:
+    """The video as the settings take frames from it; a context manager.
+
+    Raises:
+        VideoError: it cannot be read, or has no frame where the settings look for one.
+    """
+    return open_video(source, **_sampling(settings))
+
+
 def _shown_size(source: Path, settings: Settings) -> Size:
     """The size of the source in square pixels, before it is framed.
 
     Raises:
         VideoError: it cannot be read, or has no frame where the settings look for one.
     """
-    with open_video(source, **_sampling(settings)) as video:
+    with opened(source, settings) as video:
         return video.shown
 
 

@@ -39,7 +39,9 @@ __all__ = [
     "TITLE",
     "HostJob",
     "animated",
+    "described",
     "flow_picture",
+    "last_seed",
     "places",
     "prepared",
     "presets_here",
@@ -188,6 +190,28 @@ def _model_folders() -> tuple[Path, ...]:
 def tagger_names() -> list[str]:
     """What the setting `tagger` may name: models that are here, and published ones."""
     return list(dict.fromkeys(["off", *tagging.names(_model_folders()), *weights.named("tagger")]))
+
+
+def described(document: Document) -> str:
+    """What the document's video is, and what its settings take of it.
+
+    Raises:
+        OfgenError: it cannot be had.
+    """
+    settings = settings_of(document, {}, presets_here())
+    with pipeline.opened(input_of(document, places()), settings) as video:
+        sound = f", sound ({video.sound.codec})" if video.sound else ", no sound"
+        seconds = float(video.expected / video.rate)
+        return (
+            f"{video.path.name}: {video.shown}{sound}. Taken: about {video.expected} frames of "
+            f"{video.size} at {float(video.rate):.4g} a second, {seconds:.1f} s"
+        )
+
+
+def last_seed() -> int:
+    """The seed of the film that was finished last; -1 where there is none."""
+    seeds = [job.outcome.facts["seed"] for job in list(JOBS.values()) if job.outcome]
+    return int(seeds[-1]) if seeds else -1
 
 
 def flow_picture(document: Document, index: int) -> Image:
