@@ -25,7 +25,7 @@ LAYERS = {
     },
     3: {
         "presets", "survey", "painting", "making", "finishing", "report", "evaluate",
-        "http_painter", "masks", "subject", "pictures", "page", "wording",
+        "http_painter", "masks", "subject", "pictures", "page", "wording", "forecast", "timeline",
     },
     4: {"pipeline"},
     5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},

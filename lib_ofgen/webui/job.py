@@ -42,6 +42,7 @@ __all__ = [
     "described",
     "flow_picture",
     "last_seed",
+    "model_folders",
     "places",
     "prepared",
     "presets_here",
@@ -157,7 +158,7 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
                 job.output,
                 folder,
                 job.settings,
-                models=_model_folders(),
+                models=model_folders(),
                 mask=job.mask,
                 prompts=job.prompts,
             )
@@ -181,7 +182,7 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
         job.reporter.leave()
 
 
-def _model_folders() -> tuple[Path, ...]:
+def model_folders() -> tuple[Path, ...]:
     """Where the weights of flow estimators and taggers may lie."""
     more = [Path(path) for path in getattr(shared.cmd_opts, "ofgen_models_dir", None) or []]
     return (Path(paths_internal.models_path) / "ofgen", *more)
@@ -189,7 +190,7 @@ def _model_folders() -> tuple[Path, ...]:
 
 def tagger_names() -> list[str]:
     """What the setting `tagger` may name: models that are here, and published ones."""
-    return list(dict.fromkeys(["off", *tagging.names(_model_folders()), *weights.named("tagger")]))
+    return list(dict.fromkeys(["off", *tagging.names(model_folders()), *weights.named("tagger")]))
 
 
 def described(document: Document) -> str:
@@ -225,7 +226,7 @@ def flow_picture(document: Document, index: int) -> Image:
         input_of(document, places()),
         settings,
         index,
-        _model_folders(),
+        model_folders(),
         lambda estimator: SharingEstimator(estimator, queue_lock),
     )
 

@@ -15,6 +15,7 @@ from lib_ofgen.webui.controls import element
 from lib_ofgen.webui.form import Form, document
 from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.preset_controls import Bar
+from lib_ofgen.webui.tab_plan import PlanPanel
 
 __all__ = ["tabs"]
 
@@ -37,6 +38,7 @@ def _page() -> Any:
                 form.words()
             with gr.Column(scale=1, min_width=280, elem_id=element("actions")):
                 generate = gr.Button("Generate", variant="primary", elem_id=element("generate"))
+                plan = gr.Button("Plan", elem_id=element("plan"))
                 stop = gr.Button("Stop", elem_id=element("stop"))
                 progress = gr.HTML(elem_id=element("progress"))
                 form.style_row()
@@ -44,19 +46,38 @@ def _page() -> Any:
             with gr.Column(elem_id=element("settings")):
                 form.painter()
                 form.accordions()
-            with gr.Column(elem_id=element("results")):
-                shown = _results()
-                index, ask, flow = _flow_row()
+            with gr.Column(elem_id=element("results")), gr.Tabs(elem_id=element("tabs")) as shelf:
+                with gr.Tab("Plan", id="plan"):
+                    planned = PlanPanel()
+                with gr.Tab("Film", id="film"):
+                    shown = _results()
         bar.connect(form.settings, form.lists)
         form.connect()
+        planned.connect(form, plan, lambda: gr.Tabs.update(selected="plan"), shelf)
         running = gr.State("")
         generate.click(
             _generate, inputs=form.inputs, outputs=[running, progress, *shown],
             api_name="ofgen_generate",
         )  # fmt: skip
-        ask.click(_flow, inputs=[index, *form.inputs], outputs=[flow, progress])
         stop.click(_stop, inputs=[running], outputs=[progress], queue=False)
+        _watch(planned)
     return page
+
+
+def _watch(planned: PlanPanel) -> None:
+    """The button that the page's script presses, as often as there is something to see."""
+    look = gr.Button("Look", visible=False, elem_id=element("look"))
+    beat = gr.HTML(visible=False, elem_id=element("beat"))
+    seen = gr.State({})
+
+    def looked(seen: dict[str, Any], wanted: str) -> list[Any]:
+        seen = {**seen, "beat": seen.get("beat", 0) + 1}
+        return [f"<i data-beat='{seen['beat']}'></i>", *planned.look(wanted, seen), seen]
+
+    look.click(
+        looked, inputs=[seen, planned.wanted], outputs=[beat, *planned.outputs, seen],
+        queue=False, show_progress=False,
+    )  # fmt: skip
 
 
 def _results() -> list[Any]:
@@ -66,27 +87,6 @@ def _results() -> list[Any]:
         gr.Image(label="Key frames of the film", elem_id=element("sheet"), interactive=False),
         gr.File(label="Report", elem_id=element("report"), interactive=False),
     ]
-
-
-def _flow_row() -> tuple[Any, Any, Any]:
-    """The flow from one frame to the next, on request."""
-    with gr.Accordion("Flow of a frame", open=False, elem_id=element("flow_of")):
-        with gr.Row():
-            index = gr.Number(label="Frame", value=0, precision=0, elem_id=element("flow_frame"))
-            ask = gr.Button("Show its flow", elem_id=element("flow_show"))
-        picture = gr.Image(
-            label="Colour is direction and strength is speed", elem_id=element("flow_picture"),
-            interactive=False,
-        )  # fmt: skip
-    return index, ask, picture
-
-
-def _flow(index: float, *values: Any) -> tuple[Any, str]:
-    """The flow of a frame to the next one as a picture, or a line that says why not."""
-    try:
-        return jobs.flow_picture(document(*values), int(index)), ""
-    except OfgenError as error:
-        return None, note(error, failed=True)
 
 
 def _generate(*values: Any) -> Iterator[tuple[Any, ...]]:

@@ -168,3 +168,55 @@ def test_a_mistake_is_one_line(host: Host) -> None:
     assert "outside" in last["ofgen_progress"]
     assert "/etc/passwd" in last["ofgen_progress"]
     assert not last["ofgen_film"]
+
+
+def _text(output: Any) -> str:
+    """What an element is set to; empty where it is left as it is."""
+    return output if isinstance(output, str) else ""
+
+
+def _planned(page: Page, button: str, **values: Any) -> dict[str, Any]:
+    """The outputs of a look once the plan is drawn or refused."""
+    last = page.press(button, **values)
+    if "data-busy" not in last["ofgen_plan_told"]:
+        return last
+
+    def drawn() -> Any:
+        seen = page.press("ofgen_look")
+        return seen if "data-busy" not in str(seen["ofgen_plan_told"]) else None
+
+    return waited(drawn, "plan")
+
+
+def test_a_plan_is_drawn_and_its_keys_can_be_changed(host: Host, clip: Path) -> None:
+    page = Page(host.port)
+    job = {f"ofgen_{name}": value for name, value in JOB.items()}
+    plan = _planned(page, "ofgen_plan", ofgen_path=str(clip), **job)
+    assert plan["ofgen_plan_keys"] == "0, 8, 16, 17"
+    assert plan["ofgen_plan_view"].count("<button") == 4
+    assert "18 of 128x64" in plan["ofgen_plan_view"]
+    assert "small" in plan["ofgen_plan_view"]
+    asked = {"ofgen_path": str(clip), **job, "ofgen_plan_keys": "0, 5, 17"}
+    changed = page.press("ofgen_plan_take", **asked)
+    assert changed["ofgen_key_frames"] == "chosen"
+    assert changed["ofgen_key_indices"] == "0, 5, 17"
+    shown = waited(lambda: _text(page.press("ofgen_look")["ofgen_plan_keys"]), "second plan")
+    assert shown == "0, 5, 17"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"ofgen_path": ""}, "names no input"),
+        ({"ofgen_rows": "start,prompt\nx,a meadow"}, "index of a frame"),
+        ({"ofgen_mask": "/etc"}, "outside"),
+        ({"ofgen_key_frames": "chosen", "ofgen_key_indices": "99"}, "name frames of the clip"),
+        ({"ofgen_end": 0.5, "ofgen_start": 0.7}, "give a later end"),
+    ],
+)
+def test_what_cannot_be_planned_is_one_line(
+    host: Host, clip: Path, values: dict[str, Any], told: str
+) -> None:
+    refused = _planned(Page(host.port), "ofgen_plan", **{"ofgen_path": str(clip), **values})
+    assert told in refused["ofgen_plan_told"]
+    assert refused["ofgen_plan_told"].count("<p") == 1
