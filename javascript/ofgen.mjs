@@ -24,11 +24,11 @@ class Watch {
     }
 
     turn() {
-        const results = byId("ofgen_results");
-        if (document.hidden || !results?.offsetParent) return;
+        const tab = byId("tab_ofgen");
+        if (document.hidden || !tab?.offsetParent) return;
         const beat = byId("ofgen_beat")?.querySelector("[data-beat]")?.dataset.beat ?? null;
         const since = performance.now() - this.asked;
-        const busy = results.querySelector("[data-busy]") !== null;
+        const busy = tab.querySelector("[data-busy]") !== null;
         const answered = this.asked === 0 || beat !== this.beat;
         if (since < (answered ? (busy ? BUSY : IDLE) : PATIENCE)) return;
         this.beat = beat;
@@ -142,7 +142,7 @@ function begin() {
     eachCounter("setupTokenCounting");
     const watch = new Watch();
     new Strip(byId("ofgen_plan_view"));
-    for (const id of ["ofgen_plan", "ofgen_generate", "ofgen_plan_take"]) {
+    for (const id of ["ofgen_plan", "ofgen_generate", "ofgen_plan_take", "ofgen_pause", "ofgen_go_on"]) {
         byId(id)?.addEventListener("click", () => setTimeout(() => watch.hurry(), BUSY));
     }
 }

@@ -21,6 +21,7 @@ from lib_ofgen.encode import FrameFolder, check_output, write_video
 from lib_ofgen.errors import VideoError
 from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow import flo
+from lib_ofgen.growing import Growing
 from lib_ofgen.making import Maker
 from lib_ofgen.painting import Easel, Rules, Stopwatch
 from lib_ofgen.prompts import Phrasing, Prompts, infotext
@@ -180,10 +181,12 @@ def animate(
     painter: Painter,
     reporter: Reporter,
     shared: Callable[[FlowEstimator], FlowEstimator] = lambda estimator: estimator,
+    watched: Callable[[Growing], None] = lambda growing: None,
 ) -> Outcome:
     """Make the film of `job`; what was finished before is not made again.
 
-    `shared` makes an estimator one that shares its device with whoever else is on it.
+    `shared` makes an estimator one that shares its device with whoever else is on it. `watched`
+    gets the film before its first frame is made, to look at while it grows.
 
     Raises:
         Stopped: the user asked to stop; the same job goes on from there.
@@ -205,6 +208,7 @@ def animate(
         rules = rules_of(job.settings, seed)
         with Easel(painter, rules, prompts, reporter, watch) as easel, _released(estimator):
             makers = made_of(known, rules, estimator, easel, watch)
+            watched(_growing(known, *makers))
             order = finished(*makers, known, job.settings)
             told = _told(order, known.spool.clip, makers[1], easel, reporter)
             _film(job, known, makers[1], told, watch, _texts(known, prompts, rules, job.settings))
@@ -570,15 +574,27 @@ def _shown(
     job: Job, known: Survey, maker: Maker, finisher: Finisher, facts: dict[str, Any]
 ) -> page.Shown:
     """What the report's page shows beside the report's facts."""
-    source, clip = known.spool.frame, known.spool.clip
-    film = pictures.Film(
-        lambda index: source(index).image, finisher.picture, maker.repainted, finisher.origins
-    )
+    clip = known.spool.clip
     whole = {index for index, made in maker.made.items() if made.whole}
     return page.Shown(
         job.source.name,
         job.output.name,
         clip,
         pictures.thumbs(known.keys, clip, finisher.picture),
-        pictures.closeups(film, facts["warp_error"]["each"], whole),
+        pictures.closeups(_pictured(known, maker, finisher), facts["warp_error"]["each"], whole),
     )
+
+
+def _pictured(known: Survey, maker: Maker, finisher: Finisher) -> pictures.Film:
+    """Where to get what is shown of a frame."""
+    source = known.spool.frame
+    return pictures.Film(
+        lambda index: source(index).image, finisher.picture, maker.repainted, finisher.origins
+    )
+
+
+def _growing(known: Survey, maker: Maker, finisher: Finisher) -> Growing:
+    """The film, for those who watch it grow."""
+    film = _pictured(known, maker, finisher)
+    whole = maker.made
+    return Growing(known.spool.clip, film, finisher.finished, lambda index: whole[index].whole)

@@ -26,6 +26,7 @@ LAYERS = {
     3: {
         "presets", "survey", "painting", "making", "finishing", "report", "evaluate",
         "http_painter", "masks", "subject", "pictures", "page", "wording", "forecast", "timeline",
+        "growing",
     },
     4: {"pipeline"},
     5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},
@@ -45,6 +46,7 @@ SAME_LAYER = {
     ("report", "making"),
     ("evaluate", "report"),
     ("page", "pictures"),
+    ("growing", "pictures"),
     ("cli", "cli_presets"),
     ("wording", "survey"),
     ("cli", "cli_weights"),

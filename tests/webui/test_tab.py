@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -26,27 +27,36 @@ SLOW = {"steps": 12, "strength": 0.9, "hole_strength": 0.9}
 
 
 class Pressed(threading.Thread):
-    """Generate was pressed; `seen` grows while the job runs."""
+    """Generate was pressed; `seen` grows while the page looks at the job."""
 
     def __init__(self, host: Host, clip: Path, **changes: Any) -> None:
         super().__init__(daemon=True)
-        self.page = Page(host.port)
+        self.page, self._host = Page(host.port), host
         values = {f"ofgen_{name}": value for name, value in {**SMALL, **changes}.items()}
         file = self.page.upload(clip)
-        self._run = lambda: self.page.run("ofgen_generate", ofgen_upload=file, **values)
+        told = self.page.press("ofgen_generate", ofgen_upload=file, **values)["ofgen_told"]
+        found = re.search(r"data-job='([\w-]+)'", told)
+        assert found, told
+        self.id = found[1]
         self.seen: list[dict[str, Any]] = []
         self.start()
 
     def run(self) -> None:
-        for outputs in self._run():
-            self.seen.append(outputs)
+        while self.job()["state"] in ("waiting", "running"):
+            self.seen.append(self.page.press("ofgen_look"))
+            time.sleep(0.1)
+        self.seen.append(self.page.press("ofgen_look"))
+
+    def job(self) -> dict[str, Any]:
+        """What the API tells of the job."""
+        return self._host.call(f"/ofgen/v1/jobs/{self.id}").body
 
     def film(self) -> Path:
         """The film, when the job has ended."""
         self.join()
-        film = self.seen[-1]["ofgen_film"]
-        assert film, self.seen[-1]
-        return Path((film[0] if isinstance(film, list) else film)["name"])
+        job = self.job()
+        assert job["state"] == "done", job
+        return Path(job["video"])
 
 
 def _running(host: Host) -> dict[str, Any]:
@@ -74,7 +84,10 @@ def test_the_tab_makes_the_film_that_the_api_makes(host: Host, clip: Path) -> No
     film = pressed.film()
     assert len(frames_of(film)) == LENGTH
     shown = [outputs["ofgen_progress"] for outputs in pressed.seen]
-    assert any("%" in text for text in shown[:-1])
+    assert any("frame" in text and "%" in text for text in shown[:-1])
+    assert "18 frames of 128x64" in shown[-1]
+    live = [_text(outputs["ofgen_live"]) for outputs in pressed.seen]
+    assert any("Where its pixels were painted" in text for text in live)
     settings = {**Settings().to_json(), **SMALL}
     output = str(host.outputs / "like-the-tab.mp4")
     answer = host.film({"input": str(clip), "output": output, "settings": settings})
@@ -115,7 +128,7 @@ def test_an_interrupt_of_anothers_picture_is_not_ours(host: Host, clip: Path) ->
 @pytest.fixture
 def stops() -> dict[str, Any]:
     return {
-        "tab": lambda host, page, job: page.press("ofgen_stop"),
+        "tab": lambda host, page, job: page.press("ofgen_interrupt"),
         "api": lambda host, page, job: host.call(f"/ofgen/v1/jobs/{job['id']}/cancel", {}),
         "host": lambda host, page, job: host.call("/sdapi/v1/interrupt", {}),
     }
@@ -133,9 +146,7 @@ def test_a_stop_ends_the_job_and_the_next_runs(
     begun = time.monotonic()
     pressed.join()
     assert time.monotonic() - begun < 5
-    last = pressed.seen[-1]
-    assert not last["ofgen_film"]
-    assert "stopped" in last["ofgen_progress"]
+    assert "stopped" in pressed.seen[-1]["ofgen_progress"]
     assert _state(host, job) == "stopped"
     told = host.progress()
     assert told["progress"] == 0
@@ -163,11 +174,51 @@ def test_the_hosts_generate_runs_the_script(host: Host, clip: Path) -> None:
 
 
 def test_a_mistake_is_one_line(host: Host) -> None:
-    page = Page(host.port)
-    *_, last = page.run("ofgen_generate", ofgen_path="/etc/passwd")
-    assert "outside" in last["ofgen_progress"]
-    assert "/etc/passwd" in last["ofgen_progress"]
-    assert not last["ofgen_film"]
+    told = Page(host.port).press("ofgen_generate", ofgen_path="/etc/passwd")["ofgen_told"]
+    assert "outside" in told
+    assert "/etc/passwd" in told
+    assert told.count("<p") == 1
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_pause_holds_the_job_and_nobody_else(host: Host, clip: Path, plain: np.ndarray) -> None:
+    pressed = Pressed(host, clip, **SLOW, seed=48)
+    _running(host)
+    waited(lambda: host.progress()["progress"] > 0.15, "job's painting")
+    assert pressed.page.press("ofgen_pause")["ofgen_pause"]["value"] == "Resume"
+    waited(lambda: "paused" in pressed.seen[-1]["ofgen_progress"], "pause")
+    time.sleep(1.5)
+    held = pressed.job()["progress"]
+    assert alike(host.plain(), plain)
+    time.sleep(0.5)
+    assert pressed.job()["progress"] == held
+    other = Page(host.port).press("ofgen_look")
+    assert pressed.id in other["ofgen_progress"], "another page does not find the job"
+    pressed.page.press("ofgen_pause")
+    assert len(frames_of(pressed.film())) == LENGTH
+
+
+@pytest.mark.usefixtures("restored")
+def test_films_wait_for_each_other(host: Host, clip: Path) -> None:
+    first, second = Pressed(host, clip, seed=49), Pressed(host, clip, seed=50, max_frames=2)
+    assert second.job()["state"] == "waiting"
+    queues = [_text(outputs["ofgen_queue"]) for outputs in first.seen]
+    assert len(frames_of(second.film())) == 2
+    assert first.job()["state"] == "done"
+    queues += [_text(outputs["ofgen_queue"]) for outputs in first.seen]
+    assert any("1 waiting" in text for text in queues)
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_is_done_so_far_can_be_played(host: Host, clip: Path) -> None:
+    pressed = Pressed(host, clip, **SLOW, seed=51)
+    waited(lambda: any(_text(seen["ofgen_live"]) for seen in list(pressed.seen)), "picture")
+    waited(lambda: host.progress()["progress"] > 0.5, "middle of the job")
+    *_, shown = pressed.page.run("ofgen_play")
+    found = re.search(r"src='file=([^?]+)\?", shown["ofgen_so_far"])
+    assert found, shown
+    assert 0 < len(frames_of(found[1])) < LENGTH
+    pressed.film()
 
 
 def _text(output: Any) -> str:
