@@ -136,13 +136,23 @@ class Strip {
     }
 }
 
+/** Move the border between the source and the film. */
+function compare(event) {
+    const figure = event.target.closest(".compare");
+    if (event.target.type === "range" && figure) {
+        figure.style.setProperty("--at", `${event.target.value}%`);
+    }
+}
+
 function begin() {
     const tab = byId("tab_ofgen");
     if (!tab) return;
     eachCounter("setupTokenCounting");
     const watch = new Watch();
     new Strip(byId("ofgen_plan_view"));
-    for (const id of ["ofgen_plan", "ofgen_generate", "ofgen_plan_take", "ofgen_pause", "ofgen_go_on"]) {
+    byId("ofgen_compare").addEventListener("input", compare);
+    for (const id of ["ofgen_plan", "ofgen_generate", "ofgen_plan_take", "ofgen_pause", "ofgen_go_on",
+        "ofgen_history_resume", "ofgen_history_delete"]) {
         byId(id)?.addEventListener("click", () => setTimeout(() => watch.hurry(), BUSY));
     }
 }

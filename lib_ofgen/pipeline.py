@@ -548,6 +548,7 @@ def _facts(
     return {
         **report.plan_facts(known.spool.clip, known.scenes, known.keys),
         "frames": frames,
+        "kept": report.kept_facts(known.spool.key, finisher.finished),
         **report.painted_facts(maker.made),
         **measured,
         "seconds": {stage: round(spent, 3) for stage, spent in watch.seconds.items()},

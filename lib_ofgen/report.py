@@ -27,6 +27,7 @@ __all__ = [
     "clip_facts",
     "evaluation",
     "frame_facts",
+    "kept_facts",
     "mean",
     "paint_facts",
     "painted_facts",
@@ -112,6 +113,11 @@ def frame_facts(made: dict[int, Made], finished: dict[int, Finished]) -> list[di
         {"index": i, "sources": f.sources, "coverage": made[i].coverage, "painted": made[i].share}
         for i, f in sorted(finished.items())
     ]
+
+
+def kept_facts(spool: str, finished: dict[int, Finished]) -> dict[str, Any]:
+    """Under which digests the workspace keeps the source's frames and the finished ones."""
+    return {"spool": spool, "frames": [one.frame for _, one in sorted(finished.items())]}
 
 
 def evaluation(

@@ -26,7 +26,7 @@ LAYERS = {
     3: {
         "presets", "survey", "painting", "making", "finishing", "report", "evaluate",
         "http_painter", "masks", "subject", "pictures", "page", "wording", "forecast", "timeline",
-        "growing",
+        "growing", "reel",
     },
     4: {"pipeline"},
     5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},

@@ -11,7 +11,9 @@ from lib_ofgen.webui.form import Form
 from lib_ofgen.webui.job import TITLE
 from lib_ofgen.webui.preset_controls import Bar
 from lib_ofgen.webui.tab_film import FilmPanel
+from lib_ofgen.webui.tab_history import HistoryPanel
 from lib_ofgen.webui.tab_plan import PlanPanel
+from lib_ofgen.webui.tab_result import ResultPanel
 
 __all__ = ["tabs"]
 
@@ -41,15 +43,20 @@ def _page() -> Any:
                     planned = PlanPanel()
                 with gr.Tab("Film", id="film"):
                     film.panel()
+                    result = ResultPanel()
+                with gr.Tab("History", id="history"):
+                    history = HistoryPanel()
         bar.connect(form.settings, form.lists)
         form.connect()
         planned.connect(form, film.plan, lambda: gr.Tabs.update(selected="plan"), shown)
         film.connect(form, shown)
-        _watch(planned, film)
+        result.connect()
+        history.connect(result.show, result.outputs, shown)
+        _watch(planned, film, result, history)
     return page
 
 
-def _watch(planned: PlanPanel, film: FilmPanel) -> None:
+def _watch(planned: PlanPanel, film: FilmPanel, result: ResultPanel, history: HistoryPanel) -> None:
     """The button that the page's script presses, as often as there is something to see."""
     look = gr.Button("Look", visible=False, elem_id=element("look"))
     beat = gr.HTML(visible=False, elem_id=element("beat"))
@@ -58,9 +65,12 @@ def _watch(planned: PlanPanel, film: FilmPanel) -> None:
     def looked(seen: dict[str, Any], wanted: str) -> list[Any]:
         seen = {**seen, "beat": seen.get("beat", 0) + 1}
         told = [f"<i data-beat='{seen['beat']}'></i>", *planned.look(wanted, seen)]
-        return [*told, *film.look(seen), seen]
+        ended = result.show(film.ended(seen))
+        return [*told, *film.look(seen), *ended, *history.look(seen), seen]
 
     look.click(
         looked, inputs=[seen, planned.wanted], queue=False, show_progress=False,
-        outputs=[beat, *planned.outputs, *film.outputs, seen],
+        outputs=[
+            beat, *planned.outputs, *film.outputs, *result.outputs, *history.outputs, seen,
+        ],
     )  # fmt: skip

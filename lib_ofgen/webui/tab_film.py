@@ -12,7 +12,7 @@ from lib_ofgen.webui.controls import element
 from lib_ofgen.webui.form import Form, document
 from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.runner import RUNNER
-from lib_ofgen.webui.shelf import shelf
+from lib_ofgen.webui.shelf import Record, shelf
 
 __all__ = ["FilmPanel"]
 
@@ -34,14 +34,15 @@ class FilmPanel:
         """Lay out what is to be seen."""
         self.live = gr.HTML(elem_id=element("live"))
         self.so_far = gr.HTML(elem_id=element("so_far"))
-        self.play = gr.Button("Play what is done so far", elem_id=element("play"))
+        self.play = gr.Button("Play what is done so far", visible=False, elem_id=element("play"))
         self.queue = gr.HTML(elem_id=element("queue"))
         self.go_on = gr.Button("Go on", elem_id=element("go_on"), visible=bool(shelf().left))
 
     @property
     def outputs(self) -> list[Any]:
         """What `look` gives."""
-        return [self.progress, self.live, self.so_far, self.queue, self.go_on, self.pause]
+        return [self.progress, self.live, self.so_far, self.queue, self.go_on, self.pause,
+                self.play]  # fmt: skip
 
     def connect(self, form: Form, tabs: Any) -> None:
         """Bind the buttons; `tabs` holds the panel."""
@@ -76,12 +77,22 @@ class FilmPanel:
         seen["queue"] = known
         if job is None:
             ended = [self._ended(seen), "", "" if seen.pop("live", None) else gr.update()]
-            return [*ended, queue, gr.update(visible=held), gr.update(value="Pause")]
+            shown = [gr.update(visible=held), gr.update(value="Pause"), gr.update(visible=False)]
+            return [*ended, queue, *shown]
         seen["job"] = job.id
         seen["live"], shown = watching.picture(job, seen.get("live"))
         live = shown or gr.update()
         pause = gr.update(value="Resume" if job.reporter.paused else "Pause")
-        return [watching.bar(job), live, gr.update(), queue, gr.update(visible=held), pause]
+        buttons = [gr.update(visible=held), pause, gr.update(visible=True)]
+        return [watching.bar(job), live, gr.update(), queue, *buttons]
+
+    def ended(self, seen: dict[str, Any]) -> Record | None:
+        """The job that was watched last, once, when it has made its film."""
+        record = shelf().get(seen.get("job", ""))
+        if record is None or record.state != "done" or seen.get("shown") == record.id:
+            return None
+        seen["shown"] = record.id
+        return record
 
     def _ended(self, seen: dict[str, Any]) -> Any:
         """The line that tells what became of the job that was watched last."""
