@@ -37,7 +37,7 @@ class HistoryPanel:
         with gr.Row():
             self.open = gr.Button("Open", min_width=80, elem_id=element("history_open"))
             self.resume = gr.Button("Resume", min_width=80, elem_id=element("history_resume"))
-            self.delete = gr.Button("Delete", min_width=80, elem_id=element("history_delete"))
+            self.delete = gr.Button("Delete job", min_width=80, elem_id=element("history_delete"))
         self.film_too = gr.Checkbox(
             label="Delete the film too", value=False, elem_id=element("history_film")
         )
