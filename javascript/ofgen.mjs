@@ -144,10 +144,19 @@ function compare(event) {
     }
 }
 
+/** Escape stops the film, as it stops a picture in the host's tabs; in a list it closes that. */
+function escape(event) {
+    const running = byId("ofgen_progress").querySelector("[data-busy]");
+    if (event.key === "Escape" && running && !event.target.matches("input")) {
+        byId("ofgen_interrupt").click();
+    }
+}
+
 function begin() {
     const tab = byId("tab_ofgen");
     if (!tab) return;
     eachCounter("setupTokenCounting");
+    tab.addEventListener("keydown", escape);
     const watch = new Watch();
     new Strip(byId("ofgen_plan_view"));
     byId("ofgen_compare").addEventListener("input", compare);

@@ -28,6 +28,8 @@ __all__ = ["PLANS", "Plan", "begin", "folder_of", "pace"]
 
 _KEPT = 3
 """Plans whose frames stay on the disk."""
+_REMEMBERED = 20
+"""Plans that pages may still ask for."""
 _SAMPLING = ("start", "end", "max_frames", "every_nth", "width", "height", "fit")
 
 
@@ -46,6 +48,7 @@ class Plan:
     keys: list[int] = field(default_factory=list)
     running: bool = True
     wish: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
 
     def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
         """Note how far it is."""
@@ -72,28 +75,36 @@ def pace() -> forecast.Pace:
     return forecast.Pace(Path(paths_internal.data_path) / "ofgen-pace.json")
 
 
-def begin(document: Document) -> Plan:
+def begin(document: Document, instead: str = "") -> Plan:
     """Plan the document's job; the plan grows while the caller goes on.
+
+    `instead` is the id of the plan whose place it takes.
 
     Raises:
         OfgenError: the document asks for what is not there or not allowed.
     """
     given, settings = jobs.places(), settings_of(document, {}, jobs.presets_here())
     source, mask = input_of(document, given), mask_of(document, given)
-    for older in PLANS.values():
+    older = PLANS.get(instead)
+    if older:
         older.wish.set()
-    while len(PLANS) >= _KEPT:
-        PLANS.pop(next(iter(PLANS)))
+    for ended in [one.id for one in list(PLANS.values()) if not one.running][:-_REMEMBERED]:
+        PLANS.pop(ended, None)
     folder = folder_of(source, settings, mask)
     plan = Plan(uuid.uuid4().hex[:8], settings, source, mask, folder)
     PLANS[plan.id] = plan
-    threading.Thread(target=_work, args=(plan,), name=f"ofgen-plan-{plan.id}", daemon=True).start()
+    plan.thread = threading.Thread(
+        target=_work, args=(plan, older), name=f"ofgen-plan-{plan.id}", daemon=True
+    )
+    plan.thread.start()
     return plan
 
 
-def _work(plan: Plan) -> None:
-    """Make the plan; what goes wrong is its message."""
+def _work(plan: Plan, older: Plan | None) -> None:
+    """Make the plan once the older one has let go; what goes wrong is its message."""
     try:
+        if older and older.thread:
+            older.thread.join()
         _clear(plan.folder)
         plan.html = _drawn(plan)
     except Stopped:

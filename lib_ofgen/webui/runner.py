@@ -66,6 +66,12 @@ class Runner:
         """Those that wait, in their order."""
         return [one for one in shelf().all() if one.state == "waiting"]
 
+    def last(self) -> str:
+        """The id of the job that ended last, of those since the webui began; empty: none."""
+        ended = [one for one in list(jobs.JOBS.values()) if not one.under_way]
+        known = [one.id for one in ended if shelf().get(one.id)]
+        return known[-1] if known else ""
+
     def _go(self, fresh: str) -> None:
         left = shelf().left
         left[:] = [one for one in left if one.id != fresh]
@@ -99,9 +105,9 @@ class Runner:
             job = job or jobs.prepared(parse(record.document), {}, name=record.id)
             if job.state == "stopped":
                 return
+            self.current = job
             job.state = record.state = "running"
             shelf().save(record)
-            self.current = job
             fresh = _begun(job)
             jobs.animated(job, jobs.recipe_of(job.settings), jobs.queue_lock)
             if job.outcome and fresh:

@@ -88,6 +88,8 @@ class Shelf:
         with self._lock:
             self._records[record.id] = record
             self.version += 1
+            if record.state != "waiting":
+                self._begun(record)
             data = json.dumps(dataclasses.asdict(record), indent=1, ensure_ascii=False)
             path = self._folder / f"{record.id}.json"
             write_whole(path, data.encode("utf-8", "backslashreplace"))
@@ -97,7 +99,12 @@ class Shelf:
         with self._lock:
             self._records.pop(record.id, None)
             self.version += 1
+            self._begun(record)
             (self._folder / f"{record.id}.json").unlink(missing_ok=True)
+
+    def _begun(self, record: Record) -> None:
+        """It waits for no word any more."""
+        self.left[:] = [one for one in self.left if one.id != record.id]
 
 
 def _read(path: Path) -> Record | None:

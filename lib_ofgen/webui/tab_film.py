@@ -76,6 +76,8 @@ class FilmPanel:
         queue = gr.update() if seen.get("queue") == known else watching.queue(waiting, held=held)
         seen["queue"] = known
         if job is None:
+            if not waiting or held:
+                seen.setdefault("job", RUNNER.last())  # for a page that came after its end
             ended = [self._ended(seen), "", "" if seen.pop("live", None) else gr.update()]
             shown = [gr.update(visible=held), gr.update(value="Pause"), gr.update(visible=False)]
             return [*ended, queue, *shown]

@@ -52,10 +52,10 @@ class PlanPanel:
         """Bind to the form and to the button that asks for a plan; `opens` shows the panel."""
         settings = form.settings
 
-        def begin(*values: Any) -> list[Any]:
-            return [*_begun(values), opens()]
+        def begin(before: str, *values: Any) -> list[Any]:
+            return [*_begun(values, before), opens()]
 
-        def take(keys: str, *values: Any) -> list[Any]:
+        def take(before: str, keys: str, *values: Any) -> list[Any]:
             chosen = {"key_frames": "chosen", "key_indices": keys}
             place = len(values) - len(Settings.names())
             changed = [
@@ -65,15 +65,15 @@ class PlanPanel:
                     for name, old in zip(settings, values[place:], strict=True)
                 ),
             ]
-            return [*_begun(changed), *chosen.values()]
+            return [*_begun(changed, before), *chosen.values()]
 
         begin_outputs = [self.wanted, self.told]
         button.click(
-            begin, inputs=form.inputs, outputs=[*begin_outputs, tabs], queue=False,
+            begin, inputs=[self.wanted, *form.inputs], outputs=[*begin_outputs, tabs], queue=False,
             show_progress=False, api_name="ofgen_plan",
         )  # fmt: skip
         self.take.click(
-            take, inputs=[self.keys, *form.inputs], queue=False, show_progress=False,
+            take, inputs=[self.wanted, self.keys, *form.inputs], queue=False, show_progress=False,
             outputs=[*begin_outputs, settings["key_frames"], settings["key_indices"]],
         )  # fmt: skip
         self.ask.click(
@@ -94,10 +94,10 @@ class PlanPanel:
         return ["", plan.html, ", ".join(map(str, plan.keys))]
 
 
-def _begun(values: Any) -> tuple[str, str]:
-    """The plan's id and a line; no id where it was refused."""
+def _begun(values: Any, before: str) -> tuple[str, str]:
+    """The plan's id, instead of one before, and a line; no id where it was refused."""
     try:
-        plan = planning.begin(document(*values))
+        plan = planning.begin(document(*values), before)
     except OfgenError as error:
         return "", note(error, failed=True)
     return plan.id, f"<div data-busy>{note(plan.text)}</div>"
