@@ -67,6 +67,11 @@ class Finisher:
         self._motion = motion
         self._fresh: dict[int, Image] = {}
 
+    @property
+    def done(self) -> dict[int, Finished]:
+        """What is known of each finished frame, by its index."""
+        return self.finished
+
     def key(self, index: int) -> str | None:
         """The digest of the finished frame's picture, or None where it is not finished."""
         one = self.finished.get(index)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from lib_ofgen import images, metrics, sheet
 from lib_ofgen.values import Clip, Image, KeyFrame, Mask, Size
 
-__all__ = ["ERRORS", "KEPT", "MOST_ERROR", "PAINT", "Closeup", "Film", "Origin", "Thumb",
-           "closeups", "thumbs", "worst"]  # fmt: skip
+__all__ = ["ERRORS", "KEPT", "MOST_ERROR", "PAINT", "Closeup", "Film", "Glimpse", "Origin", "Thumb",
+           "closeups", "glimpse", "thumbs", "worst"]  # fmt: skip
 
 Colour = tuple[int, int, int]
 
@@ -60,25 +60,30 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Closeup:
-    """A pair of frames, looked at closely; the pictures are JPEG files of one size."""
+class Glimpse:
+    """A finished frame, and what it is made of; the pictures are JPEG files of one size."""
 
-    pair: Mapping[str, Any]
-    """Its entry in the report."""
     frame: int
-    """The frame of the pair that is shown."""
     whole: bool
-    """Whether this was painted whole."""
+    """Whether it was painted whole."""
     size: Size
     result: bytes
     holes: bytes
     """The same, under `PAINT` what was painted fresh in it."""
     origins: bytes
-    error: bytes
     legend: tuple[Origin, ...]
     """Of `origins`, the largest share first."""
     painted: float
     """Share 0..1 that was painted fresh."""
+
+
+@dataclass(frozen=True)
+class Closeup(Glimpse):
+    """A frame of a judged pair, with the pair's error."""
+
+    pair: Mapping[str, Any]
+    """Its entry in the report."""
+    error: bytes
 
 
 class Film(NamedTuple):
@@ -124,19 +129,24 @@ def _closeup(film: Film, pair: Mapping[str, Any], whole: set[int]) -> Closeup:
     both = (pair["index"], pair["index"] + 1)
     # a frame that was painted whole has no origins to show
     frame = next((index for index in both if index not in whole), both[0])
+    shown = glimpse(film, frame, whole=frame in whole)
+    error = images.encode_jpeg(_errors(film, both, shown.size), _QUALITY)
+    return Closeup(**vars(shown), pair=pair, error=error)
+
+
+def glimpse(film: Film, frame: int, *, whole: bool) -> Glimpse:
+    """The frame, its fresh paint and its origins; `whole` says whether it was painted whole."""
     picture = film.result(frame)
     size = _fitted(images.size_of(picture))
     shown = images.resize(picture, size)
     fresh = film.repainted(frame)
     if fresh is None:
-        fresh = np.full(picture.shape[:2], frame in whole)
+        fresh = np.full(picture.shape[:2], whole)
     mapped, legend = _origins(film.origins(frame), frame, shown)
-    drawn = (shown, _overlaid(shown, fresh), mapped, _errors(film, both, size))
-    result, holes, origins, error = (images.encode_jpeg(one, _QUALITY) for one in drawn)
+    drawn = (shown, _overlaid(shown, fresh), mapped)
+    result, holes, origins = (images.encode_jpeg(one, _QUALITY) for one in drawn)
     painted = float(fresh.mean())
-    return Closeup(
-        pair, frame, frame in whole, size, result, holes, origins, error, legend, painted
-    )
+    return Glimpse(frame, whole, size, result, holes, origins, legend, painted)
 
 
 def _fitted(size: Size) -> Size:

@@ -31,6 +31,7 @@ from lib_ofgen.encode import FrameFolder, check_output
 from lib_ofgen.errors import VideoError
 from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow import flo
+from lib_ofgen.growing import Growing
 from lib_ofgen.making import Drafted, Maker
 from lib_ofgen.motion import Motion
 from lib_ofgen.pace import Pace
@@ -51,7 +52,7 @@ from lib_ofgen.values import (
     Size,
     Step,
 )
-from lib_ofgen.video import open_video
+from lib_ofgen.video import Source, open_video
 from lib_ofgen.workspace import PROMPTS, Workspace, check_place, write_whole
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "flow_picture",
     "look",
     "made_of",
+    "opened",
     "painted_whole",
     "phrasing_of",
     "prompted",
@@ -196,10 +198,12 @@ def animate(
     painter: Painter,
     reporter: Reporter,
     shared: Callable[[FlowEstimator], FlowEstimator] = lambda estimator: estimator,
+    watched: Callable[[Growing], None] = lambda growing: None,
 ) -> Outcome:
     """Make the film of `job`; what was finished before is not made again.
 
-    `shared` makes an estimator one that shares its device with whoever else is on it.
+    `shared` makes an estimator one that shares its device with whoever else is on it. `watched`
+    gets the film before its first frame is made, to look at while it grows.
 
     Raises:
         Stopped: the user asked to stop; the same job goes on from there.
@@ -221,6 +225,7 @@ def animate(
         rules = rules_of(job.settings, seed)
         with Easel(painter, rules, prompts, reporter, watch) as easel, _released(estimator):
             makers = made_of(known, rules, estimator, easel, watch)
+            watched(_growing(known, makers))
             order = finished(makers, known, job.settings)
             paced = _paced(order, known, job.settings, watch)
             told = filming.told(paced, known.spool.clip, makers.last, easel, reporter)
@@ -333,7 +338,7 @@ def flow_picture(
         VideoError: the video cannot be read, or has no such frame and another after it.
         FlowError: the estimator that the settings name cannot run here.
     """
-    with open_video(source, **_sampling(settings)) as frames:
+    with opened(source, settings) as frames:
         pair = [frame for frame in frames if frame.index in (index, index + 1)]
     if len(pair) < 2:
         raise VideoError(
@@ -363,13 +368,22 @@ def _sampling(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names}
 
 
+def opened(source: Path, settings: Settings) -> Source:
+    """The video as the settings take frames from it; a context manager.
+
+    Raises:
+        VideoError: it cannot be read, or has no frame where the settings look for one.
+    """
+    return open_video(source, **_sampling(settings))
+
+
 def _shown_size(source: Path, settings: Settings) -> Size:
     """The size of the source in square pixels, before it is framed.
 
     Raises:
         VideoError: it cannot be read, or has no frame where the settings look for one.
     """
-    with open_video(source, **_sampling(settings)) as video:
+    with opened(source, settings) as video:
         return video.shown
 
 
@@ -541,6 +555,7 @@ def _facts(
     return {
         **report.plan_facts(known.spool.clip, known.scenes, known.keys),
         "frames": frames,
+        "kept": report.kept_facts(known.spool.key, known.spool.clip.length, makers.last.key),
         **report.painted_facts(maker.made),
         **measured,
         "seconds": {stage: round(spent, 3) for stage, spent in watch.seconds.items()},
@@ -563,18 +578,30 @@ def _closed(job: Job, known: Survey, makers: Makers, facts: dict[str, Any]) -> O
 
 def _shown(job: Job, known: Survey, makers: Makers, facts: dict[str, Any]) -> page.Shown:
     """What the report's page shows beside the report's facts."""
-    source, clip, maker = known.spool.frame, known.spool.clip, makers.maker
-    film = pictures.Film(
-        lambda index: source(index).image,
-        makers.last.picture,
-        maker.repainted,
-        makers.finisher.origins,
-    )
+    clip, maker = known.spool.clip, makers.maker
     whole = {index for index, made in maker.made.items() if made.whole}
     return page.Shown(
         job.source.name,
         job.output.name,
         clip,
         pictures.thumbs(known.keys, clip, makers.last.picture),
-        pictures.closeups(film, facts["warp_error"]["each"], whole),
+        pictures.closeups(_pictured(known, makers), facts["warp_error"]["each"], whole),
     )
+
+
+def _pictured(known: Survey, makers: Makers) -> pictures.Film:
+    """Where to get what is shown of a frame."""
+    source = known.spool.frame
+    return pictures.Film(
+        lambda index: source(index).image,
+        makers.last.picture,
+        makers.maker.repainted,
+        makers.finisher.origins,
+    )
+
+
+def _growing(known: Survey, makers: Makers) -> Growing:
+    """The film, for those who watch it grow."""
+    film, whole = _pictured(known, makers), makers.maker.made
+    done = makers.last.done
+    return Growing(known.spool.clip, film, done, lambda index: whole[index].whole)

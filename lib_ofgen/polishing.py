@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol, cast
@@ -40,6 +40,11 @@ Floats = NDArray[np.float32]
 
 class Pictures(Protocol):
     """A stage that makes the frames' pictures, in the order of showing."""
+
+    @property
+    def done(self) -> Mapping[int, object]:
+        """By the index of each frame that is made; it grows in the order of making."""
+        ...
 
     def ready(self) -> Iterator[int]:
         """Make what can be made by now; gives the index of each."""
@@ -74,6 +79,11 @@ class _Pass(ABC):
         )
         self._reach = reach
         self._keys: dict[int, str] = {}
+
+    @property
+    def done(self) -> Mapping[int, object]:
+        """See `Pictures`."""
+        return self._keys
 
     def ready(self) -> Iterator[int]:
         """Make the frames whose neighbours are there."""

@@ -27,6 +27,7 @@ __all__ = [
     "clip_facts",
     "evaluation",
     "frame_facts",
+    "kept_facts",
     "mean",
     "paint_facts",
     "painted_facts",
@@ -115,6 +116,11 @@ def frame_facts(
          **({"second": second[i]} if i in second else {})}
         for i, f in sorted(finished.items())
     ]  # fmt: skip
+
+
+def kept_facts(spool: str, length: int, key: Callable[[int], str | None]) -> dict[str, Any]:
+    """Under which digests the workspace keeps the source's frames and the film's."""
+    return {"spool": spool, "frames": [key(index) for index in range(length)]}
 
 
 def evaluation(

@@ -27,7 +27,7 @@ LAYERS = {
     3: {
         "presets", "survey", "painting", "making", "motion", "finishing", "polishing", "filming",
         "report", "evaluate", "http_painter", "masks", "subject", "pictures", "page", "wording",
-        "filling",
+        "filling", "forecast", "timeline", "growing", "reel",
     },
     4: {"pipeline"},
     5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},
@@ -60,6 +60,7 @@ SAME_LAYER = {
     ("report", "making"),
     ("evaluate", "report"),
     ("page", "pictures"),
+    ("growing", "pictures"),
     ("cli", "cli_presets"),
     ("wording", "survey"),
     ("cli", "cli_weights"),

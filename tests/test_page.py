@@ -23,7 +23,7 @@ from lib_ofgen.settings import Settings
 from lib_ofgen.values import Image, KeyFrame, Mask, Scene, Size
 
 SMALL = Size(48, 80)
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "input"}
 LOADS = {"src", "href", "xlink:href", "srcset", "poster", "data", "action", "background"}
 
 

@@ -19,6 +19,7 @@ from modules import call_queue, paths_internal, shared
 from lib_ofgen import pipeline, tagging, weights
 from lib_ofgen.encode import check_output
 from lib_ofgen.errors import OfgenError, Stopped
+from lib_ofgen.growing import Growing
 from lib_ofgen.presets import Store
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Image, PromptRow
@@ -39,7 +40,10 @@ __all__ = [
     "TITLE",
     "HostJob",
     "animated",
+    "described",
     "flow_picture",
+    "last_seed",
+    "model_folders",
     "places",
     "prepared",
     "presets_here",
@@ -71,15 +75,29 @@ class HostJob:
     prompts: tuple[PromptRow, ...] = ()
     wish: threading.Event = field(default_factory=threading.Event)
     state: str = "running"
-    """running, done, stopped or failed."""
+    """waiting, running, done, stopped or failed."""
     message: str = ""
     outcome: pipeline.Outcome | None = None
     checkpoint: Any = None
     """The host's entry of the checkpoint that paints key frames."""
     mask: Path | None = None
+    growing: Growing | None = None
+    """What is there of the film while it is made."""
+
+    @property
+    def folder(self) -> Path:
+        """The workspace."""
+        return self.output.with_name(self.output.name + ".ofgen")
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in ("waiting", "running")
 
     def stop(self) -> None:
         """End the job as soon as may be; what is finished is kept."""
+        if self.state == "waiting":
+            self.state, self.message = "stopped", "stopped before it began"
         if self.state == "running":
             self.wish.set()
             self.reporter.interrupt()
@@ -116,8 +134,12 @@ def presets_here() -> Store:
     return Store(Path(paths_internal.data_path) / "ofgen-presets")
 
 
-def prepared(document: Document, host: Mapping[str, Any], *, inside: bool = False) -> HostJob:
+def prepared(
+    document: Document, host: Mapping[str, Any], *, inside: bool = False, name: str = ""
+) -> HostJob:
     """The job of a document, entered in `JOBS`; `inside` is for one inside a request of the host.
+
+    `name` is its id; empty: a new one.
 
     Raises:
         SettingsError: the document asks for what is not there or not allowed.
@@ -129,13 +151,13 @@ def prepared(document: Document, host: Mapping[str, Any], *, inside: bool = Fals
         check_output(given.confined(document.output, "output"))
     source, mask = input_of(document, given), mask_of(document, given)
     given.output.mkdir(parents=True, exist_ok=True)
-    taken = {known.output for known in list(JOBS.values()) if known.state == "running"}
+    taken = {known.output for known in list(JOBS.values()) if known.under_way}
     output = output_of(document, source, settings, given, taken)
     wish = threading.Event()
-    name = f"ofgen-{uuid.uuid4().hex[:8]}"
+    name = name or f"ofgen-{uuid.uuid4().hex[:8]}"
     reporter = HostReporter(name, wish.is_set, inside=inside)
     job = HostJob(name, settings, source, output, reporter, document.prompts, wish, mask=mask)
-    ended = [known.id for known in list(JOBS.values()) if known.state != "running"]
+    ended = [known.id for known in list(JOBS.values()) if not known.under_way]
     for old in ended[:-_REMEMBERED]:
         JOBS.pop(old, None)
     JOBS[job.id] = job
@@ -144,7 +166,6 @@ def prepared(document: Document, host: Mapping[str, Any], *, inside: bool = Fals
 
 def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
     """Run the job to its end, which `state` and `message` tell; other errors rise."""
-    folder = job.output.with_name(job.output.name + ".ofgen")
     job.reporter.step("decode", 0, 1)
     try:
         painter = WebuiPainter(
@@ -155,9 +176,9 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
             wanted = pipeline.Job(
                 job.source,
                 job.output,
-                folder,
+                job.folder,
                 job.settings,
-                models=_model_folders(),
+                models=model_folders(),
                 mask=job.mask,
                 prompts=job.prompts,
             )
@@ -166,6 +187,7 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
                 painter,
                 job.reporter,
                 lambda estimator: SharingEstimator(estimator, lambda: _turn(job, lock)),
+                lambda growing: setattr(job, "growing", growing),
             )
         finally:
             job.message = _restored(painter)
@@ -178,10 +200,11 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
         job.state, job.message = "failed", f"{type(error).__name__}: {error}"
         raise
     finally:
+        job.growing = None
         job.reporter.leave()
 
 
-def _model_folders() -> tuple[Path, ...]:
+def model_folders() -> tuple[Path, ...]:
     """Where the weights of flow estimators and taggers may lie."""
     more = [Path(path) for path in getattr(shared.cmd_opts, "ofgen_models_dir", None) or []]
     return (Path(paths_internal.models_path) / "ofgen", *more)
@@ -189,7 +212,29 @@ def _model_folders() -> tuple[Path, ...]:
 
 def tagger_names() -> list[str]:
     """What the setting `tagger` may name: models that are here, and published ones."""
-    return list(dict.fromkeys(["off", *tagging.names(_model_folders()), *weights.named("tagger")]))
+    return list(dict.fromkeys(["off", *tagging.names(model_folders()), *weights.named("tagger")]))
+
+
+def described(document: Document) -> str:
+    """What the document's video is, and what its settings take of it.
+
+    Raises:
+        OfgenError: it cannot be had.
+    """
+    settings = settings_of(document, {}, presets_here())
+    with pipeline.opened(input_of(document, places()), settings) as video:
+        sound = f", sound ({video.sound.codec})" if video.sound else ", no sound"
+        seconds = float(video.expected / video.rate)
+        return (
+            f"{video.path.name}: {video.shown}{sound}. Taken: about {video.expected} frames of "
+            f"{video.size} at {float(video.rate):.4g} a second, {seconds:.1f} s"
+        )
+
+
+def last_seed() -> int:
+    """The seed of the film that was finished last; -1 where there is none."""
+    seeds = [job.outcome.facts["seed"] for job in list(JOBS.values()) if job.outcome]
+    return int(seeds[-1]) if seeds else -1
 
 
 def flow_picture(document: Document, index: int) -> Image:
@@ -203,7 +248,7 @@ def flow_picture(document: Document, index: int) -> Image:
         input_of(document, places()),
         settings,
         index,
-        _model_folders(),
+        model_folders(),
         lambda estimator: SharingEstimator(estimator, queue_lock),
     )
 

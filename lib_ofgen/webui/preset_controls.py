@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from lib_ofgen.presets import Preset
 from lib_ofgen.settings import Settings
 from lib_ofgen.webui.controls import element, from_values, initial
 from lib_ofgen.webui.job import places, presets_here
+from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.preset_choice import chosen, kept
 from lib_ofgen.workspace import write_whole
 
@@ -108,7 +108,7 @@ def _applied(
     """The outputs when a preset is put on the controls."""
     now = dict(zip(Settings.names(), values, strict=True))
     changes, notes = chosen(preset, now, before or {}, initial(), lists)
-    told = _line("; ".join(notes) or preset.description)
+    told = note("; ".join(notes) or preset.description)
     updates = [
         gr.update(value=changes[name]) if name in changes else gr.update()
         for name in Settings.names()
@@ -117,12 +117,7 @@ def _applied(
 
 
 def _unmoved(before: Any, error: OfgenError) -> list[Any]:
-    return [before, _line(error), gr.update(), *(gr.update() for _ in Settings.names())]
-
-
-def _line(text: object) -> str:
-    """A line of the page; what a preset says may be anybody's."""
-    return f"<p class='ofgen-note'>{html.escape(str(text))}</p>"
+    return [before, note(error), gr.update(), *(gr.update() for _ in Settings.names())]
 
 
 def _content(text: str, file: Any) -> str | bytes:
@@ -145,8 +140,8 @@ def _save(name: str, clip: bool, replace: bool, *values: Any) -> tuple[str, Any]
         preset = _preset(name, clip, values)
         presets_here().save(preset, replace=replace)
     except OfgenError as error:
-        return _line(error), gr.update()
-    return _line(f"{preset.name} is kept"), gr.update(value=preset.name, **_names())
+        return note(error), gr.update()
+    return note(f"{preset.name} is kept"), gr.update(value=preset.name, **_names())
 
 
 def _share(name: str, clip: bool, *values: Any) -> tuple[str, Any, Any]:
@@ -156,7 +151,7 @@ def _share(name: str, clip: bool, *values: Any) -> tuple[str, Any, Any]:
         path = places().output / "presets" / f"{letters or 'preset'}.json"
         write_whole(path, presets.dump(preset).encode("utf-8", "backslashreplace"))
     except OfgenError as error:
-        return _line(error), gr.update(), None
+        return note(error), gr.update(), None
     return "", presets.to_link(preset), str(path)
 
 
@@ -164,5 +159,5 @@ def _delete(name: str) -> tuple[str, Any]:
     try:
         presets_here().delete(name or "")
     except OfgenError as error:
-        return _line(error), gr.update()
-    return _line(f"{name} is deleted"), gr.update(value="", **_names())
+        return note(error), gr.update()
+    return note(f"{name} is deleted"), gr.update(value="", **_names())

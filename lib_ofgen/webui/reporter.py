@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,8 @@ _SHARES = {
     "measure": (0.97, 0.03),
 }
 """Where each stage begins on the way from 0 to 1, and how much of it is its own."""
+_PAUSE = 0.1
+"""Seconds between two looks at whether a pause is over."""
 _PREVIEW_EVERY = 1.0
 """Seconds; a preview costs the host a PNG each time its page asks."""
 
@@ -50,15 +53,18 @@ class HostReporter:
         self._outlook = Outlook(self._begun)
         self._shown = 0.0
         self._stop = False
+        self._hold = threading.Event()
         self.fraction = 0.0
         self.text = "starting"
+        self.place = ("starting", 0, 0)
+        """Stage, how much of it is done, and of how much."""
         self.preview: Image | None = None
 
     def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
         """Tell the host how far the whole job is."""
         start, share = _SHARES.get(stage, (0.0, 0.0))
         self.fraction = start + share * done / max(1, of)
-        self.text = f"{stage} {done}/{of}"
+        self.text, self.place = f"{stage} {done}/{of}", (stage, done, of)
         self._outlook.add(time.time(), self.fraction)
         self._since = self._pretended()
         if preview is not None:
@@ -69,6 +75,26 @@ class HostReporter:
             self.tell()
             self._preview(preview)
         self.stopped()
+        self._wait()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the job is to wait at its next step."""
+        return self._hold.is_set()
+
+    def pause(self, *, on: bool) -> None:
+        """Have the job wait before it goes on, or go on; it waits outside of its turns."""
+        if on:
+            self._hold.set()
+        else:
+            self._hold.clear()
+
+    def _wait(self) -> None:
+        """Nothing, unless the job is paused; time spent here does not count."""
+        since = time.time()
+        while self.paused and not self.stopped():
+            time.sleep(_PAUSE)
+        self._begun += time.time() - since
 
     def turn(self) -> None:
         """Make the state this job's; the caller holds the host's queue lock."""

@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 TITLE = "Optical Flow Animation"
 WEBUI = Path(os.environ.get("OFGEN_WEBUI") or ".").resolve()
 PYTHON = os.environ.get("OFGEN_WEBUI_PYTHON") or sys.executable
-LINKED = ("scripts", "lib_ofgen", "install.py", "preload.py", "style.css", "javascript")
+LINKED = (
+    "scripts", "lib_ofgen", "install.py", "preload.py", "style.css", "javascript", "localizations",
+)  # fmt: skip
 PATIENCE = 180.0  # seconds, for a start or a job on a busy machine
 OPTIONS = {
     "live_previews_enable": False,  # some kinds would fetch a model

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +27,36 @@ SLOW = {"steps": 12, "strength": 0.9, "hole_strength": 0.9}
 
 
 class Pressed(threading.Thread):
-    """Generate was pressed; `seen` grows while the job runs."""
+    """Generate was pressed; `seen` grows while the page looks at the job."""
 
     def __init__(self, host: Host, clip: Path, **changes: Any) -> None:
         super().__init__(daemon=True)
-        self.page = Page(host.port)
+        self.page, self._host = Page(host.port), host
         values = {f"ofgen_{name}": value for name, value in {**SMALL, **changes}.items()}
         file = self.page.upload(clip)
-        self._run = lambda: self.page.run("ofgen_generate", ofgen_upload=file, **values)
+        told = self.page.press("ofgen_generate", ofgen_upload=file, **values)["ofgen_told"]
+        found = re.search(r"data-job='([\w-]+)'", told)
+        assert found, told
+        self.id = found[1]
         self.seen: list[dict[str, Any]] = []
         self.start()
 
     def run(self) -> None:
-        for outputs in self._run():
-            self.seen.append(outputs)
+        while self.job()["state"] in ("waiting", "running"):
+            self.seen.append(self.page.press("ofgen_look"))
+            time.sleep(0.1)
+        self.seen.append(self.page.press("ofgen_look"))
+
+    def job(self) -> dict[str, Any]:
+        """What the API tells of the job."""
+        return self._host.call(f"/ofgen/v1/jobs/{self.id}").body
 
     def film(self) -> Path:
         """The film, when the job has ended."""
         self.join()
-        film = self.seen[-1]["ofgen_film"]
-        assert film, self.seen[-1]
-        return Path((film[0] if isinstance(film, list) else film)["name"])
+        job = self.job()
+        assert job["state"] == "done", job
+        return Path(job["video"])
 
 
 def _running(host: Host) -> dict[str, Any]:
@@ -73,7 +84,10 @@ def test_the_tab_makes_the_film_that_the_api_makes(host: Host, clip: Path) -> No
     film = pressed.film()
     assert len(frames_of(film)) == LENGTH
     shown = [outputs["ofgen_progress"] for outputs in pressed.seen]
-    assert any("%" in text for text in shown[:-1])
+    assert any("frame" in text and "%" in text for text in shown[:-1])
+    assert "18 frames of 128x64" in shown[-1]
+    live = [_text(outputs["ofgen_live"]) for outputs in pressed.seen]
+    assert any("Where its pixels were painted" in text for text in live)
     settings = {**Settings().to_json(), **SMALL}
     output = str(host.outputs / "like-the-tab.mp4")
     answer = host.film({"input": str(clip), "output": output, "settings": settings})
@@ -114,7 +128,7 @@ def test_an_interrupt_of_anothers_picture_is_not_ours(host: Host, clip: Path) ->
 @pytest.fixture
 def stops() -> dict[str, Any]:
     return {
-        "tab": lambda host, page, job: page.press("ofgen_stop"),
+        "tab": lambda host, page, job: page.press("ofgen_interrupt"),
         "api": lambda host, page, job: host.call(f"/ofgen/v1/jobs/{job['id']}/cancel", {}),
         "host": lambda host, page, job: host.call("/sdapi/v1/interrupt", {}),
     }
@@ -132,9 +146,7 @@ def test_a_stop_ends_the_job_and_the_next_runs(
     stops[how](host, pressed.page, job)
     pressed.join()
     assert host.sampled(start) <= 1, "it went on painting"
-    last = pressed.seen[-1]
-    assert not last["ofgen_film"]
-    assert "stopped" in last["ofgen_progress"]
+    assert "stopped" in pressed.seen[-1]["ofgen_progress"]
     assert _state(host, job) == "stopped"
     told = host.progress()
     assert told["progress"] == 0
@@ -162,8 +174,142 @@ def test_the_hosts_generate_runs_the_script(host: Host, clip: Path) -> None:
 
 
 def test_a_mistake_is_one_line(host: Host) -> None:
+    told = Page(host.port).press("ofgen_generate", ofgen_path="/etc/passwd")["ofgen_told"]
+    assert "outside" in told
+    assert "/etc/passwd" in told
+    assert told.count("<p") == 1
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_pause_holds_the_job_and_nobody_else(host: Host, clip: Path, plain: np.ndarray) -> None:
+    pressed = Pressed(host, clip, **SLOW, seed=48)
+    _running(host)
+    waited(lambda: host.progress()["progress"] > 0.15, "job's painting")
+    assert pressed.page.press("ofgen_pause")["ofgen_pause"]["value"] == "Resume"
+    waited(lambda: "paused" in pressed.seen[-1]["ofgen_progress"], "pause")
+    time.sleep(1.5)
+    held = pressed.job()["progress"]
+    assert alike(host.plain(), plain)
+    time.sleep(0.5)
+    assert pressed.job()["progress"] == held
+    other = Page(host.port).press("ofgen_look")
+    assert pressed.id in other["ofgen_progress"], "another page does not find the job"
+    pressed.page.press("ofgen_pause")
+    assert len(frames_of(pressed.film())) == LENGTH
+
+
+@pytest.mark.usefixtures("restored")
+def test_films_wait_for_each_other(host: Host, clip: Path) -> None:
+    first, second = Pressed(host, clip, seed=49), Pressed(host, clip, seed=50, max_frames=2)
+    assert second.job()["state"] == "waiting"
+    queues = [_text(outputs["ofgen_queue"]) for outputs in first.seen]
+    assert len(frames_of(second.film())) == 2
+    assert first.job()["state"] == "done"
+    queues += [_text(outputs["ofgen_queue"]) for outputs in first.seen]
+    assert any("1 waiting" in text for text in queues)
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_is_done_so_far_can_be_played(host: Host, clip: Path) -> None:
+    pressed = Pressed(host, clip, **SLOW, seed=51)
+    waited(lambda: any(_text(seen["ofgen_live"]) for seen in list(pressed.seen)), "picture")
+    waited(lambda: host.progress()["progress"] > 0.5, "middle of the job")
+    *_, shown = pressed.page.run("ofgen_play")
+    found = re.search(r"src='file=([^?]+)\?", shown["ofgen_so_far"])
+    assert found, shown
+    assert 0 < len(frames_of(found[1])) < LENGTH
+    pressed.film()
+
+
+def _text(output: Any) -> str:
+    """What an element is set to; empty where it is left as it is."""
+    return output if isinstance(output, str) else ""
+
+
+def _planned(page: Page, button: str, **values: Any) -> dict[str, Any]:
+    """The outputs of a look once the plan is drawn or refused."""
+    last = page.press(button, **values)
+    if "data-busy" not in last["ofgen_plan_told"]:
+        return last
+
+    def drawn() -> Any:
+        seen = page.press("ofgen_look")
+        return seen if "data-busy" not in str(seen["ofgen_plan_told"]) else None
+
+    return waited(drawn, "plan")
+
+
+def test_a_plan_is_drawn_and_its_keys_can_be_changed(host: Host, clip: Path) -> None:
     page = Page(host.port)
-    *_, last = page.run("ofgen_generate", ofgen_path="/etc/passwd")
-    assert "outside" in last["ofgen_progress"]
-    assert "/etc/passwd" in last["ofgen_progress"]
-    assert not last["ofgen_film"]
+    job = {f"ofgen_{name}": value for name, value in JOB.items()}
+    plan = _planned(page, "ofgen_plan", ofgen_path=str(clip), **job)
+    assert plan["ofgen_plan_keys"] == "0, 8, 16, 17"
+    assert plan["ofgen_plan_view"].count("<button") == 4
+    assert "18 of 128x64" in plan["ofgen_plan_view"]
+    assert "small" in plan["ofgen_plan_view"]
+    asked = {"ofgen_path": str(clip), **job, "ofgen_plan_keys": "0, 5, 17"}
+    changed = page.press("ofgen_plan_take", **asked)
+    assert changed["ofgen_key_frames"] == "chosen"
+    assert changed["ofgen_key_indices"] == "0, 5, 17"
+    shown = waited(lambda: _text(page.press("ofgen_look")["ofgen_plan_keys"]), "second plan")
+    assert shown == "0, 5, 17"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"ofgen_path": ""}, "names no input"),
+        ({"ofgen_rows": "start,prompt\nx,a meadow"}, "index of a frame"),
+        ({"ofgen_mask": "/etc"}, "outside"),
+        ({"ofgen_key_frames": "chosen", "ofgen_key_indices": "99"}, "name frames of the clip"),
+        ({"ofgen_end": 0.5, "ofgen_start": 0.7}, "give a later end"),
+    ],
+)
+def test_what_cannot_be_planned_is_one_line(
+    host: Host, clip: Path, values: dict[str, Any], told: str
+) -> None:
+    refused = _planned(Page(host.port), "ofgen_plan", **{"ofgen_path": str(clip), **values})
+    assert told in refused["ofgen_plan_told"]
+    assert refused["ofgen_plan_told"].count("<p") == 1
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_film_is_shown_compared_and_deleted(host: Host, clip: Path) -> None:
+    pressed = Pressed(host, clip, seed=52, max_frames=4)
+    film, page = pressed.film(), pressed.page
+    shown = [seen["ofgen_film"] for seen in pressed.seen if _text(seen["ofgen_film"])]
+    assert len(shown) == 1, "the player is put in once, or it would begin anew at each look"
+    assert f"<video controls playsinline preload='metadata' src='file={film}" in shown[0]
+    assert "report.html" in shown[0]
+    other = page.press("ofgen_frame", ofgen_frame=2)
+    assert other["ofgen_compare"].count("<img") == 2
+    assert "Frame 2" in other["ofgen_compare"]
+    assert other["ofgen_frame_image"].startswith("data:image/png")
+    assert ".json" in page.press("ofgen_export")["ofgen_exported"]
+    (listed,) = [_text(seen["ofgen_history"]) for seen in pressed.seen[-1:]]
+    assert "seed" not in listed
+    job = f"[{pressed.id}]"
+    assert (
+        "MB" in page.press("ofgen_history_choice", ofgen_history_choice=job)["ofgen_history_told"]
+    )
+    opened = Page(host.port).press("ofgen_history_open", ofgen_history_choice=job)
+    assert str(film) in opened["ofgen_film"]
+    gone = page.press("ofgen_history_delete", ofgen_history_choice=job, ofgen_history_film=True)
+    assert "free again" in gone["ofgen_history_told"]
+    assert not film.exists()
+    assert not film.with_name(f"{film.name}.ofgen").exists()
+    assert pressed.id not in page.press("ofgen_look")["ofgen_history"]
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_stopped_film_is_resumed(host: Host, clip: Path) -> None:
+    pressed = Pressed(host, clip, **SLOW, seed=53, max_frames=9)
+    waited(lambda: host.progress()["progress"] > 0.3, "middle of the job")
+    pressed.page.press("ofgen_interrupt")
+    pressed.join()
+    assert pressed.job()["state"] == "stopped"
+    job = f"[{pressed.id}]"
+    told = pressed.page.press("ofgen_history_resume", ofgen_history_choice=job)
+    assert "goes on" in told["ofgen_history_told"]
+    waited(lambda: pressed.job()["state"] == "done", "film")
+    assert len(frames_of(pressed.job()["video"])) == 9

@@ -1,0 +1,170 @@
+// What the elements of our tab do by themselves. No globals, and only elements whose ids are ours.
+
+const COUNTERS = ["ofgen_prompt", "ofgen_negative_prompt"];
+const BUSY = 600; // ms between two looks while something is under way
+const IDLE = 4000; // and while nothing is
+const PATIENCE = 8000; // ms after which an answer counts as lost
+const SETTLED = 700; // ms after the last change of a key frame, until the plan is drawn anew
+
+const byId = (id) => document.getElementById(id);
+
+/** Call one of the host's functions for each counter of tokens, where it has that function. */
+function eachCounter(name) {
+    for (const id of COUNTERS) {
+        window[name]?.(id, `${id}_counter`, `${id}_count`);
+    }
+}
+
+/** Ask the server what is new, as long as somebody can see it. */
+class Watch {
+    constructor() {
+        this.asked = 0;
+        this.beat = null;
+        setInterval(() => this.turn(), BUSY / 2);
+    }
+
+    turn() {
+        const tab = byId("tab_ofgen");
+        if (document.hidden || !tab?.offsetParent) return;
+        const beat = byId("ofgen_beat")?.querySelector("[data-beat]")?.dataset.beat ?? null;
+        const since = performance.now() - this.asked;
+        const busy = tab.querySelector("[data-busy]") !== null;
+        const answered = this.asked === 0 || beat !== this.beat;
+        if (since < (answered ? (busy ? BUSY : IDLE) : PATIENCE)) return;
+        this.beat = beat;
+        this.asked = performance.now();
+        byId("ofgen_look")?.click();
+    }
+
+    /** Look at the next turn. */
+    hurry() {
+        this.asked = Math.min(this.asked, performance.now() - IDLE);
+    }
+}
+
+/** The strip of a plan: its key frames are added, moved and dropped. */
+class Strip {
+    constructor(view) {
+        this.view = view;
+        this.dragged = null;
+        this.timer = 0;
+        view.addEventListener("pointerdown", (event) => this.grasp(event));
+        view.addEventListener("pointermove", (event) => this.drag(event));
+        view.addEventListener("pointerup", (event) => this.drop(event));
+        view.addEventListener("keydown", (event) => this.press(event));
+    }
+
+    strip(event) {
+        return event.target.closest(".strip");
+    }
+
+    frame(strip, event) {
+        const box = strip.getBoundingClientRect();
+        const place = Math.floor((event.clientX - box.left) / box.width * strip.dataset.length);
+        return Math.max(0, Math.min(strip.dataset.length - 1, place));
+    }
+
+    put(key, index) {
+        const strip = key.closest(".strip");
+        key.dataset.index = index;
+        key.style.left = `${100 * (index + 0.5) / strip.dataset.length}%`;
+        key.title = `${index}, ${(index / strip.dataset.rate).toFixed(2)} s`;
+        key.setAttribute("aria-label", `key frame ${key.title}`);
+    }
+
+    grasp(event) {
+        const strip = this.strip(event);
+        if (!strip || event.button !== 0) return;
+        const key = event.target.closest(".key");
+        this.dragged = {strip, key, from: event.clientX, moved: false};
+        if (key) {
+            event.preventDefault();
+            key.focus();
+            key.setPointerCapture(event.pointerId);
+        }
+    }
+
+    drag(event) {
+        if (!this.dragged?.key) return;
+        this.dragged.moved ||= Math.abs(event.clientX - this.dragged.from) > 3;
+        if (this.dragged.moved) this.put(this.dragged.key, this.frame(this.dragged.strip, event));
+    }
+
+    drop(event) {
+        const {strip, key, from, moved} = this.dragged ?? {};
+        this.dragged = null;
+        if (!strip || (key && !moved)) return;
+        if (!key) {
+            if (Math.abs(event.clientX - from) > 3) return;
+            const added = document.createElement("button");
+            added.type = "button";
+            added.className = "key";
+            strip.append(added);
+            this.put(added, this.frame(strip, event));
+            added.focus();
+        }
+        this.changed(strip);
+    }
+
+    press(event) {
+        const key = event.target.closest(".key");
+        const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+        if (!key) return;
+        const strip = key.closest(".strip");
+        if (step) {
+            const index = Number(key.dataset.index) + step;
+            if (index < 0 || index >= strip.dataset.length) return;
+            this.put(key, index);
+        } else if (event.key === "Delete" || event.key === "Backspace") {
+            (key.previousElementSibling ?? strip).focus?.();
+            key.remove();
+        } else {
+            return;
+        }
+        event.preventDefault();
+        this.changed(strip);
+    }
+
+    /** Write the indices into their field and, when nothing more comes, use them. */
+    changed(strip) {
+        const keys = [...strip.querySelectorAll(".key")].map((key) => Number(key.dataset.index));
+        const field = byId("ofgen_plan_keys").querySelector("textarea, input");
+        field.value = [...new Set(keys)].sort((a, b) => a - b).join(", ");
+        field.dispatchEvent(new Event("input", {bubbles: true}));
+        clearTimeout(this.timer);
+        this.timer = setTimeout(() => byId("ofgen_plan_take").click(), SETTLED);
+    }
+}
+
+/** Move the border between the source and the film. */
+function compare(event) {
+    const figure = event.target.closest(".compare");
+    if (event.target.type === "range" && figure) {
+        figure.style.setProperty("--at", `${event.target.value}%`);
+    }
+}
+
+/** Escape stops the film, as it stops a picture in the host's tabs; in a list it closes that. */
+function escape(event) {
+    const running = byId("ofgen_progress").querySelector("[data-busy]");
+    if (event.key === "Escape" && running && !event.target.matches("input")) {
+        byId("ofgen_interrupt").click();
+    }
+}
+
+function begin() {
+    const tab = byId("tab_ofgen");
+    if (!tab) return;
+    eachCounter("setupTokenCounting");
+    tab.addEventListener("keydown", escape);
+    const watch = new Watch();
+    new Strip(byId("ofgen_plan_view"));
+    byId("ofgen_compare").addEventListener("input", compare);
+    for (const id of ["ofgen_plan", "ofgen_generate", "ofgen_plan_take", "ofgen_pause", "ofgen_go_on",
+        "ofgen_history_resume", "ofgen_history_delete"]) {
+        byId(id)?.addEventListener("click", () => setTimeout(() => watch.hurry(), BUSY));
+    }
+}
+
+window.onUiLoaded?.(begin);
+window.onOptionsChanged?.(() => eachCounter("toggleTokenCountingVisibility"));

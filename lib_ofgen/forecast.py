@@ -1,0 +1,150 @@
+"""What a job will take: calls of the painter, seconds on this machine, room on the disk.
+
+Seconds follow from the jobs that this machine has done before, a rate for each stage.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lib_ofgen.coverage import Gap
+from lib_ofgen.values import Size
+from lib_ofgen.workspace import write_whole
+
+__all__ = ["Pace", "Work", "advice", "room", "work"]
+
+_NEWS = 0.5
+"""Share of the newest job in a rate."""
+_ROOM = 2.2
+"""What a job keeps beside the spool, in spools: finished frames, paint and drafts, measured."""
+_STAGES = ("decode", "analyse", "fuse", "encode", "measure")
+"""Stages whose time goes by the film's pixels alone."""
+_FAR = 2.6
+"""How many times more or fewer pixels than the model's own size take it out of its ground."""
+
+
+class Work(NamedTuple):
+    """What there is to do."""
+
+    frames: int
+    size: Size
+    whole: float
+    """Frames painted whole."""
+    holes: float
+    """Hole area, in frames."""
+    calls: int
+    """Calls of the painter, at most."""
+
+    @property
+    def pixels(self) -> int:
+        """Of all frames."""
+        return self.frames * self.size.height * self.size.width
+
+    @property
+    def painted(self) -> float:
+        """Pixels to be painted."""
+        return (self.whole + self.holes) * self.size.height * self.size.width
+
+
+def work(frames: int, size: Size, whole: int, keys: int, gaps: Sequence[Gap], least: int) -> Work:
+    """The work of a plan: `whole` of `keys` are painted whole, holes of `least` px and up.
+
+    A gap whose worst frame lacks less than a hole needs no call; of another each frame may.
+    """
+    area = size.height * size.width
+    between = sum(
+        gap.stop - gap.start - 1 for gap in gaps if (1 - gap.coverage) * area >= max(1, least)
+    )
+    calls = min(frames, keys + between)
+    return Work(frames, size, whole, sum(gap.holes for gap in gaps), calls)
+
+
+def room(spool: int) -> int:
+    """Bytes that a job will write beside a spool of so many bytes."""
+    return math.ceil(_ROOM * spool)
+
+
+class Pace:
+    """Seconds that the stages took before, kept as a small JSON file."""
+
+    def __init__(self, path: Path) -> None:
+        """The file need not be there."""
+        self._path = path
+
+    def learn(self, facts: Mapping[str, Any], painter: str) -> None:
+        """Take in a report of a job that found nothing done before; `painter` names who painted."""
+        known = self._read()
+        for name, rate in _rates(facts, painter).items():
+            before = known.get(name, rate)
+            known[name] = before + _NEWS * (rate - before)
+        write_whole(self._path, json.dumps(known, indent=1, sort_keys=True).encode())
+
+    def seconds(
+        self, todo: Work, *, flow: str, painter: str, steps: int, strengths: tuple[float, float]
+    ) -> float | None:
+        """How long the work will take; None where a stage of it was never measured here.
+
+        `strengths` are those of key frames and of holes.
+        """
+        known = self._read()
+        wanted = {name: float(todo.pixels) for name in (*_STAGES, f"flow {flow}")}
+        frames = todo.whole * strengths[0] + todo.holes * strengths[1]
+        wanted[f"paint {painter}"] = frames * todo.size.height * todo.size.width * steps
+        if any(name not in known for name, amount in wanted.items() if amount):
+            return None
+        return sum(known[name] * amount for name, amount in wanted.items() if amount)
+
+    def _read(self) -> dict[str, float]:
+        try:
+            found = json.loads(self._path.read_text("utf-8"))
+            return {str(name): float(rate) for name, rate in found.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}  # the first job, or a file that somebody else has written
+
+
+def _rates(facts: Mapping[str, Any], painter: str) -> dict[str, float]:
+    """Seconds per pixel by stage; of paint, per pixel and step of the sampler."""
+    clip, seconds, settings = facts["clip"], facts["seconds"], facts["settings"]
+    pixels = clip["frames"] * clip["width"] * clip["height"]
+    rates = {stage: seconds[stage] / pixels for stage in _STAGES}
+    rates[f"flow {facts['flow']['estimator']}"] = seconds["flow"] / pixels
+    painted = pixels * sum(
+        (facts["painted"][part] or 0.0) * settings[strength]
+        for part, strength in (("keys", "strength"), ("holes", "hole_strength"))
+    )
+    if painted:
+        rates[f"paint {painter}"] = seconds["paint"] / (painted * settings["steps"])
+    return rates
+
+
+def advice(size: Size, native: int, free: int, needed: int) -> list[str]:
+    """What a person should know before painting, a line each, with the remedy.
+
+    `native` is the side in px of the square pictures that the model was made for; `free` and
+    `needed` are bytes on the disk.
+    """
+    lines: list[str] = []
+    area = size.height * size.width
+    if not native**2 / _FAR <= area <= native**2 * _FAR:
+        kind = "small" if area < native**2 else "large"
+        better = math.sqrt(native**2 / area)
+        width, height = (max(8, round(side * better / 64) * 64) for side in reversed(size))
+        lines.append(
+            f"{size} is {kind} for a model made for {native}x{native}; a width of {width} and a "
+            f"height of {height} would suit it"
+        )
+    if size.height % 64 or size.width % 64:
+        lines.append(
+            f"{size} is no multiple of 64 on both sides; some models leave a seam at the edge, so "
+            "crop or pad to multiples of 64 if you see one"
+        )
+    if needed > free:
+        lines.append(
+            f"the disk has {free / 1e9:.1f} GB free and about {needed / 1e9:.1f} GB are needed; "
+            "delete earlier jobs, or take a smaller size or fewer frames"
+        )
+    return lines

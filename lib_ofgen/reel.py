@@ -1,0 +1,85 @@
+"""The frames of a finished job, out of its workspace: what was, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lib_ofgen import images, markup
+from lib_ofgen.errors import WorkspaceError
+from lib_ofgen.values import Image, Size
+from lib_ofgen.workspace import Workspace
+
+__all__ = ["Reel"]
+
+_WIDEST = 1280
+"""px: the most that a picture for comparing has on a side."""
+_QUALITY = 90
+
+
+class Reel:
+    """Frames by their index, read from disk when they are asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """That of the workspace `folder`.
+
+        Raises:
+            WorkspaceError: it holds no finished job's frames.
+        """
+        try:
+            self.facts: dict[str, Any] = json.loads((folder / "report.json").read_text("utf-8"))
+            kept = self.facts["kept"]
+            self._spool, self._frames = str(kept["spool"]), list(kept["frames"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WorkspaceError(
+                f"'{folder}' holds no frames of a finished film; run the same job again"
+            ) from error
+        self._workspace = Workspace(folder)
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(self._frames)
+
+    def source(self, index: int) -> Image:
+        """The source's frame, as it was taken.
+
+        Raises:
+            WorkspaceError: it is not there any more.
+        """
+        return self._workspace.source(self._spool, index)
+
+    def result(self, index: int) -> Image:
+        """The finished frame.
+
+        Raises:
+            WorkspaceError: it is not there any more.
+        """
+        image = self._workspace.frame(self._frames[index])
+        if image is None:
+            raise WorkspaceError(
+                f"frame {index} is missing in '{self._workspace.folder}'; run the same job again"
+            )
+        return image
+
+    def compared(self, index: int) -> str:
+        """Both, one over the other, as HTML; the range's value says up to where the first shows.
+
+        The page's own script moves the border: it sets `--at` of the figure.
+        """
+        before, after = (self._shown(one) for one in (self.source(index), self.result(index)))
+        return (
+            f'<figure class="compare" style="--at:50%">'
+            f"{markup.image(before, f'frame {index} of the source')}"
+            f"{markup.image(after, f'frame {index} of the film')}"
+            f'<input type="range" min="0" max="100" value="50" '
+            f'aria-label="how much of the source is shown">'
+            f"<figcaption>Frame {index}: the source on the left, the film on the right</figcaption>"
+            "</figure>"
+        )
+
+    def _shown(self, image: Image) -> bytes:
+        size = images.size_of(image)
+        shrunk = min(1.0, _WIDEST / max(size))
+        small = Size(*(max(1, round(side * shrunk)) for side in size))
+        return images.encode_jpeg(images.resize(image, small), _QUALITY)

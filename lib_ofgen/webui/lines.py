@@ -1,0 +1,16 @@
+"""Lines of the page that tell something."""
+
+from __future__ import annotations
+
+import html
+
+__all__ = ["note"]
+
+
+def note(text: object, *, failed: bool = False, warns: bool = False) -> str:
+    """A line as HTML; the text may be anybody's."""
+    if not str(text):
+        return ""
+    kind, role = ("ofgen-error", "alert") if failed else ("ofgen-note", "status")
+    kind = "ofgen-warning" if warns else kind
+    return f"<p class='{kind}' role='{role}'>{html.escape(str(text))}</p>"

@@ -1,0 +1,141 @@
+"""The panel of a finished film: play it, compare its frames, hand it on."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import gradio as gr
+from modules.infotext_utils import ParamBinding, register_paste_params_button
+from PIL import Image as Pictures
+
+from lib_ofgen import presets
+from lib_ofgen.errors import OfgenError
+from lib_ofgen.reel import Reel
+from lib_ofgen.webui.controls import element
+from lib_ofgen.webui.job import places
+from lib_ofgen.webui.lines import note
+from lib_ofgen.webui.preset_choice import kept
+from lib_ofgen.webui.shelf import Record, shelf
+from lib_ofgen.webui.watching import link, url, video
+from lib_ofgen.workspace import write_whole
+
+__all__ = ["ResultPanel"]
+
+_TARGETS = ("img2img", "inpaint")
+
+
+class ResultPanel:
+    """Empty until `show` fills it."""
+
+    def __init__(self) -> None:
+        """Lay the panel out where we are in the page."""
+        self.film = gr.HTML(elem_id=element("film"))
+        with gr.Column(visible=False, elem_id=element("frames")) as self.frames:
+            self.index = gr.Slider(
+                minimum=0, maximum=1, step=1, value=0, label="Frame of the film",
+                elem_id=element("frame"),
+            )  # fmt: skip
+            self.index.do_not_save_to_config = True
+            self.compare = gr.HTML(elem_id=element("compare"))
+            self.image = gr.Image(visible=False, type="pil", elem_id=element("frame_image"))
+            with gr.Row():
+                self._send = {
+                    name: gr.Button(f"Send frame to {name}", elem_id=element(f"send_{name}"))
+                    for name in _TARGETS
+                }
+                self.export = gr.Button("Export preset", elem_id=element("export"))
+            self.exported = gr.HTML(elem_id=element("exported"))
+        self.shown = gr.State("")
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `show` gives."""
+        return [self.film, self.frames, self.index, self.compare, self.image, self.exported,
+                self.shown]  # fmt: skip
+
+    def connect(self) -> None:
+        """Bind what the panel does by itself."""
+        self.index.release(
+            _frame, inputs=[self.shown, self.index], outputs=[self.compare, self.image],
+            queue=False, show_progress=False,
+        )  # fmt: skip
+        self.export.click(
+            _exported, inputs=[self.shown], outputs=[self.exported], queue=False,
+            show_progress=False,
+        )  # fmt: skip
+        for name, button in self._send.items():
+            register_paste_params_button(
+                ParamBinding(paste_button=button, tabname=name, source_image_component=self.image)
+            )
+
+    def show(self, record: Record | None) -> list[Any]:
+        """The outputs for a job; as they are where there is none."""
+        if record is None:
+            return [gr.update() for _ in self.outputs]
+        film = _film(record)
+        try:
+            reel = Reel(record.workspace)
+            first, image = _pictures(reel, 0)
+        except OfgenError as error:
+            told = "" if record.state == "done" else note(error)
+            hidden = gr.update(visible=False)
+            return [film + told, hidden, gr.update(), "", None, "", record.id]
+        slider = gr.update(maximum=len(reel) - 1, value=0)
+        return [film, gr.update(visible=True), slider, first, image, "", record.id]
+
+
+def _film(record: Record) -> str:
+    """Player, numbers, links and the sheet of key frames."""
+    if not record.output.is_file():
+        return note(f"{record.source.name}: {record.message or record.state}")
+    folder = record.workspace
+    links = [link(record.output, "Save the film", save=True)]
+    links += [
+        link(folder / name, text)
+        for name, text in (("report.html", "Report"), ("report.json", "Report as data"),
+                           ("prompts.csv", "Prompts"), ("keys.png", "Key frames as PNG"))
+        if (folder / name).is_file()
+    ]  # fmt: skip
+    sheet = folder / "keys.png"
+    pictures = (
+        f"<details><summary>Key frames</summary><img alt='key frames' loading='lazy' "
+        f"src='{url(sheet)}'></details>"
+        if sheet.is_file()
+        else ""
+    )
+    where = f"<p class='ofgen-path'>{html.escape(str(record.output))}</p>"
+    player = video(record.output, f"{record.source.name}: {record.told}")
+    return f"{player}<p class='ofgen-links'>{' '.join(links)}</p>{where}{pictures}"
+
+
+def _pictures(reel: Reel, index: int) -> tuple[str, Any]:
+    """The comparison, and the film's frame at its full size."""
+    return reel.compared(index), Pictures.fromarray(reel.result(index))
+
+
+def _frame(shown: str, index: float) -> tuple[Any, Any]:
+    record = shelf().get(shown)
+    if record is None:
+        return note("this job was deleted"), None
+    try:
+        reel = Reel(record.workspace)
+        return _pictures(reel, min(len(reel) - 1, max(0, int(index))))
+    except OfgenError as error:
+        return note(error, failed=True), None
+
+
+def _exported(shown: str) -> str:
+    """A link to the preset of the job's settings."""
+    record = shelf().get(shown)
+    if record is None:
+        return note("this job was deleted")
+    try:
+        name = re.sub(r"[^\w-]+", " ", record.source.stem).strip()[:60] or "film"
+        preset = kept(name, record.document["settings"], clip=False)
+        path = places().output / "presets" / f"{record.id}.json"
+        write_whole(path, presets.dump(preset).encode("utf-8", "backslashreplace"))
+    except OfgenError as error:
+        return note(error, failed=True)
+    return f"<p>{link(path, f'Save the preset {preset.name}', save=True)}</p>"

@@ -1,0 +1,72 @@
+"""A film is looked at while it grows, and comes out as if nobody had looked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from moving import make_video
+from test_jobs import BASE, pictures
+
+from lib_ofgen import growing
+from lib_ofgen.brush import BrushPainter
+from lib_ofgen.growing import Growing
+from lib_ofgen.pictures import Glimpse
+from lib_ofgen.pipeline import Job, animate
+from lib_ofgen.settings import Settings
+from lib_ofgen.values import Image
+from lib_ofgen.video import open_video
+
+LENGTH = 14
+
+
+class Watcher:
+    """A reporter that looks at all there is to see, at every step."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.film: Growing | None = None
+        self.counts: list[int] = []
+        self.films: list[int] = []
+        self.glimpses: dict[int, Glimpse] = {}
+
+    def watched(self, film: Growing) -> None:
+        self.film = film
+        assert film.newest() is None
+        assert film.so_far(self.folder / "none.mp4") == 0
+
+    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+        if stage != "paint" or self.film is None or self.film.newest() is None:
+            return
+        newest = self.film.newest()
+        assert newest is not None
+        self.glimpses[newest] = self.film.glimpse(newest)
+        if self.film.count() not in self.counts:
+            self.counts.append(self.film.count())
+            path = self.folder / f"{done}.mp4"
+            assert self.film.so_far(path) == self.film.count()
+            with open_video(path) as video:
+                self.films.append(sum(1 for _ in video))
+
+    def stopped(self) -> bool:
+        return False
+
+
+def test_a_film_can_be_watched_while_it_is_made(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "clip.mp4", pictures(LENGTH))
+    settings, watcher = Settings().replace(BASE), Watcher(tmp_path)
+    films = []
+    for name, watched in (("seen", watcher.watched), ("unseen", lambda film: None)):
+        job = Job(source, tmp_path / f"{name}.mp4", tmp_path / name, settings)
+        animate(job, BrushPainter(), watcher, watched=watched)
+        films.append(job.output.read_bytes())
+        watcher.film = None
+    assert films[0] == films[1]
+    assert watcher.films == watcher.counts
+    assert watcher.counts == sorted(watcher.counts)
+    assert len(watcher.counts) > 2
+    whole = [one for one in watcher.glimpses.values() if one.whole]
+    between = [one for one in watcher.glimpses.values() if not one.whole]
+    assert all(one.painted == 1 for one in whole)
+    assert any(0 < one.painted < 1 for one in between)
+    assert all(one.legend for one in between)
+    assert "Where its pixels were painted" in growing.drawn(between[0])
