@@ -54,6 +54,8 @@ class HostReporter:
         self._shown = 0.0
         self._stop = False
         self._hold = threading.Event()
+        self.waits = False
+        """Whether the job stands still because it is paused."""
         self.fraction = 0.0
         self.text = "starting"
         self.place = ("starting", 0, 0)
@@ -93,7 +95,9 @@ class HostReporter:
         """Nothing, unless the job is paused; time spent here does not count."""
         since = time.time()
         while self.paused and not self.stopped():
+            self.waits = True
             time.sleep(_PAUSE)
+        self.waits = False
         self._begun += time.time() - since
 
     def turn(self) -> None:

@@ -45,8 +45,12 @@ class Runner:
         return job
 
     def resume(self, record: Record) -> None:
-        """Enter a job that has ended once more; it goes on from where it was."""
-        jobs.JOBS.pop(record.id, None)
+        """Enter a job that has ended once more; it goes on from where it was.
+
+        Raises:
+            OfgenError: its document asks for what is not there any more.
+        """
+        jobs.prepared(parse(record.document), {}, name=record.id).state = "waiting"
         record.state, record.message = "waiting", ""
         shelf().save(record)
         self._go(record.id)

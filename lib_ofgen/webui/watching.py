@@ -33,7 +33,8 @@ def bar(job: HostJob) -> str:
     where = f", frame {done} of {of}" if of else ""
     left = told.left()
     eta = "" if left is None or told.paused else f", about {_span(left)} left"
-    text = f"{'paused, ' if told.paused else ''}{doing}{where}{eta}"
+    held = "paused, " if told.waits else "pausing, " if told.paused else ""
+    text = f"{held}{doing}{where}{eta}"
     share = 100 * told.fraction
     return (
         f"<div data-busy data-job='{job.id}' role='progressbar' aria-valuenow='{share:.0f}'>"
