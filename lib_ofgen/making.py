@@ -9,7 +9,7 @@ matters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from lib_ofgen.painting import Easel, Rules, Stopwatch
 from lib_ofgen.render import Renderer
 from lib_ofgen.subject import Undivided
 from lib_ofgen.survey import Spool
-from lib_ofgen.values import FlowEstimator, Fused, Mask, Painted, Stage, Step
+from lib_ofgen.values import FlowEstimator, Fused, Image, Mask, Painted, Stage, Step
 from lib_ofgen.workspace import digest
 
 __all__ = ["Made", "Maker", "held"]
@@ -83,12 +83,17 @@ class Maker:
         easel: Easel,
         watch: Stopwatch,
         division: Undivided,
+        anchors: Mapping[int, int],
     ) -> None:
-        """Nothing is loaded or painted before the first step that needs it."""
+        """Nothing is loaded or painted before the first step that needs it.
+
+        `anchors` gives the first key frame of each frame's scene.
+        """
         self.made: dict[int, Made] = {}
         self._spool, self._rules, self._watch = spool, rules, watch
         self._workspace = spool.workspace
         self._estimator, self._easel, self._division = estimator, easel, division
+        self._anchors = anchors
         self._steps: dict[int, Step] = {}
         self.lend = lru_cache(maxsize=_LENDERS)(
             lambda origin: division.lent(origin, self._read_painted)
@@ -99,10 +104,11 @@ class Maker:
         """Paint steps that have no sources; gives each index when its frame is painted."""
         for step in steps:
             index = step.target
-            key = digest("whole", self._spool.key, index, self._easel.words("keys", index))
+            key = digest("whole", self._spool.key, index, self._words("keys", index))
             if not self._workspace.has_frame(key):
                 original = self._spool.frame(index).image
-                job = self._easel.job("keys", index, original, None, original)
+                anchor = self._anchor_image("keys", index)
+                job = self._easel.job("keys", index, original, None, original, anchor)
                 (image,) = self._easel.paint("keys", [job])
                 self._workspace.save_frame(key, image)
             marks = self._division.marks(index, ())
@@ -167,8 +173,29 @@ class Maker:
         return digest("fused", self._spool.key, step.target, sources, how)
 
     def _hole_key(self, work: _Work) -> str:
-        words = self._easel.words(work.stage, work.step.target)
+        words = self._words(work.stage, work.step.target)
         return digest("hole", work.key, words, self._rules.box)
+
+    def _words(self, stage: Stage, index: int) -> tuple[object, ...]:
+        """All that rules, prompt, painter and anchor do to frame `index`; for digests."""
+        words, anchor = self._easel.words(stage, index), self._anchor(stage, index)
+        return words if anchor is None else (*words, "anchor", self.made[anchor].painted)
+
+    def _anchor(self, stage: Stage, index: int) -> int | None:
+        """The scene's first key frame, if frame `index` is painted with an eye on it."""
+        anchor = self._anchors.get(index, index)
+        if stage not in self._rules.anchored or anchor == index:
+            return None
+        known = self.made.get(anchor)
+        return anchor if known and known.painted else None
+
+    def _anchor_image(self, stage: Stage, index: int) -> Image | None:
+        """The anchor of frame `index` as painted; where it is not, its original."""
+        anchor = self._anchor(stage, index)
+        if anchor is None:
+            return None
+        painted = self._read_painted(anchor)
+        return np.where(painted.mask[..., None], painted.image, self._spool.frame(anchor).image)
 
     def _known(self, work: _Work) -> bool:
         """Whether the step is painted; if so, it is entered in `made`."""
@@ -215,8 +242,16 @@ class Maker:
             original = self._spool.frame(target).image
             start = inpaint.starting_image(self._renderer.plain(fused), mask, original)
             boxes = inpaint.boxes(mask, self._rules.box)
+        anchor = self._anchor_image(work.stage, target)
         jobs = [
-            self._easel.job(work.stage, target, box.of(start), box.of(mask), box.of(original))
+            self._easel.job(
+                work.stage,
+                target,
+                box.of(start),
+                box.of(mask),
+                box.of(original),
+                None if anchor is None else box.of(anchor),
+            )
             for box in boxes
         ]
         pictures = self._easel.paint(work.stage, jobs)

@@ -15,7 +15,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from lib_ofgen import flow, masks, page, pictures, plan, prompt_list, report, survey, wording
+from lib_ofgen import (
+    control,
+    flow,
+    masks,
+    page,
+    pictures,
+    plan,
+    prompt_list,
+    report,
+    survey,
+    wording,
+)
 from lib_ofgen.coverage import Gap
 from lib_ofgen.encode import FrameFolder, check_output, write_video
 from lib_ofgen.errors import VideoError
@@ -383,6 +394,7 @@ def rules_of(settings: Settings, seed: int) -> Rules:
         strength=settings.strength,
         hole_strength=settings.hole_strength,
         seed=seed,
+        anchored=control.anchored(control.read(settings.control_units)),
     )
 
 
@@ -402,7 +414,8 @@ def made_of(
 ) -> tuple[Maker, Finisher]:
     """What drafts frames, and what finishes them."""
     division = known.division
-    maker = Maker(known.spool, rules, estimator, easel, watch, division)
+    anchors = plan.anchors(known.keys, known.scenes)
+    maker = Maker(known.spool, rules, estimator, easel, watch, division, anchors)
     finisher = Finisher(maker, known.spool, estimator, known.scenes, rules.reach, watch, division)
     return maker, finisher
 

@@ -17,21 +17,25 @@ import lib_ofgen
 
 LAYERS = {
     0: {"values", "errors"},
-    1: {"settings", "images", "warp", "media", "weights", "checkpoints", "download"},
+    1: {
+        "control", "settings", "images", "warp", "media", "weights", "checkpoints", "download",
+    },
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
         "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render", "coverage",
-        "plots", "markup", "tagging", "prompts", "prompt_list",
+        "plots", "markup", "tagging", "prompts", "prompt_list", "families",
     },
     3: {
         "presets", "survey", "painting", "making", "finishing", "report", "evaluate",
-        "http_painter", "masks", "subject", "pictures", "page", "wording",
+        "http_painter", "http_control", "masks", "subject", "pictures", "page", "wording",
     },
     4: {"pipeline"},
     5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},
 }  # fmt: skip
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
+    ("settings", "control"),
+    ("http_painter", "http_control"),
     ("making", "painting"),
     ("making", "subject"),
     ("making", "survey"),
