@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from lib_ofgen import fuse, tracks
 from lib_ofgen.making import Maker, held
+from lib_ofgen.motion import Motion
 from lib_ofgen.painting import Stopwatch
 from lib_ofgen.render import Renderer
 from lib_ofgen.subject import Undivided
 from lib_ofgen.survey import Spool, recent
-from lib_ofgen.values import Flow, FlowEstimator, Fused, Image, Scene
+from lib_ofgen.values import Fused, Image, Scene
 from lib_ofgen.workspace import digest
 
 __all__ = ["Finished", "Finisher"]
@@ -49,7 +50,7 @@ class Finisher:
         self,
         maker: Maker,
         spool: Spool,
-        estimator: FlowEstimator,
+        motion: Motion,
         scenes: Sequence[Scene],
         reach: int,
         watch: Stopwatch,
@@ -57,14 +58,19 @@ class Finisher:
     ) -> None:
         """`reach` is the number of frames on each side that steady a frame; 0 for none."""
         self.finished: dict[int, Finished] = {}
-        self._maker, self._spool, self._estimator, self._watch = maker, spool, estimator, watch
+        self._maker, self._spool, self._watch = maker, spool, watch
         self._scenes, self._reach, self._division = scenes, reach, division
         self._workspace = spool.workspace
         self._renderer = Renderer(maker.lend)
         self._drafts: dict[int, Fused] = {}
         self._coarse: dict[int, Fused] = {}
-        self._steps: dict[tuple[int, int], Flow] = {}
+        self._motion = motion
         self._fresh: dict[int, Image] = {}
+
+    def key(self, index: int) -> str | None:
+        """The digest of the finished frame's picture, or None where it is not finished."""
+        one = self.finished.get(index)
+        return one.frame if one else None
 
     def picture(self, index: int) -> Image:
         """The finished frame `index`; one finished a moment ago is still in memory."""
@@ -97,16 +103,17 @@ class Finisher:
             self.finished[target] = Finished(made.painted, [])
             return
         drafts = [self._maker.made[index].draft for index in window]
-        how = (_METHOD, self._estimator.identity, self._reach)
+        how = (_METHOD, self._motion.identity, self._reach)
         key = digest("finished", self._spool.key, target, drafts, how)
         facts = self._workspace.facts(key) or {}
         if "shown" not in facts or not self._workspace.has_frame(key):
             fused = self._steadied(target, scene)
             with self._watch("fuse"):
                 image = self._division.composed(target, self._renderer.sharp(fused))
-                self._keep(target, key, image)
                 facts = self._facts(fused)
-            self._workspace.save_facts(key, facts)
+                # The picture last: with it the frame is finished, also if we are killed here.
+                self._workspace.save_facts(key, facts)
+                self._keep(target, key, image)
         self.finished[target] = Finished(key, facts["sources"])
 
     def origins(self, index: int) -> NDArray[np.int32]:
@@ -141,9 +148,12 @@ class Finisher:
 
     def _steadied(self, target: int, scene: Scene) -> Fused:
         reach = self._reach if self._division.alive(target) else 0
-        found = tracks.follow(target, scene, reach, self._step)
+        found = tracks.follow(target, scene, reach, self._motion)
         neighbours = [(one, self._division.moving(self._rough(one.frame))) for one in found]
-        draft, own = self._draft(target), self._rough(target)
+        draft = self._draft(target)
+        if not neighbours:
+            return draft
+        own = self._rough(target)
         with self._watch("fuse"):
             steadied = tracks.refined(draft, own, tracks.steady(own, neighbours))
             steady = fuse.grounded(steadied, draft, self._maker.lend)
@@ -162,15 +172,6 @@ class Finisher:
             self._drafts[index] = self._maker.draft(index)
         return self._drafts[index]
 
-    def _step(self, source: int, target: int) -> Flow:
-        """The flow between two neighbouring frames; its way back is estimated with it."""
-        if (source, target) not in self._steps:
-            pair = self._spool.frame(source), self._spool.frame(target)
-            with self._watch("flow"):
-                for flow in self._estimator.estimate([pair, (pair[1], pair[0])]):
-                    self._steps[flow.source, flow.target] = tracks.coarse_flow(flow)
-        return self._steps[source, target]
-
     def _let_go(self, target: int, scene: Scene, window: range) -> None:
         """Forget what no later frame needs."""
         last = target == scene.stop - 1
@@ -180,8 +181,6 @@ class Finisher:
             self._coarse.pop(index, None)
             if not self._maker.made[index].whole:
                 self._maker.drop(index)
-        kept = {pair: flow for pair, flow in self._steps.items() if max(pair) > past}
-        self._steps = kept
 
     def _keep(self, index: int, key: str, image: Image) -> None:
         """Keep a finished frame in the workspace and, with the last few others, in memory."""

@@ -17,6 +17,7 @@ __all__ = [
     "decode_png",
     "encode_jpeg",
     "encode_png",
+    "enlarged",
     "flattened",
     "from_bgr",
     "luma",
@@ -89,6 +90,14 @@ def resize(image: NDArray[Any], size: Size) -> NDArray[Any]:
     shrinks = size.height <= here.height and size.width <= here.width
     kernel = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
     return cv2.resize(image, dsize=(size.width, size.height), interpolation=kernel)
+
+
+def enlarged(image: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
+    """The (H, W[, C]) array at a larger size; bilinear, so that nothing overshoots."""
+    dsize = (size.width, size.height)
+    return cast(
+        "NDArray[np.float32]", cv2.resize(image, dsize=dsize, interpolation=cv2.INTER_LINEAR)
+    )
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:

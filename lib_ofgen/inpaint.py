@@ -13,12 +13,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lib_ofgen import images
 from lib_ofgen.values import Box, Image, Mask, Size, check
 
-__all__ = ["MARGIN", "boxes", "grown", "opacity", "starting_image"]
+__all__ = ["MARGIN", "boxes", "grown", "matched", "opacity", "starting_image"]
 
 MARGIN = 8
 """px by which a hole's mask is grown before it is painted; the seam is blended inside it."""
+
+
+_REACH = 16
+"""px over which the difference of colours around a hole is averaged."""
+_GRID = 4
+"""px between the points at which it is."""
+_FAINT = 0.02
+"""Share of the ring around a place below which its difference fades."""
 
 
 def grown(holes: Mask) -> Mask:
@@ -87,6 +96,25 @@ def _overlap(one: Box, other: Box) -> bool:
 def starting_image(image: Image, mask: Mask, original: Image) -> Image:
     """What painting starts from: the warp, with the source's own frame in the holes."""
     return cast("Image", cv2.copyTo(original, mask=mask.astype(np.uint8), dst=image.copy()))
+
+
+def matched(picture: Image, around: Image, ring: Mask) -> Image:
+    """The painted picture, its colours brought to those of `around` on the ring that both show.
+
+    The difference there, averaged over `_REACH` px, is carried into the hole and fades with the
+    distance: a painter that fills a hole a little brighter or warmer leaves no seam, and what lies
+    deep inside stays as it was painted.
+    """
+    known = ring.astype(np.float32)
+    apart = (around.astype(np.float32) - picture) * known[..., None]
+    size = Size(-(-ring.shape[0] // _GRID), -(-ring.shape[1] // _GRID))
+    small, weight = (
+        cv2.GaussianBlur(images.resize(plane, size), ksize=(0, 0), sigmaX=_REACH / _GRID)
+        for plane in (apart, known)
+    )
+    offset = cast("NDArray[np.float32]", small / (weight + np.float32(_FAINT))[..., None])
+    wide = images.enlarged(offset, images.size_of(picture))
+    return np.rint(np.clip(picture + wide, 0, 255)).astype(np.uint8)
 
 
 def opacity(holes: Mask, mask: Mask) -> NDArray[np.float32]:

@@ -12,23 +12,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeVar
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from lib_ofgen import inpaint
 from lib_ofgen.errors import WorkspaceError
+from lib_ofgen.filling import Filler, Holed
 from lib_ofgen.fuse import Candidate
 from lib_ofgen.painting import Easel, Rules, Stopwatch
-from lib_ofgen.render import Renderer
 from lib_ofgen.subject import Undivided
 from lib_ofgen.survey import Spool
 from lib_ofgen.values import FlowEstimator, Fused, Image, Mask, Painted, Stage, Step
 from lib_ofgen.workspace import digest
 
-__all__ = ["Made", "Maker", "held"]
+__all__ = ["Drafted", "Made", "Maker", "held"]
 
-_METHOD = 2
+_METHOD = 3
 """Goes up when fusing or compositing gives other pixels, so that old frames are made anew."""
 _BATCH = 8
 """Steps whose flows are under way at once, of frames up to 640x360; fewer of larger ones."""
@@ -36,6 +37,7 @@ _LENDERS = 16
 """Painted frames held in memory."""
 
 _Kept = TypeVar("_Kept")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,14 @@ class Made:
     """The stage of painting that it belongs to."""
 
 
+class Drafted(NamedTuple):
+    """So many frames were drafted at once."""
+
+    frames: int
+    made: int
+    """How many of them were not there already."""
+
+
 @dataclass
 class _Work:
     """A step under way: what has been offered so far."""
@@ -69,7 +79,7 @@ class _Work:
     @property
     def stage(self) -> Stage:
         """The stage of painting that the step belongs to."""
-        return "keys" if self.step.fresh else "holes"
+        return "keys" if self.step.fresh or self.step.beside else "holes"
 
 
 class Maker:
@@ -98,44 +108,66 @@ class Maker:
         self.lend = lru_cache(maxsize=_LENDERS)(
             lambda origin: division.lent(origin, self._read_painted)
         )
-        self._renderer = Renderer(self.lend)
+        self._filler = Filler(spool, easel, self.lend, watch, rules.box, self._anchor_image)
 
-    def paint_whole(self, steps: Sequence[Step]) -> Iterator[int]:
-        """Paint steps that have no sources; gives each index when its frame is painted."""
+    def paint_whole(self, steps: Sequence[Step]) -> Iterator[Drafted]:
+        """Paint steps that have no sources; tells when some are painted."""
+        for group in self._in_turn(steps, self._rules.batch):
+            keys = {step.target: self._whole_key(step.target) for step in group}
+            lacking = [i for i, key in keys.items() if not self._workspace.has_frame(key)]
+            originals = [self._spool.frame(index).image for index in lacking]
+            jobs = [
+                self._easel.job(
+                    "keys", index, original, None, original, self._anchor_image("keys", index)
+                )
+                for index, original in zip(lacking, originals, strict=True)
+            ]
+            for index, image in zip(lacking, self._easel.paint("keys", jobs), strict=True):
+                self._workspace.save_frame(keys[index], image)
+            for index, key in keys.items():
+                marks = self._division.marks(index, ())
+                draft = digest("whole", key, marks) if marks else key
+                self.made[index] = Made(draft, key, True, 0.0, 1.0, "keys")
+            yield Drafted(len(group), len(lacking))
+
+    def _whole_key(self, index: int) -> str:
+        return digest("whole", self._spool.key, index, self._words("keys", index))
+
+    def paint_beside(self, steps: Sequence[Step]) -> Iterator[Drafted]:
+        """Paint steps whole on a canvas with finished key frames, from what these supply."""
         for step in steps:
-            index = step.target
-            key = digest("whole", self._spool.key, index, self._words("keys", index))
-            if not self._workspace.has_frame(key):
-                original = self._spool.frame(index).image
-                anchor = self._anchor_image("keys", index)
-                job = self._easel.job("keys", index, original, None, original, anchor)
-                (image,) = self._easel.paint("keys", [job])
+            index, work = step.target, _Work(step, self._fused_key(step))
+            finished = [self.made[other].painted for other in step.beside]
+            key = digest("beside", work.key, finished, self._easel.words("keys", index))
+            found = self._workspace.has_frame(key) and self._workspace.facts(work.key)
+            if not found:
+                self._gather([work])
+                image = self._filler.paint_beside(self._settled(work), step.beside)
                 self._workspace.save_frame(key, image)
-            marks = self._division.marks(index, ())
-            draft = digest("whole", key, marks) if marks else key
-            self.made[index] = Made(draft, key, True, 0.0, 1.0, "keys")
-            yield index
+            facts = found or held(index, self._workspace.facts(work.key), self._workspace.folder)
+            self.made[index] = Made(key, key, True, facts["coverage"], 1.0, "keys")
+            yield Drafted(1, not found)
 
-    def draft_level(self, steps: Sequence[Step]) -> Iterator[int]:
-        """Draft steps from frames painted earlier; gives each index when its holes are painted.
+    def draft_level(self, steps: Sequence[Step]) -> Iterator[Drafted]:
+        """Draft steps from frames painted earlier; tells when the holes of some are painted.
 
-        Flow comes in batches; paint, a frame at a time, so that a stop loses at most one.
+        Flow comes in batches; paint, as many frames at a time as a stop may lose.
         """
         size = self._spool.clip.size
         batch = max(1, _BATCH * 640 * 360 // max(640 * 360, size.height * size.width))
-        for start in range(0, len(steps), batch):
+        for some in self._in_turn(steps, batch):
             todo: list[_Work] = []
-            for step in steps[start : start + batch]:
+            for step in some:
                 self._steps[step.target] = step
                 work = _Work(step, self._fused_key(step))
                 if self._known(work):
-                    yield step.target
+                    yield Drafted(1, 0)
                 else:
                     todo.append(work)
             self._gather(todo)
-            for work in todo:
-                self._draft(work)
-                yield work.step.target
+            for group in _batches(todo, self._rules.batch):
+                self._draft(group)
+                yield Drafted(len(group), len(group))
 
     def draft(self, index: int) -> Fused:
         """What frame `index` is made of; found again where the workspace has let it go."""
@@ -146,7 +178,7 @@ class Maker:
         if draft is None:
             work = _Work(self._steps[index], self._fused_key(self._steps[index]))
             self._gather([work])
-            self._draft(work)
+            self._draft([work])
             draft = held(index, self._workspace.draft(known.draft), self._workspace.folder)
         return draft
 
@@ -175,6 +207,14 @@ class Maker:
     def _hole_key(self, work: _Work) -> str:
         words = self._words(work.stage, work.step.target)
         return digest("hole", work.key, words, self._rules.box)
+
+    def _in_turn(self, steps: Sequence[Step], most: int) -> Iterator[Sequence[Step]]:
+        """The steps in batches; those whose paint others look at come before these."""
+        if not self._rules.anchored:
+            return _batches(steps, most)
+        first = [step for step in steps if self._anchors.get(step.target) == step.target]
+        others = [step for step in steps if self._anchors.get(step.target) != step.target]
+        return chain(_batches(first, most), _batches(others, most))
 
     def _words(self, stage: Stage, index: int) -> tuple[object, ...]:
         """All that rules, prompt, painter and anchor do to frame `index`; for digests."""
@@ -213,56 +253,36 @@ class Maker:
             painted or work.key, painted, False, facts["coverage"], facts["painted"], work.stage
         )
 
-    def _draft(self, work: _Work) -> None:
-        """Settle what the step is made of, paint what is missing, and keep both."""
+    def _draft(self, works: Sequence[_Work]) -> None:
+        """Settle what the steps are made of, paint what is missing, and keep both."""
+        settled = [self._settled(work) for work in works]
+        painted = self._filler.fill([one for one in settled if one.fused.holes.any()])
+        for one in settled:
+            fused = one.fused
+            with self._watch("fuse"):
+                if one.index in painted:
+                    shown = inpaint.opacity(fused.holes, one.mask)
+                    fused = self._division.painted_over(fused, painted[one.index], shown)
+                self._workspace.save_draft(self.made[one.index].draft, fused)
+
+    def _settled(self, work: _Work) -> Holed:
+        """What the candidates make together, and how much of it is to be painted."""
+        target = work.step.target
         with self._watch("fuse"):
             fused = self._division.merge(work.step, work.candidates, self._rules.least)
             mask = inpaint.grown(fused.holes)
-            counted = fused.holes[self._division.inside(work.step.target)].ravel()
+            counted = fused.holes[self._division.inside(target)].ravel()
         facts = {
             "coverage": round(1 - float(counted.mean()), 6) if len(counted) else 1.0,
             "painted": round(float(mask.mean()), 6),
             "holes": bool(fused.holes.any()),
         }
         self._workspace.save_facts(work.key, facts)
-        if facts["holes"]:
-            key, target = self._hole_key(work), work.step.target
-            fresh = self._workspace.painted(key, target) or self._filled(work, fused, mask)
-            with self._watch("fuse"):
-                shown = inpaint.opacity(fused.holes, mask)
-                fused = self._division.painted_over(fused, fresh, shown)
         self._enter(work, facts)
-        with self._watch("fuse"):
-            self._workspace.save_draft(self.made[work.step.target].draft, fused)
-
-    def _filled(self, work: _Work, fused: Fused, mask: Mask) -> Painted:
-        """What the painter makes of the frame's holes, kept in the workspace."""
-        target = work.step.target
-        with self._watch("fuse"):
-            original = self._spool.frame(target).image
-            start = inpaint.starting_image(self._renderer.plain(fused), mask, original)
-            boxes = inpaint.boxes(mask, self._rules.box)
-        anchor = self._anchor_image(work.stage, target)
-        jobs = [
-            self._easel.job(
-                work.stage,
-                target,
-                box.of(start),
-                box.of(mask),
-                box.of(original),
-                None if anchor is None else box.of(anchor),
-            )
-            for box in boxes
-        ]
-        pictures = self._easel.paint(work.stage, jobs)
-        with self._watch("fuse"):
-            fresh = start.copy()
-            for box, picture in zip(boxes, pictures, strict=True):
-                box.of(fresh)[...] = picture
-            fresh *= mask[..., None]
-            kept = Painted(target, fresh, mask)
-            self._workspace.save_painted(self._hole_key(work), kept)
-        return kept
+        work.candidates.clear()
+        ring, inside = mask & ~fused.holes, self._division.inside(target)
+        ring = ring if inside is None else ring & inside  # kept background is not painted
+        return Holed(target, self._hole_key(work), work.stage, fused, mask, ring)
 
     def _gather(self, works: list[_Work]) -> None:
         """Ask sources for their pixels: those with a share, then others while holes remain."""
@@ -325,6 +345,10 @@ class Maker:
             return Painted(index, image, np.ones(image.shape[:2], np.bool_))
         painted = self._workspace.painted(known.painted, index)
         return held(index, painted, self._workspace.folder)
+
+
+def _batches(items: Sequence[_Item], most: int) -> Iterator[Sequence[_Item]]:
+    return (items[start : start + most] for start in range(0, len(items), most))
 
 
 def held(index: int, artifact: _Kept | None, place: object) -> _Kept:

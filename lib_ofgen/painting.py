@@ -26,6 +26,11 @@ class Stopwatch:
         """All at zero."""
         self.seconds: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
 
+    @property
+    def making(self) -> float:
+        """Seconds in which frames were made."""
+        return sum(self.seconds[stage] for stage in ("flow", "paint", "fuse"))
+
     @contextlib.contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         """Add the time spent inside to `stage`."""
@@ -51,6 +56,14 @@ class Rules:
     strength: float
     hole_strength: float
     seed: int
+    second: float
+    """Strength 0..1 of the second pass; 0: none."""
+    tolerance: float
+    """Levels of 255 from which the second pass repaints."""
+    deflicker: float
+    """0..1: how far colours are brought to their mean along tracks."""
+    batch: int
+    """Frames whose paint is asked for at once; a stop loses no more."""
     anchored: tuple[Stage, ...] = ()
     """Stages whose pictures are painted with an eye on the scene's first key frame."""
 

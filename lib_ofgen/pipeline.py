@@ -9,14 +9,14 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from lib_ofgen import (
     control,
+    filming,
     flow,
     masks,
     page,
@@ -28,21 +28,21 @@ from lib_ofgen import (
     wording,
 )
 from lib_ofgen.coverage import Gap
-from lib_ofgen.encode import FrameFolder, check_output, write_video
+from lib_ofgen.encode import FrameFolder, check_output
 from lib_ofgen.errors import VideoError
 from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow import flo
-from lib_ofgen.making import Maker
+from lib_ofgen.making import Drafted, Maker
+from lib_ofgen.motion import Motion
+from lib_ofgen.pace import Pace
 from lib_ofgen.painting import Easel, Rules, Stopwatch
+from lib_ofgen.polishing import Deflicker, Pictures, SecondPass, through
 from lib_ofgen.prompts import Phrasing, Prompts, infotext
 from lib_ofgen.settings import Settings
 from lib_ofgen.subject import Divided, Undivided
 from lib_ofgen.survey import Spool
 from lib_ofgen.values import (
-    Clip,
     FlowEstimator,
-    Frame,
-    FrameSink,
     Image,
     KeyFrame,
     Painter,
@@ -57,6 +57,7 @@ from lib_ofgen.workspace import PROMPTS, Workspace, check_place, write_whole
 
 __all__ = [
     "Job",
+    "Makers",
     "Outcome",
     "Survey",
     "animate",
@@ -74,11 +75,9 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-_PREVIEW = 0.5
-"""Seconds between two pictures for the reporter; each is read from disk."""
 
-_DRAFTED = 80
-"""Per cent of a frame's way that its draft is, which waits for the painter; the rest, finishing."""
+_STEPS = {"key": 1.0, "draft": 1.0, "finish": 0.1}
+"""What the steps of making a film are thought to take beside each other; see `Pace`."""
 
 
 @dataclass(frozen=True)
@@ -170,19 +169,27 @@ def expected(known: Survey, settings: Settings, reporter: Reporter) -> list[Gap]
 
 def painted_whole(known: Survey, settings: Settings) -> int:
     """How many frames are painted whole; with a mask, all that is to be painted of them."""
-    return sum(step.fresh or not step.sources for step in _key_steps(known, settings))
+    steps = _key_steps(known, settings)
+    return sum(step.fresh or bool(step.beside) or not step.sources for step in steps)
 
 
 def _key_steps(known: Survey, settings: Settings) -> list[Step]:
     """How the key frames are made."""
     guided, division = _guided(settings), known.division
     moved = guided or division.moves_background
-    return division.fresh(plan.group_keys(known.keys, known.scenes, guided=moved), guided=guided)
+    canvas = _agree(settings, "canvas") and not division.divided
+    steps = plan.group_keys(known.keys, known.scenes, guided=moved, canvas=canvas)
+    return division.fresh(steps, guided=guided)
 
 
 def _guided(settings: Settings) -> bool:
-    """Whether later keys are moved there from earlier ones; never where every frame is painted."""
-    return settings.key_agreement == "guided" and settings.key_frames != "every"
+    """Whether later keys are moved there from earlier ones."""
+    return _agree(settings, "guided")
+
+
+def _agree(settings: Settings, how: str) -> bool:
+    """Whether keys agree in that way; in none where every frame is painted."""
+    return settings.key_agreement == how and settings.key_frames != "every"
 
 
 def animate(
@@ -215,10 +222,11 @@ def animate(
         rules = rules_of(job.settings, seed)
         with Easel(painter, rules, prompts, reporter, watch) as easel, _released(estimator):
             makers = made_of(known, rules, estimator, easel, watch)
-            order = finished(*makers, known, job.settings)
-            told = _told(order, known.spool.clip, makers[1], easel, reporter)
-            _film(job, known, makers[1], told, watch, _texts(known, prompts, rules, job.settings))
-            facts = _facts(known, *makers, easel, job.settings, watch)
+            order = finished(makers, known, job.settings)
+            paced = _paced(order, known, job.settings, watch)
+            told = filming.told(paced, known.spool.clip, makers.last, easel, reporter)
+            _film(job, known, told, makers.last, watch, _texts(known, prompts, rules, job.settings))
+            facts = _facts(known, makers, easel, job.settings, watch)
         facts |= report.prompt_facts(known.keys, prompts, tagger.facts())
         facts["seed"] = seed
         facts["flow"] = {
@@ -226,7 +234,29 @@ def animate(
         }  # fmt: skip
         facts["painter"] = painter.identity
         facts["seconds"]["total"] = round(perf_counter() - begun, 3)
-        return _closed(job, known, *makers, facts)
+        return _closed(job, known, makers, facts)
+
+
+def _film(
+    job: Job,
+    known: Survey,
+    order: Iterator[int],
+    film: Pictures,
+    watch: Stopwatch,
+    texts: dict[int, str],
+) -> None:
+    """Write the film and, where they are wanted, its frames; `texts` are the key frames'."""
+    clip = known.spool.clip
+    filming.film(
+        job.output,
+        clip,
+        order,
+        film,
+        watch,
+        sound_from=job.source if job.settings.keep_sound and clip.sound else None,
+        crf=job.settings.quality,
+        folder=FrameFolder(job.frames, texts) if job.frames is not None else None,
+    )
 
 
 def prompted(
@@ -395,6 +425,10 @@ def rules_of(settings: Settings, seed: int) -> Rules:
         hole_strength=settings.hole_strength,
         seed=seed,
         anchored=control.anchored(control.read(settings.control_units)),
+        second=settings.second_pass,
+        tolerance=settings.second_tolerance,
+        deflicker=settings.deflicker,
+        batch=settings.paint_batch,
     )
 
 
@@ -409,136 +443,99 @@ def _drawn(workspace: Workspace, seed: int) -> int:
     return int(known)
 
 
+class Makers(NamedTuple):
+    """What makes the frames of a job."""
+
+    maker: Maker
+    finisher: Finisher
+    second: SecondPass | None
+    stages: tuple[Pictures, ...]
+    """The finisher and what comes after it, in order."""
+
+    @property
+    def last(self) -> Pictures:
+        """What gives the pictures of the film."""
+        return self.stages[-1]
+
+
 def made_of(
     known: Survey, rules: Rules, estimator: FlowEstimator, easel: Easel, watch: Stopwatch
-) -> tuple[Maker, Finisher]:
-    """What drafts frames, and what finishes them."""
-    division = known.division
-    anchors = plan.anchors(known.keys, known.scenes)
-    maker = Maker(known.spool, rules, estimator, easel, watch, division, anchors)
-    finisher = Finisher(maker, known.spool, estimator, known.scenes, rules.reach, watch, division)
-    return maker, finisher
+) -> Makers:
+    """What drafts frames, what finishes them, and the passes after that which the rules ask for."""
+    spool, scenes, division = known.spool, known.scenes, known.division
+    motion = Motion(spool, estimator, watch)
+    anchors = plan.anchors(known.keys, scenes)
+    maker = Maker(spool, rules, estimator, easel, watch, division, anchors)
+    finisher = Finisher(maker, spool, motion, scenes, rules.reach, watch, division)
+    stages: list[Pictures] = [finisher]
+    second = None
+    if rules.second:
+        second = SecondPass(finisher, spool, scenes, estimator, easel, rules, division, watch)
+        stages.append(second)
+    if rules.deflicker:
+        stages.append(Deflicker(stages[-1], spool, scenes, motion, rules, division, watch))
+    return Makers(maker, finisher, second, tuple(stages))
 
 
-def finished(
-    maker: Maker, finisher: Finisher, known: Survey, settings: Settings
-) -> Iterator[int | None]:
-    """Make all frames; gives None as each is drafted, and its index as it is finished.
+def finished(makers: Makers, known: Survey, settings: Settings) -> Iterator[int | Drafted]:
+    """Make all frames; tells as they are drafted, and gives the index of each that is finished.
 
     Whole key frames first, so that each model is loaded once.
     """
+    maker = makers.maker
     guided = _guided(settings) or known.division.moves_background
     steps = _key_steps(known, settings)
-    for _ in maker.paint_whole([step for step in steps if not step.sources and not step.fresh]):
-        yield None
+    yield from maker.paint_whole([step for step in steps if not step.sources and not step.fresh])
     gaps = plan.group_between(known.keys, known.scenes, guided=guided, lend=settings.hole_lending)
+    yield from maker.paint_beside([step for step in steps if step.beside])
     first = [step for step in steps if step.fresh and not step.sources]
-    levels = [*([first] if first else []), *([step] for step in steps if step.sources)]
+    moved = [[step] for step in steps if step.sources and not step.beside]
+    levels = [*([first] if first else []), *moved]
     for group in ([levels] if levels else [], gaps):
         for gap in group:
             for level in gap:
-                for _ in maker.draft_level(level):
-                    yield None
-            yield from finisher.ready()
-    yield from finisher.ready()
+                yield from maker.draft_level(level)
+            yield from through(makers.stages)
+    yield from through(makers.stages)
 
 
-def _told(
-    order: Iterator[int | None], clip: Clip, finisher: Finisher, easel: Easel, reporter: Reporter
-) -> Iterator[int]:
-    """The indices, with the reporter told how far all is, and shown a frame now and then."""
-    shown, latest, way = 0.0, -1, 0
-    for index in order:
-        way += _DRAFTED if index is None else 100 - _DRAFTED
-        latest = latest if index is None else index
-        due = latest >= 0 and perf_counter() - shown >= _PREVIEW
-        image = finisher.picture(latest) if due else None
-        reporter.step("paint", max(1, way // 100), clip.length, image)
-        shown = perf_counter() if due else shown
-        easel.go_on()
-        if index is not None:
-            yield index
-
-
-def _film(
-    job: Job,
-    known: Survey,
-    finisher: Finisher,
-    order: Iterator[int],
-    watch: Stopwatch,
-    texts: dict[int, str],
-) -> None:
-    """Write the film while it is made: encoding has a thread of its own.
-
-    `texts` are the infotexts of the key frames, for their PNG.
-    """
-    clip = known.spool.clip
-    sound = job.source if job.settings.keep_sound and clip.sound else None
-    with (
-        write_video(job.output, clip, sound_from=sound, crf=job.settings.quality) as writer,
-        ThreadPoolExecutor(max_workers=1) as encoder,
-    ):
-        folder = FrameFolder(job.frames, texts) if job.frames is not None else None
-        sinks: list[FrameSink] = [writer, folder] if folder else [writer]
-        try:
-            _feed(encoder, order, clip.length, _writer(sinks, finisher, watch))
-            if folder:
-                folder.end(clip.length)
-        except BaseException:
-            encoder.shutdown(cancel_futures=True)
-            raise
-
-
-def _writer(
-    sinks: Sequence[FrameSink], finisher: Finisher, watch: Stopwatch
-) -> Callable[[int], None]:
-    """What puts a finished frame into every sink."""
-
-    def write(index: int) -> None:
-        with watch("encode"):
-            image: Image = finisher.picture(index)
-            for sink in sinks:
-                sink.write(Frame(index, image))
-
-    return write
-
-
-def _feed(
-    encoder: ThreadPoolExecutor, order: Iterator[int], length: int, write: Callable[[int], None]
-) -> None:
-    """Hand finished frames to the encoder in the order of showing; its errors rise here."""
-    ready: set[int] = set()
-    following = 0
-    written: list[Future[None]] = []
-    for index in order:
-        ready.add(index)
-        while following in ready:
-            ready.remove(following)
-            written.append(encoder.submit(write, following))
-            following += 1
-        while written and written[0].done():
-            written.pop(0).result()
-    if following != length:
-        raise AssertionError(f"the plan left out frame {following} of {length}")
-    for each in written:
-        each.result()
+def _paced(
+    order: Iterator[int | Drafted], known: Survey, settings: Settings, watch: Stopwatch
+) -> Iterator[tuple[int | None, float]]:
+    """The index of each frame that is finished, or None, and the share 0..1 of all making done."""
+    length, keys = known.spool.clip.length, painted_whole(known, settings)
+    steps = _key_steps(known, settings)
+    whole = {s.target for s in steps if s.beside or not (s.sources or s.fresh)}
+    counts = {"key": keys, "draft": length - keys, "finish": length - len(whole)}
+    pace, drafted, spent = Pace(counts, _STEPS), 0, watch.making
+    for done in order:
+        before, spent = spent, watch.making
+        if isinstance(done, Drafted):
+            kind = "key" if drafted < keys else "draft"
+            drafted += done.frames
+            pace.add(kind, *done, spent - before)
+        elif done not in whole:
+            pace.add("finish", 1, spent > before, spent - before)
+        yield None if isinstance(done, Drafted) else done, pace.fraction
 
 
 def _facts(
     known: Survey,
-    maker: Maker,
-    finisher: Finisher,
+    makers: Makers,
     easel: Easel,
     settings: Settings,
     watch: Stopwatch,
 ) -> dict[str, Any]:
     """The report, all but its total time and its seed."""
-    frames = report.frame_facts(maker.made, finisher.finished)
+    maker, second = makers.maker, makers.second
+    frames = report.frame_facts(
+        maker.made, makers.finisher.finished, second.shares if second else {}
+    )
     with watch("measure"):
         source = known.spool.frame
         measured = report.evaluation(
             lambda index: source(index).image,
-            finisher.picture,
+            makers.last.picture,
             maker.repainted,
             known.scenes,
             known.keys,
@@ -555,33 +552,32 @@ def _facts(
     }
 
 
-def _closed(
-    job: Job, known: Survey, maker: Maker, finisher: Finisher, facts: dict[str, Any]
-) -> Outcome:
+def _closed(job: Job, known: Survey, makers: Makers, facts: dict[str, Any]) -> Outcome:
     """Write the report, its page and the contact sheet, and say where everything is."""
     kept, sheet = job.workspace / "report.json", job.workspace / "keys.png"
     for path in (kept, job.report):
         if path is not None:
             write_whole(path, report.to_bytes(facts))
-    report.save_sheet(sheet, finisher.picture, known.keys, known.spool.clip)
+    report.save_sheet(sheet, makers.last.picture, known.keys, known.spool.clip)
     shown = job.workspace / "report.html"
-    write_whole(shown, page.page(facts, _shown(job, known, maker, finisher, facts)))
+    write_whole(shown, page.page(facts, _shown(job, known, makers, facts)))
     return Outcome(job.output, job.workspace, kept, shown, sheet, facts)
 
 
-def _shown(
-    job: Job, known: Survey, maker: Maker, finisher: Finisher, facts: dict[str, Any]
-) -> page.Shown:
+def _shown(job: Job, known: Survey, makers: Makers, facts: dict[str, Any]) -> page.Shown:
     """What the report's page shows beside the report's facts."""
-    source, clip = known.spool.frame, known.spool.clip
+    source, clip, maker = known.spool.frame, known.spool.clip, makers.maker
     film = pictures.Film(
-        lambda index: source(index).image, finisher.picture, maker.repainted, finisher.origins
+        lambda index: source(index).image,
+        makers.last.picture,
+        maker.repainted,
+        makers.finisher.origins,
     )
     whole = {index for index, made in maker.made.items() if made.whole}
     return page.Shown(
         job.source.name,
         job.output.name,
         clip,
-        pictures.thumbs(known.keys, clip, finisher.picture),
+        pictures.thumbs(known.keys, clip, makers.last.picture),
         pictures.closeups(film, facts["warp_error"]["each"], whole),
     )

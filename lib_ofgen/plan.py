@@ -35,18 +35,22 @@ def anchors(keys: Sequence[KeyFrame], scenes: Sequence[Scene]) -> dict[int, int]
     }
 
 
-def group_keys(keys: Sequence[KeyFrame], scenes: Sequence[Scene], *, guided: bool) -> list[Step]:
+def group_keys(
+    keys: Sequence[KeyFrame], scenes: Sequence[Scene], *, guided: bool, canvas: bool = False
+) -> list[Step]:
     """How the key frames are made: painted whole or, where `guided`, only each scene's first.
 
-    A guided key takes what it can from its scene's first key, then from the nearest before it.
+    A guided key takes what it can from its scene's first key, then from the nearest before it. On
+    a `canvas` that is what painting it whole starts from, between the nearest key and the first.
     """
     steps: list[Step] = []
     for scene in scenes:
         inner = _within(keys, scene)
         for place, key in enumerate(inner):
-            sources = _lenders(inner[:place]) if guided else ()
+            sources = _lenders(inner[:place]) if guided or canvas else ()
             shares = (1.0, *(0.0 for _ in sources[1:])) if sources else ()
-            steps.append(Step(key, sources, shares))
+            beside = (inner[place - 1], inner[0]) if canvas and place else ()
+            steps.append(Step(key, sources, shares, beside=tuple(dict.fromkeys(beside))))
     return steps
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen import warp
-from lib_ofgen.values import Fused, Image, Painted
+from lib_ofgen.values import Box, Fused, Image, Painted
 
 __all__ = ["Renderer"]
 
@@ -39,9 +39,9 @@ class Renderer:
         self._lend = lend
         self._detail = lru_cache(maxsize=_TEXTURES)(self._detail_of)
 
-    def plain(self, fused: Fused) -> Image:
-        """The weighted mean of the warped contributions."""
-        return np.rint(np.clip(self._mixed(fused), 0, 255)).astype(np.uint8)
+    def plain(self, fused: Fused, box: Box) -> Image:
+        """The weighted mean of the warped contributions, in one region of the frame."""
+        return np.rint(np.clip(self._mixed(fused, box), 0, 255)).astype(np.uint8)
 
     def sharp(self, fused: Fused) -> Image:
         """The same, its detail as strong as it is in the painted frames.
@@ -51,7 +51,7 @@ class Renderer:
         back to the mean that the contributions have where they were painted. A pixel that is copied
         has lost nothing and comes out as it is.
         """
-        mixed = self._mixed(fused)
+        mixed = self._mixed(fused, Box(0, 0, *fused.holes.shape))
         wanted = np.zeros(mixed.shape[:2], np.float32)
         copied = np.zeros(mixed.shape[:2], np.float32)
         for one in fused.contributions:
@@ -67,14 +67,14 @@ class Renderer:
         mixed += more[..., None] * (mixed - cv2.GaussianBlur(mixed, ksize=(0, 0), sigmaX=_FINE))
         return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
 
-    def _mixed(self, fused: Fused) -> Floats:
-        """(H, W, 3) 0..255."""
-        mixed = np.zeros((*fused.holes.shape, 3), np.float32)
-        for one in fused.contributions:
+    def _mixed(self, fused: Fused, box: Box) -> Floats:
+        """(h, w, 3) 0..255."""
+        mixed = np.zeros((*box.size, 3), np.float32)
+        for one in filter(None, (part.within(box) for part in fused.contributions)):
             moved = warp.backward(
                 self._lend(one.origin).image, one.vectors, corner=(one.box.top, one.box.left)
             )
-            part = one.box.of(mixed)
+            part = one.box.moved(box).of(mixed)
             part += moved * one.weight[..., None]
         return mixed
 
@@ -102,5 +102,11 @@ def _laplacian(image: Floats) -> Floats:
 
 
 def _around(values: Floats) -> Floats:
-    """(H, W): the mean around each pixel."""
-    return cast("Floats", cv2.GaussianBlur(values, ksize=(0, 0), sigmaX=_WINDOW))
+    """(H, W): the mean around each pixel, taken on a grid of every fourth one."""
+    height, width = values.shape
+    small = cv2.resize(
+        values, dsize=(-(-width // 4), -(-height // 4)), interpolation=cv2.INTER_AREA
+    )
+    blurred = cv2.GaussianBlur(small, ksize=(0, 0), sigmaX=_WINDOW / 4)
+    wide = cv2.resize(blurred, dsize=(width, height), interpolation=cv2.INTER_LINEAR)
+    return cast("Floats", wide)

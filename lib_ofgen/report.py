@@ -106,12 +106,15 @@ def paint_facts(clip: Clip, whole: int, gaps: Sequence[Gap]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def frame_facts(made: dict[int, Made], finished: dict[int, Finished]) -> list[dict[str, Any]]:
-    """Each frame's sources, coverage and painted share."""
+def frame_facts(
+    made: dict[int, Made], finished: dict[int, Finished], second: dict[int, float]
+) -> list[dict[str, Any]]:
+    """Each frame's sources, coverage and painted share; `second` is that of a second pass."""
     return [
-        {"index": i, "sources": f.sources, "coverage": made[i].coverage, "painted": made[i].share}
+        {"index": i, "sources": f.sources, "coverage": made[i].coverage, "painted": made[i].share,
+         **({"second": second[i]} if i in second else {})}
         for i, f in sorted(finished.items())
-    ]
+    ]  # fmt: skip
 
 
 def evaluation(

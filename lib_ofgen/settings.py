@@ -101,8 +101,10 @@ class Settings:
     )  # fmt: skip
     key_agreement: str = _set(
         "guided", "Key agreement", "independent: each key frame is painted whole. guided: "
-        "only the first of a scene is, later ones are moved there from it and completed.",
-        "Key frames", options=("independent", "guided"),
+        "only the first of a scene is, later ones are moved there from it and completed. canvas: "
+        "later ones are painted whole beside finished ones on one canvas, up to three times as "
+        "wide, of which a model with self-attention copies the look; with a mask as independent.",
+        "Key frames", options=("independent", "guided", "canvas"),
         needs="key_frames=coverage|pyramid|edges|interval|chosen",
     )  # fmt: skip
     cut_threshold: float = _set(
@@ -140,6 +142,12 @@ class Settings:
         4, "Track reach", "Over how many frames on each side the place of each pixel in the "
         "painted frames is averaged along its track; 0: not at all.",
         "Flow", unit="frames", low=0, high=16, step=1,
+    )  # fmt: skip
+
+    deflicker: float = _set(
+        0.0, "Deflicker", "How far brightness and colour are brought to their mean along the "
+        "track of each pixel, once a frame is finished; its detail stays. 0: not at all.",
+        "Flow", low=0, high=1, step=0.05,
     )  # fmt: skip
 
     prompt: str = _set("", "Prompt", "What to paint.", "Painting", long=True)
@@ -236,11 +244,28 @@ class Settings:
         "at least; larger gives the model more context.",
         "Painting", unit="px", low=64, high=2048, step=8,
     )  # fmt: skip
+    paint_batch: int = _set(
+        1, "Pictures at once", "How many pictures the webui paints together where they have one "
+        "size and prompt. It saves time where one picture leaves the device idle, and takes more "
+        "memory. A stop loses no more frames than this.",
+        "Painting", unit="frames", low=1, high=16, step=1,
+    )  # fmt: skip
     background: str = _set(
         "keep", "Background", "With a mask, what lies outside it. keep: the source's own pixels. "
         "once: each part is painted the first time that it is shown in its scene, and from then on "
         "only moved.",
         "Painting", options=("keep", "once"),
+    )  # fmt: skip
+
+    second_pass: float = _set(
+        0.0, "Second pass", "Denoising strength at which regions that disagree with the finished "
+        "frames beside them are repainted; 0: there is no second pass.",
+        "Painting", low=0, high=1, step=0.01,
+    )  # fmt: skip
+    second_tolerance: float = _set(
+        12.0, "Tolerance", "Difference from the finished frames beside, in levels of 255, from "
+        "which the second pass repaints.",
+        "Painting", low=0, high=255, step=0.5,
     )  # fmt: skip
 
     start: float = _set(

@@ -42,6 +42,8 @@ Lend = Callable[[int], Painted]
 class Undivided:
     """Frames of one piece: no mask is given."""
 
+    divided = False
+    """Whether the two sides of a frame are kept apart."""
     moves_background = False
     """Whether later keys take the background from earlier ones, whatever the keys' agreement."""
 
@@ -115,6 +117,8 @@ class Divided(Undivided):
     The subject is all that the mask does not leave out wholly, so that there is paint under its
     soft edges.
     """
+
+    divided = True
 
     def __init__(self, spool: Spool, masks: Spool, *, keep: bool) -> None:
         """`masks` holds a grey picture for each frame of `spool`."""

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import warp
+from lib_ofgen import images, warp
 from lib_ofgen.values import Box, Contribution, Flow, Fused, Scene, Size
 
 __all__ = ["GRID", "Track", "coarse", "coarse_flow", "follow", "refined", "steady"]
@@ -99,7 +99,7 @@ def refined(draft: Fused, own: Fused, steadied: Fused) -> Fused:
     parts = (
         _refined(one, fine.get(one.origin), rough.get(one.origin)) for one in steadied.contributions
     )
-    return Fused.normalised(parts, draft.holes)
+    return Fused(tuple(parts), draft.holes)
 
 
 def _refined(
@@ -107,20 +107,17 @@ def _refined(
 ) -> Contribution:
     """A contribution of the coarse grid on the frame's own."""
     box = Box(*(side * GRID for side in one.box))
-    weight = _grown(one.weight, box.size)
-    vectors = np.stack([_grown(plane * np.float32(GRID), box.size) for plane in one.vectors])
+    weight = images.enlarged(one.weight, box.size)
+    vectors = np.stack(
+        [images.enlarged(plane * np.float32(GRID), box.size) for plane in one.vectors]
+    )
     if fine is None or own is None:
         return Contribution(one.origin, box, vectors, weight)
     places, there = own.over(one.box)
     apart = (one.vectors - places) * (there > _TINY) * np.float32(GRID)
     exact, known = fine.over(box)
-    moved = exact + np.stack([_grown(plane, box.size) for plane in apart])
+    moved = exact + np.stack([images.enlarged(plane, box.size) for plane in apart])
     return Contribution(one.origin, box, np.where(known > 0, moved, vectors), weight)
-
-
-def _grown(plane: Floats, size: Size) -> Floats:
-    dsize = (size.width, size.height)
-    return cast("Floats", cv2.resize(plane, dsize=dsize, interpolation=cv2.INTER_LINEAR))
 
 
 def follow(target: int, scene: Scene, reach: int, flow: Callable[[int, int], Flow]) -> list[Track]:

@@ -96,6 +96,12 @@ class Box(NamedTuple):
         """Height and width."""
         return Size(self.bottom - self.top, self.right - self.left)
 
+    def shared(self, other: Box) -> Box:
+        """The region that lies in both; of no height or width where there is none."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
+        return Box(top, left, max(top, bottom), max(left, right))
+
     def moved(self, within: Box) -> Box:
         """The region counted from the top left pixel of `within`."""
         top, left = within.top, within.left
@@ -195,6 +201,8 @@ class Step:
     shares: tuple[float, ...]
     fresh: bool = False
     """Whether the subject of a masked frame is painted anew, whatever the sources could supply."""
+    beside: tuple[int, ...] = ()
+    """Key frames left and right of it on one canvas where it is painted whole; see `canvas`."""
 
 
 @dataclass(frozen=True)
@@ -244,15 +252,20 @@ class Contribution:
         inside = np.stack([box.of(plane) for plane in vectors])
         return cls(origin, box, inside, np.ascontiguousarray(box.of(weight)))
 
+    def within(self, box: Box) -> Contribution | None:
+        """The part that lies in `box`; None where nothing does."""
+        shared = box.shared(self.box)
+        if not all(shared.size):
+            return None
+        part = shared.moved(self.box)
+        inside = np.stack([part.of(plane) for plane in self.vectors])
+        return replace(self, box=shared, vectors=inside, weight=part.of(self.weight))
+
     def over(self, box: Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Vectors (2, h, w) px and weight (h, w) over another box; 0 where this one ends."""
         both = np.concatenate([self.vectors, self.weight[None]])
         laid = np.zeros((3, *box.size), np.float32)
-        top, left = max(box.top, self.box.top), max(box.left, self.box.left)
-        shared = Box(
-            top, left,
-            max(top, min(box.bottom, self.box.bottom)), max(left, min(box.right, self.box.right)),
-        )  # fmt: skip
+        shared = box.shared(self.box)
         for plane, other in zip(laid, both, strict=True):
             shared.moved(box).of(plane)[...] = shared.moved(self.box).of(other)
         return laid[:2], laid[2]

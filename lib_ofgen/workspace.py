@@ -9,7 +9,7 @@ finished, also after `kill -9`. A damaged one counts as missing: pictures end in
                               small map of the frames in which its pixels were painted
     frames/DIGEST.qoi         finished frames
     painted/DIGEST.qoi, .png  what was painted fresh in a frame, and where
-    drafts/DIGEST.npz         what an unfinished frame is made of; deleted when it is used up
+    drafts/DIGEST.bin         what an unfinished frame is made of; deleted when it is used up
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import io
 import json
+import math
 import os
 import re
 import zlib
@@ -42,7 +42,7 @@ PROMPTS = "prompts.csv"
 """The list of what the frames of the last job were painted by."""
 _SUMMARIES = ("report.json", "report.html", "keys.png", PROMPTS)
 _OURS = re.compile(
-    rf"\.?([0-9a-f]{{32}}|\d{{6,}}|seed)\.(json|qoi|png|npz)({re.escape(_PARTIAL)})?"
+    rf"\.?([0-9a-f]{{32}}|\d{{6,}}|seed)\.(json|qoi|png|bin)({re.escape(_PARTIAL)})?"
 )
 """Names of artifacts, finished or not."""
 _SEAL = 4
@@ -248,7 +248,7 @@ class Workspace:
         self._draft(key).unlink(missing_ok=True)
 
     def _draft(self, key: str) -> Path:
-        return self.folder / "drafts" / f"{key}.npz"
+        return self.folder / "drafts" / f"{key}.bin"
 
     def has_frame(self, key: str) -> bool:
         """Whether the finished frame is there, and whole."""
@@ -256,34 +256,38 @@ class Workspace:
 
 
 def _packed(draft: Fused) -> bytes:
-    """The bytes of a draft; `_unpacked` reads them."""
-    arrays: dict[str, NDArray[Any]] = {
-        "holes": np.packbits(draft.holes, axis=None),
-        "size": np.array(draft.holes.shape),
-    }
-    for place, one in enumerate(draft.contributions):
+    """The bytes of a draft: a line of JSON, then arrays; `_unpacked` reads them."""
+    head: dict[str, Any] = {"size": draft.holes.shape, "parts": []}
+    arrays: list[NDArray[Any]] = [np.packbits(draft.holes, axis=None)]
+    for one in draft.contributions:
         fine = max(1 / warp.FINEST, float(np.abs(one.vectors).max()) / 32767)
-        arrays[f"place{place}"] = np.array([one.origin, *one.box])
-        arrays[f"fine{place}"] = np.array(fine)
-        arrays[f"vectors{place}"] = np.rint(one.vectors / np.float32(fine)).astype(np.int16)
-        arrays[f"weight{place}"] = np.rint(one.weight * 255).astype(np.uint8)
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **arrays)
-    return file.getvalue()
+        head["parts"].append([one.origin, one.box, fine])
+        arrays.append(np.rint(one.vectors / np.float32(fine)).astype("<i2"))
+        arrays.append(np.rint(one.weight * 255).astype(np.uint8))
+    return b"".join([json.dumps(head).encode(), b"\n", *(array.tobytes() for array in arrays)])
 
 
 def _unpacked(data: bytes) -> Fused:
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        size = tuple(arrays["size"].tolist())
-        holes = np.unpackbits(arrays["holes"], count=size[0] * size[1]).reshape(size)
-        parts: list[Contribution] = []
-        while (name := f"place{len(parts)}") in arrays:
-            origin, *box = arrays[name].tolist()
-            fine = np.float32(arrays[f"fine{len(parts)}"])
-            vectors = arrays[f"vectors{len(parts)}"].astype(np.float32) * fine
-            weight = arrays[f"weight{len(parts)}"].astype(np.float32) / 255
-            parts.append(Contribution(origin, Box(*box), vectors, weight))
-    return Fused(tuple(parts), holes.astype(np.bool_))
+    line, _, rest = data.partition(b"\n")
+    head = json.loads(line)
+    place, size = 0, tuple(head["size"])
+
+    def take(kind: str, count: int) -> NDArray[Any]:
+        nonlocal place
+        array = np.frombuffer(rest, kind, count, place)
+        place += array.nbytes
+        return array
+
+    holes = np.unpackbits(take("u1", -(-math.prod(size) // 8)), count=math.prod(size))
+    parts: list[Contribution] = []
+    for origin, sides, fine in head["parts"]:
+        box = Box(*sides)
+        vectors = take("<i2", 2 * math.prod(box.size)).reshape(2, *box.size)
+        weight = take("u1", math.prod(box.size)).reshape(box.size)
+        exact = vectors.astype(np.float32) * np.float32(fine)
+        share = weight.astype(np.float32) * np.float32(1 / 255)
+        parts.append(Contribution(origin, box, exact, share))
+    return Fused(tuple(parts), holes.reshape(size).astype(np.bool_))
 
 
 def _dumped(value: object) -> bytes:

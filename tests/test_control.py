@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from fake_sdapi import FakeSdApi
 from moving import make_video
-from test_jobs import Counting, pictures
+from test_jobs import BASE, SIZE, Counting, Patience, pictures
 from test_prompted_jobs import run
 
 from lib_ofgen import cli, control, plan, presets
 from lib_ofgen.errors import PainterError, SettingsError
 from lib_ofgen.http_painter import HttpPainter
-from lib_ofgen.images import decode_png
+from lib_ofgen.images import decode_png, encode_png
+from lib_ofgen.pipeline import Job, animate
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import ControlUnit, Image, KeyFrame, PromptRow, Repaint, Scene
 
@@ -129,19 +130,27 @@ def _as_painted(job: Repaint) -> Image:
     return Counting().paint([job])[0]
 
 
-@pytest.mark.parametrize("agreement", ["independent", "guided"])
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("agreement", ["independent", "guided", "canvas"])
 def test_a_reference_is_the_scenes_first_key_as_painted(
-    two_scenes: Path, tmp_path: Path, agreement: str
+    two_scenes: Path, tmp_path: Path, agreement: str, batch: int
 ) -> None:
+    """On a canvas that key stands beside already."""
     painter = Counting()
-    units = {"control_units": "reference_only", "key_agreement": agreement}
-    outcome = run(two_scenes, tmp_path, painter, **units)
+    outcome = run(
+        two_scenes,
+        tmp_path,
+        painter,
+        control_units="reference_only",
+        key_agreement=agreement,
+        paint_batch=batch,
+    )
     starts = [scene["start"] for scene in outcome.facts["scenes"]]
     assert len(starts) == 2
     whole = {job.target: _as_painted(job) for job in painter.jobs if job.mask is None}
     for job in painter.jobs:
         first = max(start for start in starts if start <= job.target)
-        if job.target == first:
+        if job.target == first or job.image.shape[1] > whole[first].shape[1]:
             assert job.anchor is None
             continue
         assert job.anchor is not None
@@ -157,6 +166,27 @@ def _holds(whole: Image, part: Image) -> bool:
     height, width = part.shape[:2]
     views = np.lib.stride_tricks.sliding_window_view(whole, (height, width, 3))
     return bool((views == part).all(axis=(-1, -2, -3)).any())
+
+
+@pytest.mark.parametrize("background", ["keep", "once"])
+def test_of_a_masked_frame_the_reference_is_its_paint_over_the_source(
+    two_scenes: Path, tmp_path: Path, background: str
+) -> None:
+    mask = np.zeros((*SIZE, 3), np.uint8)
+    mask[20:70, 30:110] = 255
+    (tmp_path / "mask.png").write_bytes(encode_png(mask))
+    units = {"control_units": "reference_only", "background": background, "paint_batch": 4}
+    settings = Settings().replace({**BASE, **units, "key_agreement": "independent"})
+    space, painter = tmp_path / "space", Counting()
+    job = Job(two_scenes, tmp_path / "o.mp4", space, settings, mask=tmp_path / "mask.png")
+    outcome = animate(job, painter, Patience())
+    starts = [scene["start"] for scene in outcome.facts["scenes"]]
+    first = {job.target: job for job in painter.jobs if job.target in starts}
+    assert sorted(first) == starts
+    assert all(job.anchor is None for job in first.values())
+    others = [job for job in painter.jobs if job.target not in starts]
+    assert others
+    assert all(job.anchor is not None and job.anchor.any() for job in others)
 
 
 def test_anchors_are_for_the_stages_that_ask(two_scenes: Path, tmp_path: Path) -> None:

@@ -279,7 +279,7 @@ def _scenes_kept(facts: dict[str, Any]) -> None:
         assert {scene_of[i] for i in frame["sources"]} <= {scene_of[frame["index"]]}
 
 
-@pytest.mark.parametrize("agreement", ["independent", "guided"])
+@pytest.mark.parametrize("agreement", ["independent", "guided", "canvas"])
 def test_nothing_crosses_a_cut(tmp_path: Path, agreement: str) -> None:
     dark, bright = pictures(8), pictures(7, seed=8)
     shots = [*(image // 3 for image in dark), *(image // 3 + 150 for image in bright)]
@@ -298,7 +298,7 @@ def test_nothing_crosses_a_cut_of_a_real_clip(data: Path, tmp_path: Path) -> Non
     _scenes_kept(facts)
 
 
-@pytest.mark.parametrize("agreement", ["independent", "guided"])
+@pytest.mark.parametrize("agreement", ["independent", "guided", "canvas"])
 def test_frames_are_their_contributions_bit_for_bit(
     clip: Path, tmp_path: Path, agreement: str
 ) -> None:
@@ -438,6 +438,52 @@ def test_a_drawn_seed_is_drawn_once(clip: Path, tmp_path: Path) -> None:
         if not (tmp_path / str(n)).mkdir()
     }
     assert len(others | {first}) == 4
+
+
+# batches of pictures
+
+
+@dataclass
+class Batches(Counting):
+    """A painter that knows how many pictures it was handed at once."""
+
+    sizes: list[int] = field(default_factory=list)
+    stops: int = 0
+    """At which batch somebody stops the job; 0 for none."""
+
+    def paint(self, jobs: Sequence[Repaint]) -> list[Image]:
+        self.sizes.append(len({job.target for job in jobs}))
+        if len(self.sizes) == self.stops:
+            raise Stopped("stopped")
+        return super().paint(jobs)
+
+
+def test_a_batch_changes_no_pixel_and_no_digest(
+    done: tuple[Path, Outcome, Counting], clip: Path, tmp_path: Path
+) -> None:
+    painter = Batches()
+    outcome = run(clip, tmp_path, painter, paint_batch=3)
+    assert differing(decoded(outcome.video), decoded(done[1].video)) == []
+    assert max(painter.sizes) == 3
+    assert painter.sizes[:2] == [3, 1], "the four keys"
+    assert painter.whole == done[2].whole
+    assert sorted(painter.holes) == sorted(done[2].holes)
+    names = [sorted(p.name for p in (s / "out.mp4.ofgen" / "painted").iterdir()) for s in (
+        tmp_path, done[0]
+    )]  # fmt: skip
+    assert names[0] == names[1]
+
+
+def test_a_stop_loses_one_batch(
+    done: tuple[Path, Outcome, Counting], clip: Path, tmp_path: Path
+) -> None:
+    first, second = Batches(stops=2), Batches()
+    with pytest.raises(Stopped):
+        run(clip, tmp_path, first, paint_batch=2)
+    assert len(first.jobs) == 2
+    run(clip, tmp_path, second, paint_batch=3)
+    assert second.sizes[0] == 1, "of three keys, two are there"
+    assert sorted(first.whole + second.whole) == sorted(done[2].whole)
 
 
 # stopping, and being killed

@@ -20,7 +20,7 @@ from moving import make_video
 from test_jobs import Counting, Patience, kept
 from webui.fused_again import Keeper
 
-from lib_ofgen import cli, pipeline
+from lib_ofgen import cli, making, pipeline
 from lib_ofgen.brush import BrushPainter
 from lib_ofgen.errors import SettingsError, VideoError
 from lib_ofgen.flow.dis import DisEstimator
@@ -252,7 +252,7 @@ def drawn(space: Path, clip: Path, mask: Path, **changes: object) -> Sequence[Fu
     prompts = Prompts(known.spool.clip.length, {0: Words("", "")})
     with Easel(keeper, rules, prompts, keeper, watch) as easel:
         made = pipeline.made_of(known, rules, DisEstimator(1.0), easel, watch)
-        for _ in pipeline.finished(*made, known, settings):
+        for _ in pipeline.finished(made, known, settings):
             pass
         return [
             made[1].fused(index) if not made[0].made[index].whole else made[0].draft(index)
@@ -457,7 +457,7 @@ def test_without_a_mask_nothing_is_another(clip: Path, tmp_path: Path) -> None:
     keys = {i: digest("whole", spool.name, i, (brush, "", "", 0.4, 0)) for i in (0, 6, 12)}
     assert all(workspace.has_frame(key) for key in keys.values())
     settings = Settings()
-    how = (2, DisEstimator(1.0).identity, settings.confidence, 20)
+    how = (making._METHOD, DisEstimator(1.0).identity, settings.confidence, 20)
     sources = [(0, 0.5, keys[0]), (6, 0.5, keys[6])]
     assert workspace.facts(digest("fused", spool.name, 3, sources, how)) is not None
 

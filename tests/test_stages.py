@@ -287,7 +287,7 @@ def _shown(fused: Fused, colours: dict[int, int]) -> np.ndarray:
     """The picture, where each origin is of one colour."""
     whole = np.ones(SIZE, np.bool_)
     flat = {i: Painted(i, np.full((*SIZE, 3), c, np.uint8), whole) for i, c in colours.items()}
-    return render.Renderer(flat.__getitem__).plain(fused)
+    return render.Renderer(flat.__getitem__).plain(fused, Box(0, 0, *fused.holes.shape))
 
 
 def _sum(fused: Fused) -> np.ndarray:
@@ -399,7 +399,7 @@ def test_every_contribution_samples_its_frame_once(seed: int) -> None:
             lent[one.origin].image, candidates[one.origin].flow.vectors
         )
         assert not weight[covered & ~candidates[one.origin].trusted].any()
-    shown = render.Renderer(lent.__getitem__).plain(fused)
+    shown = render.Renderer(lent.__getitem__).plain(fused, Box(0, 0, *fused.holes.shape))
     assert np.abs(shown - again).max() <= 0.51
     assert np.allclose(_sum(fused), 1, atol=1e-5)
 
@@ -436,6 +436,23 @@ def test_paint_is_shown_whole_in_holes_and_nowhere_beyond_their_margin() -> None
     assert not shown[~mask].any()
     assert mask[holes].all()
     assert (np.diff(shown[:, 45]) >= 0)[:20].all()
+
+
+def test_paint_takes_on_the_colours_around_its_hole(rng: np.random.Generator) -> None:
+    """A painter that fills holes 20 levels too dark leaves no seam, and keeps its own inside."""
+    around = np.full((160, 240, 3), 120, np.uint8)
+    around += rng.integers(0, 20, around.shape, dtype=np.uint8)
+    picture = around - np.uint8(20)
+    holes = np.zeros(around.shape[:2], np.bool_)
+    holes[20:140, 20:220] = True
+    ring = inpaint.grown(holes) & ~holes
+    matched = inpaint.matched(picture, around, ring).astype(int)
+    apart = np.abs(matched - around).mean(axis=2)
+    near = holes & inpaint.grown(~holes)
+    assert apart[near].mean() < 4
+    assert (np.diff(apart[80, 20:120].reshape(-1, 10).mean(axis=1)) > -0.5).all()
+    assert np.abs(apart[75:85, 110:130] - 20).max() < 3
+    assert (picture + 20 == around).all(), "the caller's picture stays"
 
 
 # tracks
@@ -514,7 +531,7 @@ def test_a_steadied_frame_samples_paint_once_and_names_it(
         lender = world.painted[one.origin]
         again += weight[..., None] * warp.backward(lender.image, vectors)
         assert fuse.lent(lender, vectors)[weight > 0].all()
-    shown = render.Renderer(world.painted.__getitem__).plain(fused)
+    shown = render.Renderer(world.painted.__getitem__).plain(fused, Box(0, 0, *fused.holes.shape))
     assert np.abs(shown - np.clip(again, 0, 255)).max() <= 0.51
 
 
@@ -555,7 +572,11 @@ def test_a_picture_keeps_the_detail_that_was_painted(rng: np.random.Generator) -
     assert (renderer.sharp(still) == painted.image).all()
     want, plain, sharp = (
         metrics.sharpness(i)
-        for i in (painted.image, renderer.plain(between), renderer.sharp(between))
+        for i in (
+            painted.image,
+            renderer.plain(between, Box(0, 0, *between.holes.shape)),
+            renderer.sharp(between),
+        )
     )
     assert plain < 0.8 * want
     assert abs(sharp - want) < 0.5 * abs(plain - want)

@@ -80,6 +80,11 @@ class PictureScripts:
         units = [asdict(unit) for unit in self._units]
         return json.dumps([units, names, values], sort_keys=True, default=lambda it: str(type(it)))
 
+    def run(self, stage: Stage) -> bool:
+        """Whether any runs on pictures of the stage."""
+        steering = any(stage in unit.stages for unit in self._units)
+        return steering or (stage == "keys" and bool(self._others))
+
     def attach(self, wanted: Any, stage: Stage, job: Repaint) -> Callable[[], None]:
         """Have the picture's scripts run on it; gives what to call when it has been painted.
 

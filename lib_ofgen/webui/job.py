@@ -151,7 +151,9 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock, given: Given | None = Non
     folder = job.output.with_name(job.output.name + ".ofgen")
     job.reporter.step("decode", 0, 1)
     try:
-        painter = WebuiPainter(recipe, lambda: _turn(job, lock), job.reporter.stopped, given)
+        painter = WebuiPainter(
+            recipe, lambda: _turn(job, lock), job.reporter.stopped, job.settings.paint_batch, given
+        )
         job.checkpoint = painter.checkpoint
         try:
             wanted = pipeline.Job(

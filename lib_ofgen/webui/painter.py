@@ -24,6 +24,9 @@ from lib_ofgen.webui.lookup import Families, checkpoint, named
 __all__ = ["Recipe", "WebuiPainter"]
 
 
+_QUIET = {"multiple_tqdm": False, "return_mask": False, "return_mask_composite": False}
+"""The console's total would count the host's jobs, of which ours is a thousand; and nothing but
+what is painted comes back."""
 _HELD = ("CLIP_stop_at_last_layers", "eta_noise_seed_delta", "randn_source")
 """Options of the host that change a picture and cost nothing to set."""
 
@@ -61,11 +64,13 @@ class WebuiPainter:
         recipe: Recipe,
         turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
         stopped: Callable[[], bool] = lambda: False,
+        batch: int = 1,
         given: Given | None = None,
     ) -> None:
-        """`turn` is our turn at the host, which nobody else uses inside; taken for each picture.
+        """`turn` is our turn at the host, which nobody else uses inside; taken for each batch.
 
-        `stopped` says whether the user asked to stop; `given` holds the user's always-on scripts.
+        `stopped` says whether the user asked to stop; `batch` is how many pictures are sampled
+        together at most; `given` holds the user's always-on scripts.
 
         Raises:
             SettingsError: the host has no such checkpoint, sampler, scheduler or control unit, or
@@ -87,7 +92,7 @@ class WebuiPainter:
         schedulers = [s.label for s in sd_schedulers.schedulers]
         self._scheduler = named("scheduler", recipe.scheduler, schedulers)
         self._scripts = PictureScripts(recipe.units, given, others=recipe.other_scripts)
-        self._recipe, self._turn, self._stopped = recipe, turn, stopped
+        self._recipe, self._turn, self._stopped, self._batch = recipe, turn, stopped, batch
         self._stage: Stage = "keys"
         self._used = self._broken = False
 
@@ -120,13 +125,19 @@ class WebuiPainter:
             self._stage = before
 
     def paint(self, jobs: Sequence[Repaint]) -> list[Image]:
-        """The pictures, in order; one call of the host each, since each has its own mask.
+        """The pictures, in order; those that differ in nothing but pixels are sampled together.
 
         Raises:
             Stopped: the user asked to stop.
             PainterError: the host gave no picture; the message says why.
         """
-        return [self._one(job) for job in jobs]
+        found = {place: job.image for place, job in enumerate(jobs) if job.strength == 0}
+        # Scripts know one picture at a time, and ControlNet one control image for all of a batch.
+        most = 1 if self._scripts.run(self._stage) else self._batch
+        for places in _alike(jobs, most):
+            pictures = self._together([jobs[place] for place in places])
+            found |= dict(zip(places, pictures, strict=True))
+        return [found[place] for place in range(len(jobs))]
 
     def close(self) -> None:
         """Load what the user had loaded, if that has changed.
@@ -151,30 +162,30 @@ class WebuiPainter:
             sd_vae.reload_vae_weights()
         self._broken = False
 
-    def _one(self, job: Repaint) -> Image:
-        if job.strength == 0:
-            return job.image
+    def _together(self, jobs: Sequence[Repaint]) -> list[Image]:
+        """One call of the host."""
         self._used = True
         title = self._checkpoints[self._stage].title
-        # The console's total would count the host's jobs, of which ours is a thousand.
-        own = {"sd_model_checkpoint": title, "multiple_tqdm": False}
-        options = {**self._options, **own}
-        with self._turn(), _explained(f"paint frame {job.target}"), _borrowed(options):
+        options = {**self._options, "sd_model_checkpoint": title, **_QUIET}
+        frames = ", ".join(str(target) for target in sorted({job.target for job in jobs}))
+        what = f"paint frame{'s' * (',' in frames)} {frames}"
+        with self._turn(), _explained(what), _borrowed(options):
             self._go_on()
             self._load()
             self._families.learn(self._stage, shared.sd_model)
-            found = self._processed(job)
-        if job.mask is None:
-            return found
-        return np.where(job.mask[..., None] > 0, found, job.image)
+            found = self._processed(jobs)
+        return [
+            picture if job.mask is None else np.where(job.mask[..., None] > 0, picture, job.image)
+            for job, picture in zip(jobs, found, strict=True)
+        ]
 
     def _go_on(self) -> None:
         if self._stopped():
             raise Stopped("stopped; what is finished is kept, the same job goes on from there")
 
-    def _processed(self, job: Repaint) -> Image:
-        size, wanted = size_of(job.image), self._wanted(job)
-        check = self._scripts.attach(wanted, self._stage, job)
+    def _processed(self, jobs: Sequence[Repaint]) -> list[Image]:
+        wanted, size = self._wanted(jobs), size_of(jobs[0].image)
+        check = self._scripts.attach(wanted, self._stage, jobs[0])
 
         def go_on() -> None:
             self._go_on()
@@ -188,52 +199,101 @@ class WebuiPainter:
                 self._scripts.detach(processor)
                 raise
         go_on()
-        if not done.images:
-            raise PainterError(f"the webui gave no picture for frame {job.target}; see its log")
-        picture = np.asarray(done.images[0].convert("RGB"), dtype=np.uint8)
-        if size_of(picture) != size:
+        if self._scripts.run(self._stage):
+            del done.images[len(jobs) :]  # scripts show what they have seen
+        if len(done.images) != len(jobs):
             raise PainterError(
-                f"the webui gave a picture of {size_of(picture)} where {size} was asked for; an "
-                "extension or a setting of the webui changes sizes"
+                f"the webui gave {len(done.images)} pictures where {len(jobs)} were asked for; an "
+                "extension of the webui changes how many it makes; see its log"
             )
-        return picture
+        pictures = [np.asarray(each.convert("RGB"), dtype=np.uint8) for each in done.images]
+        for picture in pictures:
+            if size_of(picture) != size:
+                raise PainterError(
+                    f"the webui gave a picture of {size_of(picture)} where {size} was asked for; "
+                    "an extension or a setting of the webui changes sizes"
+                )
+        return pictures
 
-    def _wanted(self, job: Repaint) -> _Processing:
+    def _wanted(self, jobs: Sequence[Repaint]) -> _Processing:
         """What the host is asked to process."""
-        size = size_of(job.image)
-        return _Processing(
+        first, size = jobs[0], size_of(jobs[0].image)
+        wanted = _Processing(
             sd_model=shared.sd_model,
-            prompt=job.prompt,
-            negative_prompt=job.negative_prompt,
-            seed=job.seed,
+            prompt=first.prompt,
+            negative_prompt=first.negative_prompt,
+            seed=[job.seed for job in jobs],
             sampler_name=self._sampler,
             scheduler=self._scheduler,
             steps=self._recipe.steps,
             cfg_scale=self._recipe.cfg_scale,
             width=size.width,
             height=size.height,
-            batch_size=1,
+            batch_size=len(jobs),
             n_iter=1,
-            init_images=[Pictures.fromarray(job.image)],
-            mask=None if job.mask is None else Pictures.fromarray(job.mask),
+            init_images=[Pictures.fromarray(job.image) for job in jobs],
             mask_blur=0,
             inpainting_fill=1,  # start from the picture itself
             inpaint_full_res=False,
-            denoising_strength=job.strength,
+            denoising_strength=first.strength,
             do_not_save_samples=True,
             do_not_save_grid=True,
         )
+        wanted.masks = [None if job.mask is None else Pictures.fromarray(job.mask) for job in jobs]
+        wanted.image_mask = wanted.masks[0]  # as scripts know it
+        return wanted
 
 
 class _Processing(processing.StableDiffusionProcessingImg2Img):
-    """Looks whether to stop just before the host forgets that Skip was pressed."""
+    """Pictures with a mask each, sampled together.
 
+    Looks whether to stop just before the host forgets that Skip was pressed.
+    """
+
+    masks: Sequence[Any]
+    """One for each of `init_images`; all or none are None."""
     go_on: Callable[[], None]
 
     def init(self, *args: Any, **options: Any) -> None:
-        """Encode the picture."""
-        super().init(*args, **options)
+        """Encode each picture with its mask as if it were alone, for the host knows one mask."""
+        pictures, made = self.init_images, list[dict[str, Any]]()
+        for picture, mask in zip(pictures, self.masks, strict=True):
+            self.init_images, self.image_mask, self.batch_size = [picture], mask, 1
+            self.color_corrections = None
+            super().init(*args, **options)
+            made.append({name: getattr(self, name, None) for name in _ENCODED})
+        self.init_images, self.batch_size = pictures, len(pictures)
+        if len(made) > 1:
+            for name in _ENCODED:
+                setattr(self, name, _joined([each[name] for each in made]))
         self.go_on()
+
+
+_ENCODED = (
+    "init_latent", "image_conditioning", "mask", "nmask", "overlay_images", "color_corrections"
+)  # fmt: skip
+"""What the host makes of a picture and its mask before it samples."""
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Of several pictures what the host has of one: tensors along their first axis, or lists."""
+    if parts[0] is None:
+        return None
+    if isinstance(parts[0], list):
+        return [each for part in parts for each in part]
+    return torch.cat([part if part.ndim == 4 else part[None] for part in parts])  # masks: C h w
+
+
+def _alike(jobs: Sequence[Repaint], most: int) -> Iterator[list[int]]:
+    """Places of jobs that can be sampled together, at most so many."""
+    groups: dict[Any, list[int]] = {}
+    for place, job in enumerate(jobs):
+        if job.strength > 0:
+            words = (job.prompt, job.negative_prompt, job.strength, job.mask is None)
+            groups.setdefault((size_of(job.image), *words), []).append(place)
+    for places in groups.values():
+        for start in range(0, len(places), most):
+            yield places[start : start + most]
 
 
 @contextmanager
@@ -272,8 +332,8 @@ def _explained(what: str) -> Iterator[None]:
         ) from error
     except (MemoryError, torch.cuda.OutOfMemoryError) as error:
         raise PainterError(
-            f"the webui could not {what}: out of memory; choose a smaller width and height, or "
-            "start it with --medvram"
+            f"the webui could not {what}: out of memory; choose a smaller paint_batch or "
+            "smaller width and height, or start it with --medvram"
         ) from error
     except Exception as error:
         host_errors.report(f"Optical Flow Animation: could not {what}", exc_info=True)

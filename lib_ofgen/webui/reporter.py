@@ -9,12 +9,15 @@ from typing import Any
 from modules import call_queue, shared
 from PIL import Image as Pictures
 
+from lib_ofgen.pace import Outlook
 from lib_ofgen.values import Image
 
 __all__ = ["HostReporter"]
 
 _UNITS = 1000
 """The host counts whole jobs; a job of ours is so many of them."""
+_OWN = 0.989
+"""The host's API adds a hundredth to what is done; past the whole its ETA would be negative."""
 _SHARES = {
     "decode": (0.0, 0.03),
     "analyse": (0.03, 0.02),
@@ -43,7 +46,8 @@ class HostReporter:
         `inside` is for a job inside a request of the host.
         """
         self._name, self._wished, self._inside = name, wished, inside
-        self._begun = time.time()
+        self._begun = self._since = time.time()
+        self._outlook = Outlook(self._begun)
         self._shown = 0.0
         self._stop = False
         self.fraction = 0.0
@@ -55,6 +59,8 @@ class HostReporter:
         start, share = _SHARES.get(stage, (0.0, 0.0))
         self.fraction = start + share * done / max(1, of)
         self.text = f"{stage} {done}/{of}"
+        self._outlook.add(time.time(), self.fraction)
+        self._since = self._pretended()
         if preview is not None:
             self.preview = preview
         if not shared.state.job and not self._inside:
@@ -73,18 +79,20 @@ class HostReporter:
     def tell(self) -> None:
         """Write the job's place into the host's state; also after the host has counted a batch."""
         state = shared.state
-        state.time_start = self._begun
+        state.time_start = self._since
         state.job_count = _UNITS
-        # The host adds a hundredth of its own; past the whole its ETA would be negative.
-        state.job_no = round(self.fraction * _UNITS * 0.989)
+        state.job_no = round(self.fraction * _UNITS * _OWN)
         state.sampling_steps = state.sampling_step = 0
         state.textinfo = f"Optical Flow Animation: {self.text}"
 
     def leave(self) -> None:
         """Give the state back as a job that has ended leaves it."""
         self.preview = None
-        if self._ours() and not self._inside:
-            state = shared.state
+        if not self._ours():
+            return
+        state = shared.state
+        state.time_start = self._begun
+        if not self._inside:
             state.skipped = state.interrupted = state.stopping_generation = False
             state.end()
 
@@ -94,10 +102,8 @@ class HostReporter:
             shared.state.interrupt()
 
     def left(self) -> float | None:
-        """Seconds to go, by what is done so far; None before there is enough to tell."""
-        if self.fraction < 0.02:
-            return None
-        return (time.time() - self._begun) * (1 - self.fraction) / self.fraction
+        """Seconds to go, by the pace so far; None before there is enough to tell."""
+        return self._outlook.left()
 
     def stopped(self) -> bool:
         """Whether Interrupt, Skip or Stop was pressed; once true it stays so."""
@@ -108,6 +114,17 @@ class HostReporter:
 
     def _ours(self) -> bool:
         return self._inside or shared.state.job == self._name
+
+    def _pretended(self) -> float:
+        """When the job would have begun, had it found nothing done.
+
+        The host reckons what is left from that and from the progress that it shows.
+        """
+        left = self._outlook.left()
+        if left is None:
+            return self._begun
+        shown = 0.01 + _OWN * self.fraction
+        return time.time() - left * shown / (1 - shown)
 
     def _claim(self) -> None:
         """Take the state if nobody is about to."""

@@ -19,6 +19,9 @@ at most 640 px wide. Measured are the finished frames, before they are encoded, 
   over the same of every frame painted;
 - seconds a frame of the whole job on the machine at hand.
 
+The frontier: a line for each clip on which EbSynth has been measured. The default film is blurred
+until it is as unsharp as EbSynth's, and its warp error stands beside EbSynth's.
+
 Without CLIP the table is written to docs/steadiness.md.
 """
 
@@ -33,6 +36,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import cv2
 import numpy as np
 
 from lib_ofgen import fuse, inpaint, metrics, pipeline, report, values
@@ -51,8 +55,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "steadiness.md"
 RUNS: dict[str, dict[str, object]] = {
     "guided": {"key_agreement": "guided"},
     "independent": {"key_agreement": "independent"},
+    "deflickered": {"key_agreement": "guided", "deflicker": 1.0},
 }
 """The first is the default."""
+EBSYNTH = {"mpi_sintel_alley1_f16-25_1024x436": (0.247, 0.67), "asl_walk_256": (0.207, 0.68)}
+"""Warp error and sharpness of EbSynth on the same frames: brush key frames every 24 frames, both
+sides cross-faded."""
 HEADS = (
     "warp error", "encoded", "floor", "sharpness", "straddling", "flicker", "painted", "holes",
     "key difference", "s a frame",
@@ -109,11 +117,12 @@ class Clip:
             prompts = Prompts(known.spool.clip.length, {0: Words("", "")})
             estimator = DisEstimator(settings.confidence_radius)
             with Easel(BrushPainter(), rules, prompts, Silent(), watch) as easel:
-                maker, finisher = pipeline.made_of(known, rules, estimator, easel, watch)
-                for _ in pipeline.finished(maker, finisher, known, settings):
+                makers = pipeline.made_of(known, rules, estimator, easel, watch)
+                maker = makers.maker
+                for _ in pipeline.finished(makers, known, settings):
                     pass
             seconds = (perf_counter() - begun) / len(self.source)
-            frames = [finisher.picture(index) for index in range(known.spool.clip.length)]
+            frames = [makers.last.picture(index) for index in range(known.spool.clip.length)]
             holes = {i: mask for i in maker.made if (mask := maker.repainted(i)) is not None}
             return Film(
                 frames,
@@ -170,6 +179,25 @@ def seeds_way(clip: Clip, keys: set[int]) -> float:
     return area / len(clip.source)
 
 
+def blurred(clip: Clip, film: Film, wanted: float) -> list[Image]:
+    """The film's frames, blurred evenly to `wanted` of the sharpness of every frame painted."""
+    goal = wanted * sharpness(clip.every.frames)
+    low, high = 0.2, 3.0
+    for _ in range(12):
+        sigma = (low + high) / 2
+        frames = [cv2.GaussianBlur(image, ksize=(0, 0), sigmaX=sigma) for image in film.frames]
+        low, high = (sigma, high) if sharpness(frames) > goal else (low, sigma)
+    return frames
+
+
+def frontier(clip: Clip, film: Film) -> Iterator[str]:
+    """The clip's line of the frontier, if EbSynth has been measured on it."""
+    if clip.path.stem in EBSYNTH:
+        peer, sharp = EBSYNTH[clip.path.stem]
+        error = clip.error(blurred(clip, film, sharp)) / clip.error(clip.every.frames)
+        yield f"| {clip.path.stem} | {sharp:.2f} | {error:.3f} | {peer:.3f} |"
+
+
 def _between(film: Film) -> float:
     """Hole area of the frames that are no keys, as a share of all pixels."""
     area = sum(float(mask.mean()) for i, mask in film.holes.items() if i not in film.keys)
@@ -219,15 +247,17 @@ def row(clip: Clip, film: Film, afresh: Film) -> list[float]:
     ]
 
 
-def rows(path: Path, changes: dict[str, object]) -> Iterator[str]:
-    """The clip's lines of the table."""
+def rows(path: Path, changes: dict[str, object]) -> Iterator[tuple[bool, str]]:
+    """The clip's lines of the table (true) and of the frontier (false)."""
     clip = Clip(path, changes)
     afresh = clip.film({"hole_lending": False, "track_reach": 0})
     for name, run in RUNS.items():
         film = clip.film(run)
         cells = [f"{figure:.3f}" for figure in row(clip, film, afresh)]
         title = f"{path.stem} ({len(film.frames)})"
-        yield "| " + " | ".join([title, name, str(len(film.keys)), *cells]) + " |"
+        yield True, "| " + " | ".join([title, name, str(len(film.keys)), *cells]) + " |"
+        if name == "guided":
+            yield from ((False, line) for line in frontier(clip, film))
 
 
 def main() -> None:
@@ -240,13 +270,15 @@ def main() -> None:
     root = Path(os.environ.get("OFGEN_DATA", "../shared/data")) / "clips"
     heads = ("clip (frames)", "run", "keys", *HEADS)
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    print(*lines, sep="\n", flush=True)
+    peers = ["| clip | sharpness | warp error | EbSynth's |", "|---|---|---|---|"]
     for path in options.clips or sorted(root.glob("*.mp4")):
-        for line in rows(path, changes):
+        for ours, line in rows(path, changes):
             print(line, flush=True)
-            lines.append(line)
+            (lines if ours else peers).append(line)
+    both = "\n".join([*lines, "", *peers])
+    print(both)
     if not options.clips and not changes:
-        PAGE.write_text(f"# Steadiness\n\n{EXPLAINED}\n" + "\n".join(lines) + "\n", "utf-8")
+        PAGE.write_text(f"# Steadiness\n\n{EXPLAINED}\n{both}\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT
 from moving import make_video
 from numpy.typing import NDArray
 
@@ -139,3 +141,13 @@ def alike(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
 def same_film(one: str | Path, other: str | Path) -> bool:
     """Whether all frames are alike."""
     return all(alike(*pair) for pair in zip(frames_of(one), frames_of(other), strict=True))
+
+
+def made_again(answer: Answer, *files: Path) -> list[dict[str, Any]]:
+    """The facts of a finished job's frames, made again; `files` are its clip and its mask."""
+    done = subprocess.run(
+        [PYTHON, HERE / "fused_again.py", answer.film["workspace"], *files],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)

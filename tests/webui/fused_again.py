@@ -1,10 +1,11 @@
 """Makes a finished job's frames again from its paint, with the interpreter that made them.
 
-    fused_again.py WORKSPACE SOURCE
+    fused_again.py WORKSPACE SOURCE [MASK]
 
 Prints, for each frame that was not painted whole: how many of its pixels are not, bit for bit,
 what its contributions give; how many samples were taken where their origin painted nothing; how
-far the weights are from 1; how much of it shows paint of its own, and how much shows none.
+far the weights are from 1; how much of it shows paint of its own, and how much shows none; and the
+box around all pixels that are not the source's, before encoding.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow.dis import DisEstimator
 from lib_ofgen.making import Maker
 from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.pipeline import Survey
 from lib_ofgen.prompts import Prompts
 from lib_ofgen.render import Renderer
 from lib_ofgen.settings import Settings
@@ -51,26 +53,27 @@ class Keeper:
         return False
 
 
-def compared(folder: Path, source: Path) -> Iterator[dict[str, Any]]:
+def compared(folder: Path, source: Path, mask: Path | None = None) -> Iterator[dict[str, Any]]:
     """The facts of each frame of the job in the workspace `folder`; it paints nothing."""
     facts = json.loads((folder / "report.json").read_text("utf-8"))
     settings = Settings().replace(facts["settings"])
     keeper, watch = Keeper(facts["painter"]), Stopwatch()
-    known = pipeline.look(source, Workspace(folder), settings, keeper, watch)
+    known = pipeline.look(source, Workspace(folder), settings, keeper, watch, mask)
     rules = pipeline.rules_of(settings, facts["seed"])
     rows = prompt_list.checked(facts["prompts"], "the report's list")
     prompts = Prompts(known.spool.clip.length, {0: Words("", "")}, rows)
     with Easel(keeper, rules, prompts, keeper, watch) as easel:
         estimator = DisEstimator(settings.confidence_radius)
-        maker, finisher = pipeline.made_of(known, rules, estimator, easel, watch)
-        for _ in pipeline.finished(maker, finisher, known, settings):
+        makers = pipeline.made_of(known, rules, estimator, easel, watch)
+        maker, finisher = makers.maker, makers.finisher
+        for _ in pipeline.finished(makers, known, settings):
             pass
         for frame in facts["frames"]:
             if frame["sources"]:
-                yield _frame(maker, finisher, frame["index"])
+                yield _frame(known, maker, finisher, frame["index"])
 
 
-def _frame(maker: Maker, finisher: Finisher, index: int) -> dict[str, Any]:
+def _frame(known: Survey, maker: Maker, finisher: Finisher, index: int) -> dict[str, Any]:
     fused, stored = finisher.fused(index), finisher.picture(index)
     own = np.zeros(fused.holes.shape, np.float32)
     stray, weights = 0, np.zeros(fused.holes.shape, np.float32)
@@ -83,7 +86,8 @@ def _frame(maker: Maker, finisher: Finisher, index: int) -> dict[str, Any]:
             still = ~one.vectors.any(axis=0)
             inside |= still & one.box.of(lender.mask)
         stray += int(((one.weight > 0) & ~inside).sum())
-    again = Renderer(maker.lend).sharp(fused)
+    again = known.division.composed(index, Renderer(maker.lend).sharp(fused))
+    ys, xs = np.nonzero((stored != known.spool.frame(index).image).any(-1))
     return {
         "index": index,
         "holes": bool(fused.holes.any()),
@@ -94,6 +98,7 @@ def _frame(maker: Maker, finisher: Finisher, index: int) -> dict[str, Any]:
         "own": float((own > 0).mean()),
         "others": float((own == 0).mean()),
         "sources": sorted(one.origin for one in fused.contributions),
+        "changed": [int(edge) for edge in (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1)],
     }
 
 
@@ -105,7 +110,7 @@ def _unmapped(fused: Fused, kept: NDArray[np.int32]) -> int:
 
 def main() -> None:
     """Compare them all."""
-    json.dump(list(compared(Path(sys.argv[1]), Path(sys.argv[2]))), sys.stdout)
+    json.dump(list(compared(*map(Path, sys.argv[1:]))), sys.stdout)
 
 
 if __name__ == "__main__":

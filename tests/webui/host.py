@@ -168,6 +168,10 @@ class Host:
         found = re.findall(r"Loading weights \[\w+\] from (.*)", self.log(start))
         return [Path(path.strip()).stem for path in found]
 
+    def sampled(self, start: int = 0) -> int:
+        """How many calls to its sampler have begun since the character `start` of the log."""
+        return len(re.findall(r"(?<!\d)0%\|", self.log(start)))
+
     def signed(self, secret: str) -> None:
         """From now on give these credentials, `user:password`."""
         self._secret = secret

@@ -47,7 +47,7 @@ def _watched(paint: Callable[[Any], Any]) -> Callable[[Any], Any]:
         names = [script.title() for script in p.scripts.alwayson_scripts] if p.scripts else []
         number = len(list(FOLDER.glob("*-begun.npz")))
         units = _units(p)
-        mask = p.image_mask
+        mask = p.masks[0]
         _save(
             f"{number:03d}-begun",
             init=np.asarray(p.init_images[0]),

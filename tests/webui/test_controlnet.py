@@ -172,7 +172,7 @@ def test_a_unit_gets_the_frame_it_steers(
     watched: Watched, clip: Path, source: list[NDArray[np.uint8]]
 ) -> None:
     """Keys get the whole original, holes the original's part: not what painting starts from."""
-    answer, calls = watched.film(clip, 52, control_units=CANNY)
+    answer, calls = watched.film(clip, 52, control_units=CANNY, paint_batch=4)
     assert answer.film["state"] == "done"
     keys, holes = [[c for c in calls if bool(c.mask.size) is masked] for masked in (False, True)]
     for call, key in zip(keys, KEYS, strict=True):
@@ -195,6 +195,22 @@ def test_a_unit_gets_the_frame_it_steers(
     assert plain.film["state"] == "done"
     change = np.abs(keys[1].painted.astype(int) - bare[1].painted)
     assert change.mean() > 1.5, "the unit has changed nothing"
+
+
+@pytest.mark.usefixtures("unhurt")
+def test_on_a_canvas_it_is_the_canvas_of_source_frames(
+    watched: Watched, clip: Path, source: list[NDArray[np.uint8]]
+) -> None:
+    units = f"{CANNY} stages=keys\nreference_only stages=keys"
+    answer, calls = watched.film(clip, 58, control_units=units, key_agreement="canvas")
+    assert answer.film["state"] == "done"
+    wide = [call for call in calls if call.init.shape[1] > 128]
+    assert len(wide) == len(KEYS) - 1
+    for call, key in zip(wide, KEYS[1:], strict=True):
+        assert [unit["module"] for unit in call.units] == ["canny"], "the anchor is on the canvas"
+        assert call.images[0].shape == call.init.shape
+        assert _place(source[key], call.images[0]) is not None
+        assert _place(source[0], call.images[0]) is not None
 
 
 @pytest.mark.usefixtures("unhurt")

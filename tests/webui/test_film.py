@@ -5,18 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import av
 import numpy as np
 import PIL.Image
-from conftest import ROOT
 from moving import heard
 
-from webui.conftest import HERE, JOB, KEYS, LENGTH, RATE, frames_of, same_film
-from webui.host import PYTHON, TITLE, Answer, Host
+from webui.conftest import JOB, KEYS, LENGTH, RATE, frames_of, made_again, same_film
+from webui.host import TITLE, Answer, Host
 
 
 def test_the_script_takes_one_argument_in_both_tabs(host: Host) -> None:
@@ -70,13 +67,7 @@ def test_key_frames_are_painted(done: Answer, clip: Path) -> None:
 
 def test_frames_are_their_contributions_bit_for_bit(done: Answer, clip: Path) -> None:
     """By the interpreter that made them, for another OpenCV has another flow."""
-    compared = json.loads(
-        subprocess.run(
-            [PYTHON, HERE / "fused_again.py", done.film["workspace"], clip],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-            check=True, capture_output=True, text=True,
-        ).stdout
-    )  # fmt: skip
+    compared = made_again(done, clip)
     assert sorted([frame["index"] for frame in compared] + KEYS) == list(range(LENGTH))
     holed = [frame for frame in compared if frame["holes"]]
     assert len(holed) >= 4

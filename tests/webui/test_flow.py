@@ -37,10 +37,12 @@ print(len(checkpoints.load(Path(os.environ["OFGEN_FILE"]))))
 """
 
 
-@pytest.fixture(scope="session")
-def network(host: Host) -> Path:
-    """Seeded weights where the published ones would lie."""
-    return _placed(host.data)
+@pytest.fixture(scope="module")
+def network(host: Host) -> Iterator[Path]:
+    """Seeded weights where the published ones would lie; with them `auto` means another flow."""
+    place = _placed(host.data)
+    yield place
+    place.unlink()
 
 
 def _placed(data: Path) -> Path:

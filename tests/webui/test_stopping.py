@@ -45,16 +45,19 @@ def _stamps(workspace: Path) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("restored")
-@pytest.mark.parametrize(("how", "seed"), [("interrupt", 31), ("skip", 32)])
+@pytest.mark.parametrize(
+    ("how", "seed", "batch"), [("interrupt", 31, 1), ("skip", 32, 1), ("interrupt", 35, 3)]
+)
 def test_a_stopped_job_goes_on_where_it_was(
-    host: Host, slow: dict[str, Any], how: str, seed: int
+    host: Host, slow: dict[str, Any], how: str, seed: int, batch: int
 ) -> None:
+    slow["settings"] |= {"paint_batch": batch}
     running = Running(host, slow, seed=seed)
     waited(lambda: host.progress()["progress"] > 0.4, "middle of the job")
-    pressed = time.monotonic()
+    start = len(host.log())
     host.call(f"/sdapi/v1/{how}", {})
     stopped = running.ended()
-    assert time.monotonic() - pressed < 5
+    assert host.sampled(start) <= 1, "it went on painting"
     assert stopped.film["state"] == "stopped"
     assert stopped.film["video"] is None
     assert stopped.body["images"] == []
@@ -92,6 +95,8 @@ def test_what_was_pressed_before_does_not_stop_a_job(host: Host, clip: Path) -> 
 
 
 def test_the_hosts_progress_is_the_jobs(host: Host, slow: dict[str, Any]) -> None:
+    """Up to the frame in which what moves has left: what follows takes no time, unforeseeably."""
+    slow["settings"] |= {"max_frames": 13}
     running = Running(host, slow, seed=34)
     begun, seen = time.monotonic(), []
     while running.is_alive():
@@ -109,7 +114,7 @@ def test_the_hosts_progress_is_the_jobs(host: Host, slow: dict[str, Any]) -> Non
     assert all(told["state"]["job_count"] > 0 for _, told in seen)
     assert all("Optical Flow Animation" in told["textinfo"] for _, told in seen)
     late = [(at, told["eta_relative"]) for at, told in seen if told["progress"] > 0.5]
-    assert all(0 <= left < 2 * (whole - at) + 2 for at, left in late)
+    assert [pair for pair in late if not 0 <= pair[1] < 1.5 * (whole - pair[0]) + 2] == [], whole
     assert host.progress()["progress"] == 0
 
 

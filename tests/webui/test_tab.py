@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +103,10 @@ def test_an_interrupt_of_anothers_picture_is_not_ours(host: Host, clip: Path) ->
     other = threading.Thread(target=lambda: host.call("/sdapi/v1/txt2img", long))
     other.start()
     waited(lambda: host.progress()["state"]["job"] == "scripts_txt2img", "turn of the other")
+    start = len(host.log())
     host.call("/sdapi/v1/interrupt", {})
-    pressed_at = time.monotonic()
     other.join()
-    assert time.monotonic() - pressed_at < 5, "the other was not interrupted"
+    assert "150/150" not in host.log(start), "the other was not interrupted"
     assert len(frames_of(pressed.film())) == LENGTH
     assert _state(host, job) == "done"
 
@@ -129,10 +128,10 @@ def test_a_stop_ends_the_job_and_the_next_runs(
     pressed = Pressed(host, clip, **SLOW, seed=seed)
     job = _running(host)
     waited(lambda: host.progress()["progress"] > 0.2, "middle of the job")
+    start = len(host.log())
     stops[how](host, pressed.page, job)
-    begun = time.monotonic()
     pressed.join()
-    assert time.monotonic() - begun < 5
+    assert host.sampled(start) <= 1, "it went on painting"
     last = pressed.seen[-1]
     assert not last["ofgen_film"]
     assert "stopped" in last["ofgen_progress"]

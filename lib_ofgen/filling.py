@@ -1,0 +1,128 @@
+"""What no painted frame supplies is painted, and kept in the workspace under its digest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib_ofgen import canvas, inpaint
+from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.render import Renderer
+from lib_ofgen.survey import Spool
+from lib_ofgen.values import Box, Fused, Image, Mask, Painted, Repaint, Stage
+
+__all__ = ["Filler", "Holed"]
+
+
+@dataclass(frozen=True)
+class Holed:
+    """A frame with holes."""
+
+    index: int
+    key: str
+    """Digest of all that their paint depends on."""
+    stage: Stage
+    fused: Fused
+    mask: Mask
+    """(H, W): what is to be painted."""
+    ring: Mask
+    """(H, W): of that, what is known already; there the paint takes on its colours."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A frame before its holes are painted."""
+
+    holed: Holed
+    boxes: list[Box]
+    warped: list[Image]
+    """What painted frames supply in each box."""
+    jobs: list[Repaint]
+    """One for each box."""
+
+
+class Filler:
+    """Has the painter fill holes."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        easel: Easel,
+        lend: Callable[[int], Painted],
+        watch: Stopwatch,
+        box: int,
+        anchor: Callable[[Stage, int], Image | None],
+    ) -> None:
+        """`box` is the least side in px of what the painter gets.
+
+        `anchor` gives the first key frame of a frame's scene, where its paint is to look at it.
+        """
+        self._spool, self._easel, self._lend, self._watch = spool, easel, lend, watch
+        self._renderer, self._box = Renderer(lend), box
+        self._anchor = anchor
+
+    def fill(self, frames: Sequence[Holed]) -> dict[int, Painted]:
+        """What was painted fresh in each of these frames of one stage, by index.
+
+        The painter gets all that lacks at once. What it gives is kept, and not asked for again.
+
+        Raises:
+            Stopped: the user asked to stop; what was asked for is lost.
+        """
+        workspace, found = self._spool.workspace, dict[int, Painted]()
+        lacking: list[_Opened] = []
+        for holed in frames:
+            known = workspace.painted(holed.key, holed.index)
+            if known is not None:
+                found[holed.index] = known
+            else:
+                lacking.append(self._opened(holed))
+        jobs = [job for opened in lacking for job in opened.jobs]
+        pictures = iter(self._easel.paint(frames[0].stage, jobs) if jobs else ())
+        for opened in lacking:
+            holed = opened.holed
+            with self._watch("fuse"):
+                fresh = np.zeros((*holed.mask.shape, 3), np.uint8)
+                for box, image in zip(opened.boxes, opened.warped, strict=True):
+                    ring = box.of(holed.ring)
+                    box.of(fresh)[...] = inpaint.matched(next(pictures), image, ring)
+                fresh *= holed.mask[..., None]
+                found[holed.index] = Painted(holed.index, fresh, holed.mask)
+                workspace.save_painted(holed.key, found[holed.index])
+        return found
+
+    def paint_beside(self, holed: Holed, beside: Sequence[int]) -> Image:
+        """The whole frame, painted on one canvas with these finished frames; see `canvas`."""
+        with self._watch("fuse"):
+            original = self._original(holed.index)
+            plain = self._renderer.plain(holed.fused, Box(0, 0, *holed.mask.shape))
+            start = inpaint.starting_image(plain, holed.mask, original)
+            middle = canvas.Column(start, original)
+            finished = [canvas.Column(self._lend(i).image, self._original(i)) for i in beside]
+            laid = canvas.laid(middle, *finished)
+        job = self._easel.job(holed.stage, holed.index, laid.image, laid.mask, laid.original)
+        (picture,) = self._easel.paint(holed.stage, [job])
+        return np.ascontiguousarray(laid.box.of(picture))
+
+    def _original(self, index: int) -> Image:
+        return self._spool.frame(index).image
+
+    def _opened(self, holed: Holed) -> _Opened:
+        """The painter's jobs for a frame."""
+        mask, original = holed.mask, self._original(holed.index)
+        with self._watch("fuse"):
+            boxes = inpaint.boxes(mask, self._box)
+            warped = [self._renderer.plain(holed.fused, box) for box in boxes]
+            starts = [
+                inpaint.starting_image(image, box.of(mask), box.of(original))
+                for box, image in zip(boxes, warped, strict=True)
+            ]
+        anchor = self._anchor(holed.stage, holed.index)
+        seen = [None if anchor is None else box.of(anchor) for box in boxes]
+        jobs = [
+            self._easel.job(holed.stage, holed.index, start, box.of(mask), box.of(original), other)
+            for box, start, other in zip(boxes, starts, seen, strict=True)
+        ]
+        return _Opened(holed, boxes, warped, jobs)
