@@ -1,7 +1,11 @@
-"""Reads checkpoints without running what they hold: torch's two formats, and safetensors."""
+"""Reads checkpoints without running what they hold: torch's two formats, and safetensors.
+
+`shapes` reads no tensor at all, so that a checkpoint of gigabytes is known at once.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import sys
@@ -14,9 +18,11 @@ from typing import Any
 
 from lib_ofgen.errors import WeightsError
 
-__all__ = ["convert", "fit", "load"]
+__all__ = ["convert", "fit", "load", "shapes"]
 
 _LOG = logging.getLogger(__name__)
+_LONGEST_HEADER = 100_000_000
+"""Bytes, as safetensors has it."""
 _LISTED = 5
 """How many keys a message names before it counts the rest."""
 
@@ -38,6 +44,49 @@ def load(path: Path) -> dict[str, Any]:
     except Exception as error:  # unpickling damaged bytes can raise anything at all
         raise WeightsError(f"'{path}' is damaged or no checkpoint: download it again") from error
     return _state(content, path)
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Name to shape of the tensors of a checkpoint, of which only the list is read.
+
+    Raises:
+        WeightsError: the file is missing, damaged, no checkpoint, or would run code.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no weights at '{path}'")
+    try:
+        content = _header(path) if path.suffix == ".safetensors" else _outline(path)
+    except WeightsError:
+        raise
+    except Exception as error:  # unpickling damaged bytes can raise anything at all
+        raise WeightsError(f"'{path}' is damaged or no checkpoint: download it again") from error
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    state = content if isinstance(content, Mapping) else {}
+    return {str(name): shape for name, shape in state.items() if isinstance(shape, tuple)}
+
+
+def _header(path: Path) -> object:
+    """The shapes that a safetensors file begins with."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > _LONGEST_HEADER:
+            raise WeightsError(f"'{path}' is damaged or no checkpoint: download it again")
+        entries = json.loads(file.read(length))
+    return {name: tuple(entry["shape"]) for name, entry in entries.items() if "shape" in entry}
+
+
+def _outline(path: Path) -> object:
+    """What a file of torch's pickles, with a shape where a tensor belongs."""
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:  # a magic number, a version, the machine, and the content
+            for _ in range(3):
+                _Outliner(file).load()
+            return _Outliner(file).load()
+    with zipfile.ZipFile(path) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        with archive.open(name) as file:
+            return _Outliner(file).load()
 
 
 def fit(state: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]], path: Path) -> None:
@@ -179,6 +228,29 @@ class _GuardedUnpickler(pickle.Unpickler):
                 f"refused a checkpoint that would run code: it calls {module_name}.{global_name}"
             )
         return _Inert
+
+
+class _Outliner(_GuardedUnpickler):
+    """Builds shapes instead of tensors, and reads nothing of what these hold."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        """As the guard, but for the functions that rebuild tensors."""
+        if module_name == "torch._utils" and global_name == "_rebuild_tensor_v2":
+            return _shape
+        if module_name == "torch._utils" and global_name == "_rebuild_parameter":
+            return _of_parameter
+        return super().find_class(module_name, global_name)
+
+    def persistent_load(self, pid: Any, /) -> None:
+        """No storage."""
+
+
+def _shape(_storage: object, _offset: int, size: tuple[int, ...], *_: object) -> tuple[int, ...]:
+    return tuple(size)
+
+
+def _of_parameter(shape: tuple[int, ...], *_: object) -> tuple[int, ...]:
+    return shape
 
 
 def _guarded_load(file: Any, **options: Any) -> object:

@@ -21,6 +21,7 @@ from lib_ofgen import (
     cli_presets,
     cli_weights,
     console,
+    control,
     evaluate,
     images,
     pipeline,
@@ -51,7 +52,7 @@ _FILE = re.compile(r"-[^=]*\.\w+")
 _SAID = ("prompt", "negative_prompt", "prompt_prefix", "prompt_suffix")
 """Settings that say what to paint."""
 
-_HOSTS = ("checkpoint", "inpaint_checkpoint", "sampler", "scheduler")
+_HOSTS = ("checkpoint", "inpaint_checkpoint", "sampler", "scheduler", "control_units")
 """Settings that name what only a webui has."""
 
 
@@ -212,6 +213,11 @@ def _rows(path: Path | None, folder: Path) -> tuple[PromptRow, ...]:
 
 
 def _painter(options: argparse.Namespace, settings: Settings) -> Painter:
+    if settings.other_scripts:
+        raise SettingsError(
+            "other_scripts=True is for jobs inside the webui; behind its address it decides itself "
+            "which always-on scripts run: leave other_scripts off"
+        )
     if options.painter == "brush":
         named = [name for name in _HOSTS if getattr(settings, name)]
         if named:
@@ -231,6 +237,7 @@ def _painter(options: argparse.Namespace, settings: Settings) -> Painter:
         scheduler=settings.scheduler,
         steps=settings.steps,
         cfg_scale=settings.cfg_scale,
+        units=control.read(settings.control_units),
     )
     painter.connect()
     return painter

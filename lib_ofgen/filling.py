@@ -53,10 +53,15 @@ class Filler:
         lend: Callable[[int], Painted],
         watch: Stopwatch,
         box: int,
+        anchor: Callable[[Stage, int], Image | None],
     ) -> None:
-        """`box` is the least side in px of what the painter gets."""
+        """`box` is the least side in px of what the painter gets.
+
+        `anchor` gives the first key frame of a frame's scene, where its paint is to look at it.
+        """
         self._spool, self._easel, self._lend, self._watch = spool, easel, lend, watch
         self._renderer, self._box = Renderer(lend), box
+        self._anchor = anchor
 
     def fill(self, frames: Sequence[Holed]) -> dict[int, Painted]:
         """What was painted fresh in each of these frames of one stage, by index.
@@ -114,8 +119,10 @@ class Filler:
                 inpaint.starting_image(image, box.of(mask), box.of(original))
                 for box, image in zip(boxes, warped, strict=True)
             ]
+        anchor = self._anchor(holed.stage, holed.index)
+        seen = [None if anchor is None else box.of(anchor) for box in boxes]
         jobs = [
-            self._easel.job(holed.stage, holed.index, start, box.of(mask), box.of(original))
-            for box, start in zip(boxes, starts, strict=True)
+            self._easel.job(holed.stage, holed.index, start, box.of(mask), box.of(original), other)
+            for box, start, other in zip(boxes, starts, seen, strict=True)
         ]
         return _Opened(holed, boxes, warped, jobs)

@@ -8,15 +8,17 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen.errors import PainterError
+from lib_ofgen.http_control import HttpControl
 from lib_ofgen.images import decode_png, encode_png, size_of
 from lib_ofgen.sdapi import Host, NoRouteError
-from lib_ofgen.values import Image, Repaint, Stage
+from lib_ofgen.values import ControlUnit, Image, Repaint, Stage
 
 __all__ = ["HttpPainter"]
 
@@ -40,11 +42,13 @@ class HttpPainter:
         scheduler: str = "",
         steps: int = 20,
         cfg_scale: float = 7.0,
+        units: Sequence[ControlUnit] = (),
     ) -> None:
         """Keep what is asked for; contacts nobody.
 
         `timeout` s for one picture, `patience` s for a host that is away. An empty
         `inpaint_checkpoint` is `checkpoint`, an empty `checkpoint` the host's current one.
+        `units` are what the host's ControlNet steers by.
         """
         self._host = Host(url, auth, timeout, patience)
         self._asked: dict[Stage, str] = {
@@ -56,12 +60,15 @@ class HttpPainter:
         self._models: list[dict[str, Any]] = []
         self._wanted: dict[Stage, str] | None = None
         self._staged = ""
+        self._control = HttpControl(self._host, units)
+        self._stage: Stage = "keys"
 
     def connect(self) -> None:
         """Learn the host's names, and refuse those asked for that it does not have.
 
         Raises:
-            PainterError: no such webui answers, or it lacks a checkpoint, sampler or scheduler.
+            PainterError: no such webui answers, or it lacks a checkpoint, sampler, scheduler or
+                control unit.
         """
         loaded = self._loaded()
         self._models = _entries(self._host.call("sd-models", quick=True))
@@ -69,24 +76,26 @@ class HttpPainter:
         for stage, name in self._asked.items():
             wanted[stage] = self._title(name) if name else self._title(loaded, strict=False)
         self._named = {kind: self._name_of(kind, name) for kind, name in self._named.items()}
+        self._control.connect()
         self._wanted = wanted
 
     @property
     def identity(self) -> str:
-        """Checkpoints, sampler, scheduler, steps and scale; not the address.
+        """Checkpoints, sampler, scheduler, steps, scale and control units; not the address.
 
         Without the checkpoints' hashes: a host learns them as it loads, and what was painted
         before it knew is the same.
         """
         wanted = {stage: _bare(title) for stage, title in self._ready().items()}
-        return json.dumps(["sdapi 1", wanted, self._named, self._paint], sort_keys=True)
+        units = [[asdict(unit) for unit in self._control.units]] if self._control.units else []
+        return json.dumps(["sdapi 1", wanted, self._named, self._paint, *units], sort_keys=True)
 
     @contextmanager
     def stage(self, kind: Stage) -> Iterator[None]:
         """The stage's checkpoint is loaded inside, and on leaving the one that was before."""
         title, before = self._ready()[kind], self._loaded(patient=True)
         switched = not self._same(before, title)
-        self._staged = title
+        self._staged, self._stage = title, kind
         whole = False
         try:
             if switched:
@@ -112,8 +121,10 @@ class HttpPainter:
         """One picture; none is asked for where nothing may change."""
         if job.strength <= 0 or (job.mask is not None and not job.mask.any()):
             return job.image.copy()
-        answer = self._host.insist("img2img", self._request(job), self._reload)
+        request = self._request(job)
+        answer = self._host.insist("img2img", request, self._reload)
         picture = self._picture(answer)
+        self._control.check(answer, request["alwayson_scripts"], job.target)
         size, wanted = size_of(picture), size_of(_padded(job.image))
         if size != wanted:
             raise PainterError(
@@ -141,7 +152,7 @@ class HttpPainter:
             "do_not_save_samples": True,
             "do_not_save_grid": True,
             "send_images": True,
-            "alwayson_scripts": {},
+            "alwayson_scripts": self._control.scripts(self._stage, job, _padded),
             **self._paint,
         }
         for key, kind in (("sampler_name", "sampler"), ("scheduler", "scheduler")):

@@ -9,9 +9,10 @@ matters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from lib_ofgen.fuse import Candidate
 from lib_ofgen.painting import Easel, Rules, Stopwatch
 from lib_ofgen.subject import Undivided
 from lib_ofgen.survey import Spool
-from lib_ofgen.values import FlowEstimator, Fused, Mask, Painted, Stage, Step
+from lib_ofgen.values import FlowEstimator, Fused, Image, Mask, Painted, Stage, Step
 from lib_ofgen.workspace import digest
 
 __all__ = ["Drafted", "Made", "Maker", "held"]
@@ -92,26 +93,33 @@ class Maker:
         easel: Easel,
         watch: Stopwatch,
         division: Undivided,
+        anchors: Mapping[int, int],
     ) -> None:
-        """Nothing is loaded or painted before the first step that needs it."""
+        """Nothing is loaded or painted before the first step that needs it.
+
+        `anchors` gives the first key frame of each frame's scene.
+        """
         self.made: dict[int, Made] = {}
         self._spool, self._rules, self._watch = spool, rules, watch
         self._workspace = spool.workspace
         self._estimator, self._easel, self._division = estimator, easel, division
+        self._anchors = anchors
         self._steps: dict[int, Step] = {}
         self.lend = lru_cache(maxsize=_LENDERS)(
             lambda origin: division.lent(origin, self._read_painted)
         )
-        self._filler = Filler(spool, easel, self.lend, watch, rules.box)
+        self._filler = Filler(spool, easel, self.lend, watch, rules.box, self._anchor_image)
 
     def paint_whole(self, steps: Sequence[Step]) -> Iterator[Drafted]:
         """Paint steps that have no sources; tells when some are painted."""
-        for group in _batches(steps, self._rules.batch):
+        for group in self._in_turn(steps, self._rules.batch):
             keys = {step.target: self._whole_key(step.target) for step in group}
             lacking = [i for i, key in keys.items() if not self._workspace.has_frame(key)]
             originals = [self._spool.frame(index).image for index in lacking]
             jobs = [
-                self._easel.job("keys", index, original, None, original)
+                self._easel.job(
+                    "keys", index, original, None, original, self._anchor_image("keys", index)
+                )
                 for index, original in zip(lacking, originals, strict=True)
             ]
             for index, image in zip(lacking, self._easel.paint("keys", jobs), strict=True):
@@ -123,7 +131,7 @@ class Maker:
             yield Drafted(len(group), len(lacking))
 
     def _whole_key(self, index: int) -> str:
-        return digest("whole", self._spool.key, index, self._easel.words("keys", index))
+        return digest("whole", self._spool.key, index, self._words("keys", index))
 
     def paint_beside(self, steps: Sequence[Step]) -> Iterator[Drafted]:
         """Paint steps whole on a canvas with finished key frames, from what these supply."""
@@ -147,7 +155,7 @@ class Maker:
         """
         size = self._spool.clip.size
         batch = max(1, _BATCH * 640 * 360 // max(640 * 360, size.height * size.width))
-        for some in _batches(steps, batch):
+        for some in self._in_turn(steps, batch):
             todo: list[_Work] = []
             for step in some:
                 self._steps[step.target] = step
@@ -197,8 +205,37 @@ class Maker:
         return digest("fused", self._spool.key, step.target, sources, how)
 
     def _hole_key(self, work: _Work) -> str:
-        words = self._easel.words(work.stage, work.step.target)
+        words = self._words(work.stage, work.step.target)
         return digest("hole", work.key, words, self._rules.box)
+
+    def _in_turn(self, steps: Sequence[Step], most: int) -> Iterator[Sequence[Step]]:
+        """The steps in batches; those whose paint others look at come before these."""
+        if not self._rules.anchored:
+            return _batches(steps, most)
+        first = [step for step in steps if self._anchors.get(step.target) == step.target]
+        others = [step for step in steps if self._anchors.get(step.target) != step.target]
+        return chain(_batches(first, most), _batches(others, most))
+
+    def _words(self, stage: Stage, index: int) -> tuple[object, ...]:
+        """All that rules, prompt, painter and anchor do to frame `index`; for digests."""
+        words, anchor = self._easel.words(stage, index), self._anchor(stage, index)
+        return words if anchor is None else (*words, "anchor", self.made[anchor].painted)
+
+    def _anchor(self, stage: Stage, index: int) -> int | None:
+        """The scene's first key frame, if frame `index` is painted with an eye on it."""
+        anchor = self._anchors.get(index, index)
+        if stage not in self._rules.anchored or anchor == index:
+            return None
+        known = self.made.get(anchor)
+        return anchor if known and known.painted else None
+
+    def _anchor_image(self, stage: Stage, index: int) -> Image | None:
+        """The anchor of frame `index` as painted; where it is not, its original."""
+        anchor = self._anchor(stage, index)
+        if anchor is None:
+            return None
+        painted = self._read_painted(anchor)
+        return np.where(painted.mask[..., None], painted.image, self._spool.frame(anchor).image)
 
     def _known(self, work: _Work) -> bool:
         """Whether the step is painted; if so, it is entered in `made`."""

@@ -64,6 +64,8 @@ class Rules:
     """0..1: how far colours are brought to their mean along tracks."""
     batch: int
     """Frames whose paint is asked for at once; a stop loses no more."""
+    anchored: tuple[Stage, ...] = ()
+    """Stages whose pictures are painted with an eye on the scene's first key frame."""
 
 
 class Easel:
@@ -99,7 +101,13 @@ class Easel:
         return (self._painter.identity, *self._prompts.of(target), strength, rules.seed)
 
     def job(
-        self, stage: Stage, target: int, image: Image, mask: Mask | None, original: Image
+        self,
+        stage: Stage,
+        target: int,
+        image: Image,
+        mask: Mask | None,
+        original: Image,
+        anchor: Image | None = None,
     ) -> Repaint:
         """A picture to paint: whole where there is no mask, else what the mask is true for."""
         rules = self._rules
@@ -111,6 +119,7 @@ class Easel:
             *self._prompts.of(target),
             rules.strength if stage == "keys" else rules.hole_strength,
             rules.seed,
+            None if anchor is None else np.ascontiguousarray(anchor),
         )
 
     def paint(self, stage: Stage, jobs: Sequence[Repaint]) -> list[Image]:

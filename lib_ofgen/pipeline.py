@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from lib_ofgen import (
+    control,
     filming,
     flow,
     masks,
@@ -437,6 +438,7 @@ def rules_of(settings: Settings, seed: int) -> Rules:
         strength=settings.strength,
         hole_strength=settings.hole_strength,
         seed=seed,
+        anchored=control.anchored(control.read(settings.control_units)),
         second=settings.second_pass,
         tolerance=settings.second_tolerance,
         deflicker=settings.deflicker,
@@ -476,7 +478,8 @@ def made_of(
     """What drafts frames, what finishes them, and the passes after that which the rules ask for."""
     spool, scenes, division = known.spool, known.scenes, known.division
     motion = Motion(spool, estimator, watch)
-    maker = Maker(spool, rules, estimator, easel, watch, division)
+    anchors = plan.anchors(known.keys, scenes)
+    maker = Maker(spool, rules, estimator, easel, watch, division, anchors)
     finisher = Finisher(maker, spool, motion, scenes, rules.reach, watch, division)
     stages: list[Pictures] = [finisher]
     second = None

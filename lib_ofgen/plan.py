@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from lib_ofgen.values import KeyFrame, Scene, Step
 
-__all__ = ["cross_fade", "group_between", "group_keys"]
+__all__ = ["anchors", "cross_fade", "group_between", "group_keys"]
 
 _NEAREST_KEYS = 3
 """How many earlier keys, beside the scene's first, may lend what they painted."""
@@ -23,6 +23,16 @@ def cross_fade(position: float) -> float:
     most of both.
     """
     return min(1.0, max(0.0, (position - 0.375) / 0.25))
+
+
+def anchors(keys: Sequence[KeyFrame], scenes: Sequence[Scene]) -> dict[int, int]:
+    """Frame to the first key frame of its scene."""
+    return {
+        index: inner[0]
+        for scene in scenes
+        if (inner := _within(keys, scene))
+        for index in range(scene.start, scene.stop)
+    }
 
 
 def group_keys(

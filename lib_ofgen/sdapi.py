@@ -1,4 +1,4 @@
-"""`/sdapi/v1` of a webui behind an address: JSON in, JSON out, every failure a `PainterError`."""
+"""A webui's public API behind an address: JSON in, JSON out, failures as `PainterError`."""
 
 from __future__ import annotations
 
@@ -61,9 +61,12 @@ class Host:
         self._opener = urllib.request.build_opener(_NoRedirect, *proxies)
 
     def call(self, route: str, document: Any = None, *, quick: bool = False) -> Any:
-        """The answer to one GET, or to one POST of `document`."""
+        """The answer to one GET, or to one POST of `document`.
+
+        The route is one of `/sdapi/v1`, or begins with a slash.
+        """
         data = None if document is None else json.dumps(document).encode()
-        url = f"{self.url}/sdapi/v1/{route}"
+        url = self.url + (route if route.startswith("/") else f"/sdapi/v1/{route}")
         request = urllib.request.Request(url, data=data, headers=self._headers)
         timeout = min(self._timeout, _QUICK) if quick else self._timeout
         try:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from lib_ofgen import control
 from lib_ofgen.errors import SettingsError
 
 __all__ = [
@@ -219,6 +220,16 @@ class Settings:
         "", "Inpainting checkpoint", "Paints holes; empty: the checkpoint of the key frames.",
         "Painting",
     )  # fmt: skip
+    control_units: str = _set(
+        "", "Control units", "What ControlNet steers by, a line each and at most three, such as "
+        "canny / control_v11p_sd15_canny weight=0.5; empty: nothing.",
+        "Control", long=True,
+    )  # fmt: skip
+    other_scripts: bool = _set(
+        False, "Other scripts", "The webui's other always-on scripts, such as ADetailer, run on "
+        "key frames that are painted whole, with the values that they have there.",
+        "Control",
+    )  # fmt: skip
     hole_lending: bool = _set(
         True, "Lend holes", "What is painted in a hole is lent to the frames around it; off: the "
         "holes of every frame are painted afresh, and flicker.",
@@ -294,6 +305,7 @@ class Settings:
         for item in dataclasses.fields(self):
             value = _checked(item, getattr(self, item.name))
             object.__setattr__(self, item.name, value)
+        control.read(self.control_units)
         if self.end and self.end <= self.start:
             raise SettingsError(
                 f"end={self.end:g} does not lie after start={self.start:g}; "

@@ -20,6 +20,7 @@ __all__ = [
     "Cause",
     "Clip",
     "Contribution",
+    "ControlUnit",
     "Flow",
     "FlowEstimator",
     "Frame",
@@ -318,6 +319,32 @@ class Repaint:
     strength: float
     """0..1: how far from `image` the result may go (denoising strength)."""
     seed: int
+    anchor: Image | None = None
+    """The same region of the scene's first key frame as painted; none: it is that, or unwanted."""
+
+
+@dataclass(frozen=True)
+class ControlUnit:
+    """What steers a painter beside the prompt: a picture, as a module and a model see it."""
+
+    module: str
+    """What is made of the picture (a preprocessor)."""
+    model: str = ""
+    """What steers by it; empty: the module needs none."""
+    weight: float = 1.0
+    """0..2."""
+    start: float = 0.0
+    """0..1: share of the steps after which it begins."""
+    end: float = 1.0
+    """0..1: share of the steps after which it ends."""
+    threshold_a: float = -1.0
+    """The module's first number; -1: its own default."""
+    threshold_b: float = -1.0
+    """The module's second number; -1: its own default."""
+    source: Literal["frame", "anchor"] = "frame"
+    """Which picture: `Repaint.original`, or `Repaint.anchor`."""
+    stages: tuple[Stage, ...] = ("keys", "holes")
+    """In which stages of painting it steers."""
 
 
 class Words(NamedTuple):

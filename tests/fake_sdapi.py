@@ -46,6 +46,12 @@ class FakeSdApi:
         self.failures: list[tuple[str, str]] = []
         self.frozen = False
         self.missing: set[str] = set()
+        self.controlnet: dict[str, Any] = {}
+        """What `/controlnet/...` answers, by route; empty: there is no ControlNet."""
+        self.maps = True
+        """Whether ControlNet works: what its units have seen is then among the pictures."""
+        self.hides_maps = False
+        """The host's option that keeps them from it."""
         self._server = ThreadingHTTPServer(
             ("127.0.0.1", port), type("Handler", (_Handler,), {"host": self})
         )
@@ -91,9 +97,17 @@ class FakeSdApi:
         if (method, route) == _SWITCH:
             return self._switch(body["sd_model_checkpoint"])
         if (method, route) == ("POST", "img2img"):
-            return 200, {"images": [_painted(body)], "parameters": {}, "info": "{}"}
+            pictures = [_painted(body), *self._maps(body)]
+            return 200, {"images": pictures, "parameters": {}, "info": "{}"}
+        if route.startswith("/controlnet/"):
+            found = self.controlnet.get(route.removeprefix("/controlnet/"))
+            return (404, {"detail": "Not Found"}) if found is None else (200, found)
         lists: dict[str, Any] = {
-            "options": {"sd_model_checkpoint": self.loaded, "samples_format": "png"},
+            "options": {
+                "sd_model_checkpoint": self.loaded,
+                "samples_format": "png",
+                "control_net_no_detectmap": self.hides_maps,
+            },
             "sd-models": MODELS,
             "samplers": SAMPLERS,
             "schedulers": SCHEDULERS,
@@ -101,6 +115,11 @@ class FakeSdApi:
         if method == "GET" and route in lists and route not in self.missing:
             return 200, lists[route]
         return 404, {"detail": "Not Found"}
+
+    def _maps(self, body: dict[str, Any]) -> list[str]:
+        units = body["alwayson_scripts"].get("controlnet", {}).get("args", [])
+        shown = self.maps and not self.hides_maps
+        return [unit["image"] for unit in units if shown and unit["save_detected_map"]]
 
     def _switch(self, title: str) -> tuple[int, Any]:
         if title not in [model["title"] for model in MODELS]:

@@ -17,23 +17,27 @@ import lib_ofgen
 
 LAYERS = {
     0: {"values", "errors"},
-    1: {"settings", "images", "warp", "media", "weights", "checkpoints", "download"},
+    1: {
+        "control", "settings", "images", "warp", "media", "weights", "checkpoints", "download",
+    },
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
         "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render", "coverage",
         "plots", "markup", "tagging", "prompts", "prompt_list", "pace",
-        "canvas",
+        "canvas", "families",
     },
     3: {
         "presets", "survey", "painting", "making", "motion", "finishing", "polishing", "filming",
         "report", "evaluate", "http_painter", "masks", "subject", "pictures", "page", "wording",
-        "filling", "forecast", "timeline", "growing", "reel",
+        "filling", "forecast", "timeline", "growing", "reel", "http_control",
     },
     4: {"pipeline"},
     5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},
 }  # fmt: skip
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
+    ("settings", "control"),
+    ("http_painter", "http_control"),
     ("filling", "painting"),
     ("filling", "survey"),
     ("making", "filling"),

@@ -346,8 +346,8 @@ def test_what_lies_in_the_folder_is_read_and_faults_are_told(tmp_path: Path) -> 
 def test_bundled_presets_are_good() -> None:
     found = presets.bundled()
     assert set(found) == {
-        "camera move", "every frame", "fast preview", "faithful", "portrait", "seeds-original",
-        "steady", "strong style",
+        "camera move", "every frame", "fast preview", "faithful", "lines", "portrait",
+        "seeds-original", "steady", "strong style",
     }  # fmt: skip
     for name, preset in found.items():
         assert preset.name == name

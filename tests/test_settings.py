@@ -29,9 +29,12 @@ def _values(name: str) -> st.SearchStrategy[object]:
         return st.integers(-(-int(low or 0) // by), top // by).map(lambda n: n * by)
     if "float" in kind:
         return st.floats(low or 0, high if high is not None else 1e6)
+    if name == "control_units":
+        return st.lists(st.sampled_from(_UNITS), max_size=3).map("\n".join)
     return st.text(max_size=40)
 
 
+_UNITS = ["reference_only", "canny / some model weight=0.5 end=0.75", "tile / a [0123abcd]", ""]
 _NAME = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{2,30}( \[[0-9a-f]{10}\])?", fullmatch=True)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from lib_ofgen import checkpoints, weights
-from lib_ofgen.errors import WeightsError
+from lib_ofgen import checkpoints, families, weights
+from lib_ofgen.errors import SettingsError, WeightsError
 
 torch = pytest.importorskip("torch", reason="torch is not installed, so no checkpoint can be read")
 
@@ -165,3 +165,66 @@ def test_the_first_use_is_recorded_and_compared(tmp_path: Path) -> None:
     path.write_bytes(b"two")
     with pytest.raises(WeightsError, match=r"download it again.*w\.pth\.sha256"):
         weights.verify(path, PDCNET)
+
+
+# what kind of checkpoint it is
+
+
+def _of(width: int, **more: Any) -> dict[str, Any]:
+    name = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"
+    return {name: torch.zeros(2, width), **more}
+
+
+FAMILIES = {768: "SD 1.x", 1024: "SD 2.x", 2048: "SDXL", 1280: "SDXL refiner", 999: ""}
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt", ".old.ckpt"])
+@pytest.mark.parametrize("width", FAMILIES)
+def test_a_checkpoints_family_is_read_off_its_shapes(
+    tmp_path: Path, suffix: str, width: int
+) -> None:
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".safetensors":
+        safetensors = pytest.importorskip("safetensors.torch", reason="safetensors is missing")
+        safetensors.save_file(_of(width), path)
+    else:
+        content = {"state_dict": _of(width), "epoch": 3}
+        torch.save(content, path, _use_new_zipfile_serialization=suffix == ".ckpt")
+    assert list(checkpoints.shapes(path).values()) == [(2, width)]
+    assert families.known_family(path) == FAMILIES[width]
+
+
+def test_the_tensors_themselves_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.safetensors"
+    header = b'{"model.diffusion_model.x_embedder.proj.weight": {"shape": [1000000, 1000000]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    assert families.known_family(path) == "SD 3"
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_shapes_of_a_file_that_would_run_code_are_refused(tmp_path: Path, zipped: bool) -> None:
+    mark, path = tmp_path / "mark", tmp_path / "w.ckpt"
+    torch.save({"stats": Attack(mark)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError, match="would run code"):
+        checkpoints.shapes(path)
+    assert families.known_family(path) == ""
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 64, b"\x02\0\0\0\0\0\0\0[]", b"PK\x03\x04" * 9])
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+def test_what_is_no_checkpoint_has_no_family(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(content)
+    assert families.known_family(path) == families.known_family(tmp_path / "none") == ""
+    with pytest.raises(WeightsError):
+        checkpoints.shapes(path)
+
+
+def test_checkpoints_of_two_families_are_refused_with_the_reason() -> None:
+    with pytest.raises(SettingsError) as caught:
+        families.refuse_mixture(("grand", "SDXL"), ("holes", "SD 1.x"))
+    words = ("inpaint_checkpoint='holes' is SD 1.x", "'grand', is SDXL", "choose")
+    assert [word for word in words if word not in str(caught.value)] == []
+    families.refuse_mixture(("a", "SD 1.x"), ("b", "SD 1.x"))
+    families.refuse_mixture(("a", "SDXL"), ("b", ""))

@@ -16,13 +16,14 @@ from typing import Any
 
 from modules import call_queue, paths_internal, shared
 
-from lib_ofgen import pipeline, tagging, weights
+from lib_ofgen import control, pipeline, tagging, weights
 from lib_ofgen.encode import check_output
 from lib_ofgen.errors import OfgenError, Stopped
 from lib_ofgen.growing import Growing
 from lib_ofgen.presets import Store
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Image, PromptRow
+from lib_ofgen.webui.control import Given
 from lib_ofgen.webui.document import (
     Document,
     Places,
@@ -164,12 +165,15 @@ def prepared(
     return job
 
 
-def animated(job: HostJob, recipe: Recipe, lock: Lock) -> None:
-    """Run the job to its end, which `state` and `message` tell; other errors rise."""
+def animated(job: HostJob, recipe: Recipe, lock: Lock, given: Given | None = None) -> None:
+    """Run the job to its end, which `state` and `message` tell; other errors rise.
+
+    `given` holds the values of the user's always-on scripts; without it they have their first ones.
+    """
     job.reporter.step("decode", 0, 1)
     try:
         painter = WebuiPainter(
-            recipe, lambda: _turn(job, lock), job.reporter.stopped, job.settings.paint_batch
+            recipe, lambda: _turn(job, lock), job.reporter.stopped, job.settings.paint_batch, given
         )
         job.checkpoint = painter.checkpoint
         try:
@@ -282,6 +286,8 @@ def recipe_of(settings: Settings, **options: Any) -> Recipe:
         scheduler=settings.scheduler,
         steps=settings.steps,
         cfg_scale=settings.cfg_scale,
+        units=control.read(settings.control_units),
+        other_scripts=settings.other_scripts,
         options=options,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -16,9 +15,11 @@ from modules import devices, processing, sd_models, sd_samplers, sd_schedulers, 
 from modules import errors as host_errors
 from PIL import Image as Pictures
 
-from lib_ofgen.errors import OfgenError, PainterError, SettingsError, Stopped
+from lib_ofgen.errors import OfgenError, PainterError, Stopped
 from lib_ofgen.images import size_of
-from lib_ofgen.values import Image, Repaint, Stage
+from lib_ofgen.values import ControlUnit, Image, Repaint, Stage
+from lib_ofgen.webui.control import Given, PictureScripts
+from lib_ofgen.webui.lookup import Families, checkpoint, named
 
 __all__ = ["Recipe", "WebuiPainter"]
 
@@ -42,6 +43,10 @@ class Recipe:
     scheduler: str = ""
     steps: int = 20
     cfg_scale: float = 7.0
+    units: tuple[ControlUnit, ...] = ()
+    """What ControlNet steers by."""
+    other_scripts: bool = False
+    """Whether the user's other always-on scripts run on key frames."""
     options: dict[str, Any] = field(default_factory=dict)
     """Further options of the host that hold while we paint (a request's `override_settings`)."""
 
@@ -60,14 +65,16 @@ class WebuiPainter:
         turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
         stopped: Callable[[], bool] = lambda: False,
         batch: int = 1,
+        given: Given | None = None,
     ) -> None:
         """`turn` is our turn at the host, which nobody else uses inside; taken for each batch.
 
         `stopped` says whether the user asked to stop; `batch` is how many pictures are sampled
-        together at most.
+        together at most; `given` holds the user's always-on scripts.
 
         Raises:
-            SettingsError: the host has no such checkpoint, sampler or scheduler.
+            SettingsError: the host has no such checkpoint, sampler, scheduler or control unit, or
+                the two checkpoints are of different families.
         """
         options = {
             name: value for name, value in recipe.options.items() if name in shared.opts.data_labels
@@ -77,14 +84,14 @@ class WebuiPainter:
         held = {name: shared.opts.data[name] for name in _HELD if name in shared.opts.data}
         self._vae = str(options.get("sd_vae", shared.opts.data.get("sd_vae")))
         self._options = {**held, **options}
-        base = _checkpoint(asked or shared.opts.sd_model_checkpoint or "")
-        holes = _checkpoint(recipe.inpaint_checkpoint) if recipe.inpaint_checkpoint else base
-        self._checkpoints = {"keys": base, "holes": holes}
-        self._sampler = _named(
-            "sampler", recipe.sampler, [s.name for s in sd_samplers.all_samplers]
-        )
+        base = checkpoint(asked or shared.opts.sd_model_checkpoint or "")
+        holes = checkpoint(recipe.inpaint_checkpoint) if recipe.inpaint_checkpoint else base
+        self._checkpoints: dict[Stage, Any] = {"keys": base, "holes": holes}
+        self._families = Families(self._checkpoints)
+        self._sampler = named("sampler", recipe.sampler, [s.name for s in sd_samplers.all_samplers])
         schedulers = [s.label for s in sd_schedulers.schedulers]
-        self._scheduler = _named("scheduler", recipe.scheduler, schedulers)
+        self._scheduler = named("scheduler", recipe.scheduler, schedulers)
+        self._scripts = PictureScripts(recipe.units, given, others=recipe.other_scripts)
         self._recipe, self._turn, self._stopped, self._batch = recipe, turn, stopped, batch
         self._stage: Stage = "keys"
         self._used = self._broken = False
@@ -96,13 +103,16 @@ class WebuiPainter:
 
     @cached_property
     def identity(self) -> str:
-        """Checkpoints by content, sampler, and the host's options that change a pixel."""
+        """Checkpoints by content, sampler, scripts, and the host's options that change a pixel."""
         hashes = {
             stage: info.calculate_shorthash() or info.name
             for stage, info in self._checkpoints.items()
         }
         words = {**asdict(self._recipe), "checkpoint": "", "inpaint_checkpoint": ""}
+        del words["units"], words["other_scripts"]  # the scripts know them by the host's names
         parts = ["webui", hashes, self._vae, self._options, words]
+        if self._scripts.identity:
+            parts.append(self._scripts.identity)
         return json.dumps(parts, sort_keys=True, default=str)
 
     @contextmanager
@@ -122,7 +132,9 @@ class WebuiPainter:
             PainterError: the host gave no picture; the message says why.
         """
         found = {place: job.image for place, job in enumerate(jobs) if job.strength == 0}
-        for places in _alike(jobs, self._batch):
+        # Scripts know one picture at a time, and ControlNet one control image for all of a batch.
+        most = 1 if self._scripts.run(self._stage) else self._batch
+        for places in _alike(jobs, most):
             pictures = self._together([jobs[place] for place in places])
             found |= dict(zip(places, pictures, strict=True))
         return [found[place] for place in range(len(jobs))]
@@ -153,13 +165,14 @@ class WebuiPainter:
     def _together(self, jobs: Sequence[Repaint]) -> list[Image]:
         """One call of the host."""
         self._used = True
-        checkpoint = self._checkpoints[self._stage]
-        options = {**self._options, "sd_model_checkpoint": checkpoint.title, **_QUIET}
+        title = self._checkpoints[self._stage].title
+        options = {**self._options, "sd_model_checkpoint": title, **_QUIET}
         frames = ", ".join(str(target) for target in sorted({job.target for job in jobs}))
         what = f"paint frame{'s' * (',' in frames)} {frames}"
         with self._turn(), _explained(what), _borrowed(options):
             self._go_on()
             self._load()
+            self._families.learn(self._stage, shared.sd_model)
             found = self._processed(jobs)
         return [
             picture if job.mask is None else np.where(job.mask[..., None] > 0, picture, job.image)
@@ -171,6 +184,39 @@ class WebuiPainter:
             raise Stopped("stopped; what is finished is kept, the same job goes on from there")
 
     def _processed(self, jobs: Sequence[Repaint]) -> list[Image]:
+        wanted, size = self._wanted(jobs), size_of(jobs[0].image)
+        check = self._scripts.attach(wanted, self._stage, jobs[0])
+
+        def go_on() -> None:
+            self._go_on()
+            check()
+
+        wanted.go_on = go_on
+        with closing(wanted) as processor:
+            try:
+                done = processing.process_images(processor)
+            except BaseException:
+                self._scripts.detach(processor)
+                raise
+        go_on()
+        if self._scripts.run(self._stage):
+            del done.images[len(jobs) :]  # scripts show what they have seen
+        if len(done.images) != len(jobs):
+            raise PainterError(
+                f"the webui gave {len(done.images)} pictures where {len(jobs)} were asked for; an "
+                "extension of the webui changes how many it makes; see its log"
+            )
+        pictures = [np.asarray(each.convert("RGB"), dtype=np.uint8) for each in done.images]
+        for picture in pictures:
+            if size_of(picture) != size:
+                raise PainterError(
+                    f"the webui gave a picture of {size_of(picture)} where {size} was asked for; "
+                    "an extension or a setting of the webui changes sizes"
+                )
+        return pictures
+
+    def _wanted(self, jobs: Sequence[Repaint]) -> _Processing:
+        """What the host is asked to process."""
         first, size = jobs[0], size_of(jobs[0].image)
         wanted = _Processing(
             sd_model=shared.sd_model,
@@ -194,23 +240,8 @@ class WebuiPainter:
             do_not_save_grid=True,
         )
         wanted.masks = [None if job.mask is None else Pictures.fromarray(job.mask) for job in jobs]
-        wanted.go_on = self._go_on
-        with closing(wanted) as processor:
-            done = processing.process_images(processor)
-        self._go_on()
-        if len(done.images) != len(jobs):
-            raise PainterError(
-                f"the webui gave {len(done.images)} pictures where {len(jobs)} were asked for; an "
-                "extension of the webui changes how many it makes; see its log"
-            )
-        pictures = [np.asarray(each.convert("RGB"), dtype=np.uint8) for each in done.images]
-        for picture in pictures:
-            if size_of(picture) != size:
-                raise PainterError(
-                    f"the webui gave a picture of {size_of(picture)} where {size} was asked for; "
-                    "an extension or a setting of the webui changes sizes"
-                )
-        return pictures
+        wanted.image_mask = wanted.masks[0]  # as scripts know it
+        return wanted
 
 
 class _Processing(processing.StableDiffusionProcessingImg2Img):
@@ -310,27 +341,3 @@ def _explained(what: str) -> Iterator[None]:
         raise PainterError(
             f"the webui could not {what}: {type(error).__name__}: {said}; its log says more"
         ) from error
-
-
-def _checkpoint(name: str) -> Any:
-    """The host's entry of a checkpoint."""
-    found = sd_models.get_closet_checkpoint_match(name) if name else sd_models.select_checkpoint()
-    if found is None:
-        known = [info.title for info in sd_models.checkpoints_list.values()]
-        raise SettingsError(f"the webui has no checkpoint {name!r}{_near(name, known)}")
-    return found
-
-
-def _named(kind: str, name: str, known: Sequence[str]) -> str:
-    """The host's spelling of a sampler's or scheduler's name; its first where it is empty."""
-    if not name:
-        return known[0]
-    spelt = {each.lower(): each for each in known}
-    if name.lower() not in spelt:
-        raise SettingsError(f"the webui has no {kind} {name!r}{_near(name, known)}")
-    return spelt[name.lower()]
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
-    return f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known) or 'none'}"

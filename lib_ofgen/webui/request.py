@@ -12,6 +12,7 @@ from PIL import Image as Pictures
 from lib_ofgen import prompt_list
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.settings import DEFAULTS_VERSION
+from lib_ofgen.webui.control import Given
 from lib_ofgen.webui.document import parse
 from lib_ofgen.webui.job import TITLE, HostJob, animated, prepared, recipe_of
 
@@ -30,7 +31,8 @@ def run_script(p: Any, given: object) -> processing.Processed:
     except OfgenError as error:
         return _refused(p, str(error))
     options = dict(getattr(p, "override_settings", None) or {})
-    animated(job, recipe_of(job.settings, **options), nullcontext)
+    given = Given(p.scripts, p.script_args) if p.scripts and p.script_args else None
+    animated(job, recipe_of(job.settings, **options), nullcontext, given)
     if job.state == "failed":
         return _refused(p, job.message)
     return FilmProcessed(p, job, list(fields))

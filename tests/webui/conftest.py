@@ -69,6 +69,11 @@ def host(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hos
 
 @pytest.fixture(scope="session")
 def clip(host: Host) -> Path:
+    """The clip where the webui may read it."""
+    return walk(host)
+
+
+def walk(host: Host) -> Path:
     """A still picture over which something moves faster than the flow can follow, then leaves."""
     rng = np.random.default_rng(5)
     back, front = _texture(rng, (64, 128), 3), 255 - _texture(rng, (24, 24), 1.5)

@@ -8,13 +8,14 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,19 +88,33 @@ def waited(found: Callable[[], Any], what: str, patience: float = PATIENCE) -> A
 class Host:
     """A webui that runs with the extension linked into its data folder."""
 
-    def __init__(self, data: Path, models: Path, *flags: str) -> None:
-        """Start it; it can be asked as soon as `ready` returns."""
+    def __init__(
+        self,
+        data: Path,
+        models: Path,
+        *flags: str,
+        extensions: Sequence[Path] = (),
+        **environment: str,
+    ) -> None:
+        """Start it; it can be asked as soon as `ready` returns.
+
+        `extensions` are folders that it loads beside ours, copied, for they may write into theirs.
+        """
         self.data, self._secret = data, ""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         _furnish(data)
+        for folder in extensions:
+            place = data / "extensions" / folder.name
+            shutil.copytree(folder, place, ignore=shutil.ignore_patterns(".git"))
         where = ("--data-dir", data, "--ckpt-dir", models, "--ckpt", models / "tiny.ckpt")
         self._log = data / "webui.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [PYTHON, "launch.py", *FLAGS, *map(str, where), "--port", str(self.port), *flags],
-                cwd=WEBUI, env=_environment(data), stdout=log, stderr=subprocess.STDOUT,
+                cwd=WEBUI, env={**_environment(data), **environment},
+                stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         self._forgiven: list[tuple[int, int]] = []
 

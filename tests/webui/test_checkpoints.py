@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from webui.conftest import JOB, KEYS, alike, frames_of
-from webui.host import Host
+from webui.host import Host, waited
+from webui.test_stopping import Running
 
 
 @pytest.mark.usefixtures("restored")
@@ -91,3 +93,42 @@ def test_the_user_can_change_the_checkpoint_afterwards(
     assert not alike(host.plain(), plain)
     host.call("/sdapi/v1/options", {"sd_model_checkpoint": user["sd_model_checkpoint"]})
     assert alike(host.plain(), plain)
+
+
+@pytest.mark.usefixtures("restored")
+def test_an_interrupted_job_loads_no_more_than_a_whole_one(host: Host, clip: Path) -> None:
+    """Stopped while holes are painted: their checkpoint once, and the user's once."""
+    job = {"input": str(clip), "settings": {**JOB, "steps": 12, "strength": 0.8}}
+    start = len(host.log())
+    running = Running(host, job, seed=26)
+    waited(lambda: host.loads(start), "checkpoint of the holes")
+    host.call("/sdapi/v1/interrupt", {})
+    assert running.ended().film["state"] == "stopped"
+    assert host.loads(start) == ["tiny-inpainting", "tiny"]
+
+
+@pytest.mark.usefixtures("restored")
+def test_checkpoints_of_two_families_are_refused_before_any_is_loaded(
+    host: Host, clip: Path, models: Path
+) -> None:
+    """An SDXL base, of which the list of tensors is enough, and an SD 1.x inpainting model."""
+    name = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"
+    header = json.dumps({name: {"dtype": "F16", "shape": [1, 2048], "data_offsets": [0, 4096]}})
+    file = models / "grand.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(4096))
+    host.call("/sdapi/v1/refresh-checkpoints", {})
+    start = len(host.log())
+    answer = host.film({"input": str(clip), "settings": {**JOB, "checkpoint": "grand"}})
+    file.unlink()
+    host.call("/sdapi/v1/refresh-checkpoints", {})
+    assert answer.status == 422, answer.body
+    for word in ("tiny-inpainting", "SD 1.x", "grand", "SDXL", "choose an inpainting model"):
+        assert word in answer.body["detail"]
+    assert host.loads(start) == []
+
+
+def test_without_controlnet_units_are_refused(host: Host, clip: Path) -> None:
+    settings = {**JOB, "control_units": "reference_only"}
+    answer = host.film({"input": str(clip), "settings": settings})
+    assert answer.status == 422, answer.body
+    assert "install the extension sd-webui-controlnet" in answer.body["detail"]

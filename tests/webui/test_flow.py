@@ -82,7 +82,7 @@ def test_the_tab_shows_the_flow_of_a_frame(host: Host, clip: Path) -> None:
     *_, last = page.run("ofgen_flow_show", ofgen_flow_frame=4, ofgen_upload=file, ofgen_flow="dis")
     assert last["ofgen_flow_picture"], last
     *_, last = page.run("ofgen_flow_show", ofgen_flow_frame=99, ofgen_upload=file)
-    assert "no frame 99" in last["ofgen_progress"]
+    assert "no frame 99" in last["ofgen_plan_told"]
     assert not last["ofgen_flow_picture"]
 
 
