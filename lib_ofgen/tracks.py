@@ -8,8 +8,9 @@ places, and of the weights of the sources, removes most of it. Places are averag
 contribution still samples its painted frame once.
 
 The mean is taken on a coarse grid, and moves the frame's own places by what it differs from their
-own mean there: a jitter is smoother than the places, and the edges between them stay where they
-are. A grid of a quarter of the pixels costs a quarter of the time.
+own mean there. So the edges between places stay where they are, and a jitter that is finer than
+the grid stays too; that of a flow is not: the errors of DIS on MPI-Sintel fall to 1/e of their
+correlation over 10 px and more.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ GRID = 4
 
 _AGREE = 2.0
 """Points of the grid by which a neighbour's place may lie from the mean so far and still be of the
-same point."""
+same point. Measured on two clips: 8 px of the frame are steadier than 2 or 4."""
 _TINY = np.float32(1e-6)
 _LITTLE = 1 / 256
 """Weights below this are left out: no pixel shows them."""

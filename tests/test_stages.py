@@ -485,7 +485,10 @@ class _World:
         return Flow(source, target, vectors, sure, 1.0)
 
     def _jitter(self) -> NDArray[np.float32]:
-        """(2, H, W) px: as smooth as the errors of a flow, of 0.4 px."""
+        """(2, H, W) px: of 0.4 px, its correlation falling to 1/e over 10 px.
+
+        So do the errors of DIS on the true flow of alley_1 (10 to 12 px; cave_2: over 16).
+        """
         planes = [
             cv2.GaussianBlur(self.rng.normal(size=GRIDDED), ksize=(0, 0), sigmaX=5)
             for _ in range(2)
