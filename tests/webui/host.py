@@ -41,6 +41,11 @@ FLAGS = (
     "--skip-torch-cuda-test", "--skip-version-check", "--use-cpu", "all", "--no-half",
     "--precision", "full", "--do-not-download-clip", "--no-download-sd-model",
 )  # fmt: skip
+_LEFT = re.compile(
+    r"Traceback \(most recent call last\):\n(?: .*\n)+"
+    r"starlette\.websockets\.WebSocketDisconnect: .*"
+)
+"""What the host tells of a page that was closed while it asked for something."""
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -163,6 +168,7 @@ class Host:
         text = self.log()
         for start, stop in reversed(self._forgiven):
             text = text[:start] + text[stop:]
+        text = _LEFT.sub("", text)
         return [line for line in text.splitlines() if re.match(r"\s*(Traceback|\*\*\* )", line)]
 
     def loads(self, start: int = 0) -> list[str]:
