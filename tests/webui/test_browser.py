@@ -56,6 +56,30 @@ def opened(page: Any, host: Host) -> None:
     page.locator("#ofgen_generate").wait_for()
 
 
+LOOKED = """async (times) => {
+    const at = () => document.querySelector("#ofgen_beat [data-beat]")?.dataset.beat;
+    for (let turn = 0; turn < times; turn++) {
+        const before = at();
+        document.getElementById("ofgen_look").click();
+        while (at() === before) await new Promise((done) => setTimeout(done, 2));
+    }
+}"""
+"""Press the button that asks for what is new, and wait for the answer, so many times."""
+
+
+class _Memory:
+    """Nodes of the page's documents and KiB of its scripts, after a collection of garbage."""
+
+    def __init__(self, page: Any) -> None:
+        self._tools = page.context.new_cdp_session(page)
+
+    def __call__(self) -> tuple[int, float]:
+        for _ in range(3):
+            self._tools.send("HeapProfiler.collectGarbage")
+        nodes = self._tools.send("Memory.getDOMCounters")["nodes"]
+        return nodes, self._tools.send("Runtime.getHeapUsage")["usedSize"] / 1024
+
+
 def fill(page: Any, **values: object) -> None:
     for name, value in values.items():
         field = page.locator(f"#ofgen_{name}").locator("textarea, input").first
@@ -134,6 +158,22 @@ def test_the_keyboard_stops_a_job(tab: Any, clip: Path) -> None:
     tab.keyboard.press("Escape")
     told = tab.locator("#ofgen_progress.prose")
     sync_api.expect(told).to_contain_text("stopped", timeout=LONG)
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_page_left_open_does_not_grow(tab: Any, clip: Path) -> None:
+    fill(tab, path=clip, steps=40)
+    tab.click("#ofgen_generate")
+    tab.locator("#ofgen_live.prose .legend li").first.wait_for(timeout=LONG)
+    measure = _Memory(tab)
+    tab.evaluate(LOOKED, 200)
+    before = measure()
+    tab.evaluate(LOOKED, 1000)
+    nodes, kilobytes = measure()
+    assert nodes <= before[0] + 50
+    assert kilobytes <= 1.03 * before[1]
+    tab.keyboard.press("Escape")
+    sync_api.expect(tab.locator(BUSY)).to_have_count(0, timeout=LONG)
 
 
 def test_nothing_sticks_out_on_a_phone(tab: Any) -> None:
