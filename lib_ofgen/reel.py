@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lib_ofgen import images, markup
+from lib_ofgen import images, markup, survey
 from lib_ofgen.errors import WorkspaceError
-from lib_ofgen.values import Image, Size
+from lib_ofgen.values import Clip, Image, Size
 from lib_ofgen.workspace import Workspace
 
 __all__ = ["Reel"]
@@ -35,11 +35,26 @@ class Reel:
             raise WorkspaceError(
                 f"'{folder}' holds no frames of a finished film; run the same job again"
             ) from error
+        self.folder = folder
         self._workspace = Workspace(folder)
 
     def __len__(self) -> int:
         """The number of frames."""
         return len(self._frames)
+
+    @property
+    def clip(self) -> Clip:
+        """Size and time of the frames.
+
+        Raises:
+            WorkspaceError: frames of the source are missing.
+        """
+        clip = survey.known_clip(self._workspace, self._spool)
+        if clip is None:
+            raise WorkspaceError(
+                f"'{self.folder}' lacks frames of the source; run the same job again"
+            )
+        return clip
 
     def source(self, index: int) -> Image:
         """The source's frame, as it was taken.
@@ -58,7 +73,7 @@ class Reel:
         image = self._workspace.frame(self._frames[index])
         if image is None:
             raise WorkspaceError(
-                f"frame {index} is missing in '{self._workspace.folder}'; run the same job again"
+                f"frame {index} is missing in '{self.folder}'; run the same job again"
             )
         return image
 

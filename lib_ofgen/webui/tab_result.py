@@ -18,6 +18,7 @@ from lib_ofgen.webui.job import places
 from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.preset_choice import kept
 from lib_ofgen.webui.shelf import Record, shelf
+from lib_ofgen.webui.tab_beside import BesidePanel
 from lib_ofgen.webui.watching import link, url, video
 from lib_ofgen.workspace import write_whole
 
@@ -33,6 +34,7 @@ class ResultPanel:
         """Lay the panel out where we are in the page."""
         self.film = gr.HTML(elem_id=element("film"))
         with gr.Column(visible=False, elem_id=element("frames")) as self.frames:
+            self.beside = BesidePanel()
             self.index = gr.Slider(
                 minimum=0, maximum=1, step=1, value=0, label="Frame of the film",
                 elem_id=element("frame"),
@@ -57,6 +59,7 @@ class ResultPanel:
 
     def connect(self) -> None:
         """Bind what the panel does by itself."""
+        self.beside.connect(self.shown)
         self.index.release(
             _frame, inputs=[self.shown, self.index], outputs=[self.compare, self.image],
             queue=False, show_progress=False,
@@ -79,9 +82,8 @@ class ResultPanel:
             reel = Reel(record.workspace)
             first, image = _pictures(reel, 0)
         except OfgenError as error:
-            told = "" if record.state == "done" else note(error)
             hidden = gr.update(visible=False)
-            return [film + told, hidden, gr.update(), "", None, "", record.id]
+            return [film + note(error), hidden, gr.update(), "", None, "", record.id]
         slider = gr.update(maximum=len(reel) - 1, value=0)
         return [film, gr.update(visible=True), slider, first, image, "", record.id]
 

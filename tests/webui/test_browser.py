@@ -82,6 +82,13 @@ def test_a_film_takes_one_click_after_dropping_a_video(tab: Any, host: Host, cli
         slider.press("ArrowLeft")
     figure = tab.locator("#ofgen_compare.prose figure")
     assert figure.evaluate("one => one.style.getPropertyValue('--at')") == "47%"
+    tab.click("#ofgen_beside_play")
+    pair = tab.locator("#ofgen_beside.prose video")
+    pair.wait_for(timeout=LONG)
+    sync_api.expect(pair).to_have_js_property("readyState", 4, timeout=LONG)
+    assert pair.evaluate("film => [film.videoWidth, film.videoHeight]") == [128 * 2 + 8, 64]
+    pair.evaluate("film => { film.loop = true; film.playbackRate = 8; return film.play(); }")
+    tab.wait_for_function("document.querySelector('#ofgen_beside video').played.length > 0")
     tab.click("#ofgen_send_img2img")
     tab.locator("#img2img_image img").wait_for(timeout=LONG)
 

@@ -286,6 +286,11 @@ def test_a_film_is_shown_compared_and_deleted(host: Host, clip: Path) -> None:
     assert "Frame 2" in other["ofgen_compare"]
     assert other["ofgen_frame_image"].startswith("data:image/png")
     assert ".json" in page.press("ofgen_export")["ofgen_exported"]
+    page.press("ofgen_beside_play")
+    look = lambda: _text(page.press("ofgen_look")["ofgen_beside"])  # noqa: E731
+    pair = waited(lambda: re.search(r"'file=([^?]+)", look()), "film beside its source")[1]
+    assert [frame.shape for frame in frames_of(pair)] == [(64, 264, 3)] * 4
+    assert look() == "", "the player would begin anew"
     (listed,) = [_text(seen["ofgen_history"]) for seen in pressed.seen[-1:]]
     assert "seed" not in listed
     job = f"[{pressed.id}]"
@@ -298,6 +303,7 @@ def test_a_film_is_shown_compared_and_deleted(host: Host, clip: Path) -> None:
     assert "free again" in gone["ofgen_history_told"]
     assert not film.exists()
     assert not film.with_name(f"{film.name}.ofgen").exists()
+    assert not Path(pair).exists()
     assert pressed.id not in page.press("ofgen_look")["ofgen_history"]
 
 
