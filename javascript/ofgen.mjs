@@ -152,11 +152,21 @@ function escape(event) {
     }
 }
 
+/** Show our tab, whose prompts have come from another. */
+function show() {
+    const tabs = byId("tabs");
+    const panels = [...tabs.children].filter((child) => child.classList.contains("tabitem"));
+    const place = panels.indexOf(byId("tab_ofgen"));
+    tabs.querySelectorAll(":scope > .tab-nav > button")[place]?.click();
+    eachCounter("recalculatePromptTokens");
+}
+
 function begin() {
     const tab = byId("tab_ofgen");
     if (!tab) return;
     eachCounter("setupTokenCounting");
     tab.addEventListener("keydown", escape);
+    window.addEventListener("ofgen-open", show);
     const watch = new Watch();
     new Strip(byId("ofgen_plan_view"));
     byId("ofgen_compare").addEventListener("input", compare);

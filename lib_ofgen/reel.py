@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lib_ofgen import images, markup, survey
+from lib_ofgen import images, markup, report, survey
 from lib_ofgen.errors import WorkspaceError
+from lib_ofgen.prompts import Words, infotext
 from lib_ofgen.values import Clip, Image, Size
 from lib_ofgen.workspace import Workspace
 
@@ -76,6 +77,15 @@ class Reel:
                 f"frame {index} is missing in '{self.folder}'; run the same job again"
             )
         return image
+
+    def text(self, index: int) -> str:
+        """What the frame was painted by, as the webui's PNG Info reads it."""
+        clip, rows = self.facts["clip"], self.facts["prompts"]
+        row = next(row for row in rows if row["start"] <= index < row["stop"])
+        about = report.about(
+            self.facts["settings"], self.facts["seed"], Size(clip["height"], clip["width"])
+        )
+        return infotext(Words(row["prompt"], row["negative_prompt"]), about)
 
     def compared(self, index: int) -> str:
         """Both, one over the other, as HTML; the range's value says up to where the first shows.

@@ -66,6 +66,7 @@ SAME_LAYER = {
     ("evaluate", "report"),
     ("page", "pictures"),
     ("growing", "pictures"),
+    ("reel", "report"),
     ("reel", "survey"),
     ("beside", "reel"),
     ("cli", "cli_presets"),

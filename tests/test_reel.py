@@ -21,7 +21,7 @@ from lib_ofgen.images import decode_png
 from lib_ofgen.pipeline import Job, animate
 from lib_ofgen.reel import Reel
 from lib_ofgen.settings import Settings
-from lib_ofgen.values import Frame, Size
+from lib_ofgen.values import Frame, PromptRow, Size
 from lib_ofgen.video import open_video
 
 
@@ -117,3 +117,15 @@ def test_what_is_missing_leaves_nothing(job: Job, tmp_path: Path) -> None:
         list(beside.written(reel, job.output))
     assert workspace.clean(space) > 0
     assert not space.exists()
+
+
+def test_a_frame_tells_what_it_was_painted_by(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "clip.mp4", pictures(5))
+    settings = Settings().replace({**BASE, "prompt": "a hill", "steps": 7, "sampler": "Euler"})
+    rows = (PromptRow(3, None, "a river", "rain"),)
+    job = Job(source, tmp_path / "film.mp4", tmp_path / "space", settings, prompts=rows)
+    with Progress(quiet=True) as progress:
+        animate(job, BrushPainter(), progress)
+    reel = Reel(job.workspace)
+    assert reel.text(2).startswith("a hill\nSteps: 7, Sampler: Euler, ")
+    assert reel.text(4).startswith("a river\nNegative prompt: rain\nSteps: 7")

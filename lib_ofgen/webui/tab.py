@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from lib_ofgen.webui import sending
 from lib_ofgen.webui.controls import element
 from lib_ofgen.webui.form import Form
 from lib_ofgen.webui.job import TITLE
@@ -48,6 +49,7 @@ def _page() -> Any:
                     history = HistoryPanel()
         bar.connect(form.settings, form.lists)
         form.connect()
+        sending.connect(form, bar.told)
         planned.connect(form, film.plan, lambda: gr.Tabs.update(selected="plan"), shown)
         film.connect(form, shown)
         result.connect()
