@@ -69,7 +69,7 @@ def test_a_film_takes_one_click_after_dropping_a_video(tab: Any, host: Host, cli
     tab.set_input_files("#ofgen_upload input[type=file]", clip)
     tab.locator("#ofgen_source.prose", has_text="18 frames of 128x64").wait_for(timeout=LONG)
     tab.click("#ofgen_generate")
-    tab.locator("#ofgen_live.prose figure").first.wait_for(timeout=LONG)
+    tab.locator("#ofgen_progress.prose [data-busy]").wait_for(timeout=LONG)
     tab.reload(wait_until="domcontentloaded")
     opened(tab, host)
     tab.locator("#ofgen_film.prose video").wait_for(state="attached", timeout=LONG)
