@@ -136,6 +136,49 @@ class Strip {
     }
 }
 
+/** Our lines in the host's language: its own script knows whole texts only, and no later change.
+ *
+ * In the dictionary {} stands for what differs. What stood there may have a translation too.
+ */
+class Tongue {
+    constructor(root) {
+        this.words = window.localization ?? {};
+        this.patterns = Object.entries(this.words).filter(([text]) => text.includes("{}")).map(
+            ([text, other]) => [this.pattern(text), other.split("{}")],
+        );
+        if (!this.patterns.length) return;
+        new MutationObserver((changes) => {
+            for (const {type, target, addedNodes} of changes) {
+                (type === "characterData" ? [target] : addedNodes).forEach((node) => this.read(node));
+            }
+        }).observe(root, {childList: true, characterData: true, subtree: true});
+    }
+
+    pattern(text) {
+        const parts = text.split("{}").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+        return new RegExp(`^${parts.join("(.+?)")}$`);
+    }
+
+    read(node) {
+        if (node.nodeType === Node.TEXT_NODE) {
+            const before = node.data.trim();
+            const after = before && this.said(before);
+            if (after && after !== before) node.data = node.data.replace(before, () => after);
+        } else if (!["TEXTAREA", "SCRIPT", "STYLE"].includes(node.nodeName)) {
+            node.childNodes.forEach((child) => this.read(child));
+        }
+    }
+
+    said(text) {
+        if (Object.hasOwn(this.words, text)) return this.words[text];
+        for (const [pattern, parts] of this.patterns) {
+            const found = pattern.exec(text);
+            if (found) return parts.reduce((line, part, place) => line + this.said(found[place]) + part);
+        }
+        return text;
+    }
+}
+
 /** Move the border between the source and the film. */
 function compare(event) {
     const figure = event.target.closest(".compare");
@@ -167,6 +210,7 @@ function begin() {
     eachCounter("setupTokenCounting");
     tab.addEventListener("keydown", escape);
     window.addEventListener("ofgen-open", show);
+    new Tongue(tab);
     const watch = new Watch();
     new Strip(byId("ofgen_plan_view"));
     byId("ofgen_compare").addEventListener("input", compare);

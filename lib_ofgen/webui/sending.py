@@ -78,9 +78,14 @@ def _taken(shown: str, index: str) -> list[Any]:
     if "checkpoint" in settings:
         place = list(_FIELDS).index("checkpoint")
         updates[place] = gr.update(value=settings["checkpoint"], choices=checkpoints())
-    names = ", ".join(choices()[name].label for name in settings)
-    told = note(f"From the picture: {names}") + "".join(note(line, warns=True) for line in lines)
+    told = _told(settings) + "".join(note(line, warns=True) for line in lines)
     return [*updates, gr.update(value=params.get("Styles array", [])), told]
+
+
+def _told(settings: dict[str, Any]) -> str:
+    """Which ones were taken; each is a text of its own, for it has a translation."""
+    names = ", ".join(f"<span>{choices()[name].label}</span>" for name in settings)
+    return f"<p class='ofgen-note' role='status'><span>From the picture:</span> {names}</p>"
 
 
 def _infotext(shown: str, index: int) -> str:
