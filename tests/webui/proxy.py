@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -35,8 +36,13 @@ class _Handler(StreamRequestHandler):
     server: Proxy
 
     def handle(self) -> None:
-        method, place, version = self.rfile.readline().decode("latin-1").split() or ("", "", "")
-        lines = list(iter(self.rfile.readline, b"\r\n"))
+        asked = self.rfile.readline().decode("latin-1").split()
+        if len(asked) != 3:  # a connection that was opened ahead and never used
+            return
+        method, place, version = asked
+        lines = []
+        while (line := self.rfile.readline()).strip():
+            lines.append(line)
         start = f"/{self.server.path}"
         if not place.startswith(f"{start}/"):
             self.server.asked_outside.append(place)
@@ -53,6 +59,9 @@ class _Handler(StreamRequestHandler):
             )
             up.start()
             _copied(other.recv, self.wfile.write)
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RD)  # the other thread comes to an end
+            up.join()
 
 
 def _copied(read: Callable[[int], bytes], write: Callable[[bytes], Any]) -> None:
