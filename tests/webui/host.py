@@ -100,6 +100,7 @@ class Host:
         models: Path,
         *flags: str,
         extensions: Sequence[Path] = (),
+        localization: str = "None",
         **environment: str,
     ) -> None:
         """Start it; it can be asked as soon as `ready` returns.
@@ -110,7 +111,7 @@ class Host:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        _furnish(data)
+        _furnish(data, {**OPTIONS, "localization": localization})
         for folder in extensions:
             place = data / "extensions" / folder.name
             shutil.copytree(folder, place, ignore=shutil.ignore_patterns(".git"))
@@ -246,14 +247,14 @@ def _read(body: bytes) -> Any:
         return body
 
 
-def _furnish(data: Path) -> None:
+def _furnish(data: Path, options: dict[str, Any]) -> None:
     """A data folder with the extension in it, as a plain folder: not every copy is a clone."""
     extension = data / "extensions" / "ofgen"
     extension.mkdir(parents=True)
     for name in LINKED:
         if (ROOT / name).exists():
             (extension / name).symlink_to(ROOT / name)
-    (data / "config.json").write_text(json.dumps(OPTIONS), encoding="utf-8")
+    (data / "config.json").write_text(json.dumps(options), encoding="utf-8")
 
 
 def _environment(data: Path) -> dict[str, str]:

@@ -89,10 +89,11 @@ def fill(page: Any, **values: object) -> None:
 
 @pytest.mark.usefixtures("restored")
 def test_a_film_takes_one_click_after_dropping_a_video(tab: Any, host: Host, clip: Path) -> None:
+    fill(tab, prompt="a walk by night")
     tab.set_input_files("#ofgen_upload input[type=file]", clip)
     tab.locator("#ofgen_source.prose", has_text="18 frames of 128x64").wait_for(timeout=LONG)
     tab.click("#ofgen_generate")
-    tab.locator("#ofgen_live.prose .legend li").first.wait_for(timeout=LONG)
+    tab.locator("#ofgen_progress.prose [data-busy]").wait_for(timeout=LONG)
     tab.reload(wait_until="domcontentloaded")
     opened(tab, host)
     tab.locator("#ofgen_film.prose video").wait_for(state="attached", timeout=LONG)
@@ -106,8 +107,31 @@ def test_a_film_takes_one_click_after_dropping_a_video(tab: Any, host: Host, cli
         slider.press("ArrowLeft")
     figure = tab.locator("#ofgen_compare.prose figure")
     assert figure.evaluate("one => one.style.getPropertyValue('--at')") == "47%"
+    tab.click("#ofgen_beside_play")
+    pair = tab.locator("#ofgen_beside.prose video")
+    pair.wait_for(timeout=LONG)
+    sync_api.expect(pair).to_have_js_property("readyState", 4, timeout=LONG)
+    assert pair.evaluate("film => [film.videoWidth, film.videoHeight]") == [128 * 2 + 8, 64]
+    pair.evaluate("film => { film.loop = true; film.playbackRate = 8; return film.play(); }")
+    tab.wait_for_function("document.querySelector('#ofgen_beside video').played.length > 0")
     tab.click("#ofgen_send_img2img")
     tab.locator("#img2img_image img").wait_for(timeout=LONG)
+    sync_api.expect(tab.locator("#img2img_prompt textarea")).to_have_value(
+        "a walk by night", timeout=LONG
+    )
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_picture_sends_what_it_was_painted_by(tab: Any) -> None:
+    tab.locator("#tabs > .tab-nav button").first.click()
+    tab.locator("#txt2img_steps input[type=number]").fill("3")
+    tab.locator("#txt2img_prompt textarea").fill("a fox in snow")
+    tab.click("#txt2img_generate")
+    tab.locator("#txt2img_gallery img").first.wait_for(timeout=LONG)
+    tab.click("#ofgen_from_txt2img")
+    tab.locator("#ofgen_generate").wait_for(timeout=LONG)
+    sync_api.expect(tab.locator("#ofgen_prompt textarea")).to_have_value("a fox in snow")
+    sync_api.expect(tab.locator("#ofgen_steps input[type=number]")).to_have_value("3")
 
 
 def test_key_frames_of_a_plan_are_moved_by_hand(tab: Any, clip: Path) -> None:
