@@ -18,7 +18,7 @@ from moving import make_video
 from test_jobs import BASE, Counting, Patience, kept, pictures
 
 from lib_ofgen import prompt_list, reseeding
-from lib_ofgen.errors import SettingsError
+from lib_ofgen.errors import PainterError, SettingsError
 from lib_ofgen.painting import Easel, Stopwatch
 from lib_ofgen.pipeline import Job, Outcome, animate, rules_of
 from lib_ofgen.prompts import Prompts
@@ -138,6 +138,17 @@ def test_taking_it_back_paints_nothing_and_gives_the_same_film(again: Path, clip
         assert painter.jobs == []
         assert (again / "out.mp4").read_bytes() == wanted
     assert changed(again, before) == set()
+
+
+def test_a_repaint_that_fails_leaves_the_film_as_it_was(again: Path, clip: Path) -> None:
+    film, before = (again / "out.mp4").read_bytes(), digests(again)
+    with pytest.raises(PainterError):
+        run(clip, again, [seeded(2, 7, 7)], Counting(fails=True))
+    assert (again / "out.mp4").read_bytes() == film
+    assert digests(again) == before
+    painter = Counting()
+    run(clip, again, [seeded(2, 7, 7)], painter)
+    assert painter.whole == [], "frame 6 was painted before it failed"
 
 
 def test_a_seed_leaves_a_rows_prompt_as_it_is(again: Path, clip: Path) -> None:

@@ -29,6 +29,8 @@ class Runner:
 
     current: HostJob | None = None
     """The job that runs."""
+    ended: str = ""
+    """The id of the job that ended last, since the webui began; empty: none."""
     _thread: threading.Thread | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -48,9 +50,9 @@ class Runner:
         """Enter a job that has ended once more; it goes on from where it was.
 
         Raises:
-            OfgenError: its document asks for what is not there any more.
+            OfgenError: its document asks for what is not there any more; the job stays as it was.
         """
-        jobs.prepared(parse(record.document), {}, name=record.id).state = "waiting"
+        jobs.prepared(parse(record.asked), {}, name=record.id).state = "waiting"
         record.state, record.message = "waiting", ""
         shelf().save(record)
         self._go(record.id)
@@ -69,12 +71,6 @@ class Runner:
     def waiting(self) -> list[Record]:
         """Those that wait, in their order."""
         return [one for one in shelf().all() if one.state == "waiting"]
-
-    def last(self) -> str:
-        """The id of the job that ended last, of those since the webui began; empty: none."""
-        ended = [one for one in list(jobs.JOBS.values()) if not one.under_way]
-        known = [one.id for one in ended if shelf().get(one.id)]
-        return known[-1] if known else ""
 
     def _go(self, fresh: str) -> None:
         left = shelf().left
@@ -106,7 +102,7 @@ class Runner:
         """Run one; what becomes of it is written down, whatever it is."""
         job = jobs.JOBS.get(record.id)
         try:
-            job = job or jobs.prepared(parse(record.document), {}, name=record.id)
+            job = job or jobs.prepared(parse(record.asked), {}, name=record.id)
             if job.state == "stopped":
                 return
             self.current = job
@@ -121,6 +117,7 @@ class Runner:
         finally:
             _noted(record, job)
             shelf().save(record)
+            self.ended = record.id
 
 
 RUNNER = Runner()
