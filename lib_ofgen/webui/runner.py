@@ -29,8 +29,8 @@ class Runner:
 
     current: HostJob | None = None
     """The job that runs."""
-    ended: str = ""
-    """The id of the job that ended last, since the webui began; empty: none."""
+    last: str = ""
+    """The id of the job that ended last; empty: none has since the webui began."""
     _thread: threading.Thread | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -87,7 +87,7 @@ class Runner:
             except Exception:
                 _LOG.exception("the job %s has failed", record.id)
             finally:
-                self.current = None
+                self.last, self.current = record.id, None
 
     def _next(self) -> Record | None:
         with self._lock:
@@ -117,7 +117,6 @@ class Runner:
         finally:
             _noted(record, job)
             shelf().save(record)
-            self.ended = record.id
 
 
 RUNNER = Runner()

@@ -77,7 +77,7 @@ class FilmPanel:
         seen["queue"] = known
         if job is None:
             if not waiting or held:
-                seen["job"] = RUNNER.ended  # also for a page that was away meanwhile
+                seen["job"] = RUNNER.last or seen.get("job", "")  # it may have ended unseen
             ended = [self._ended(seen), "", "" if seen.pop("live", None) else gr.update()]
             shown = [gr.update(visible=held), gr.update(value="Pause"), gr.update(visible=False)]
             return [*ended, queue, *shown]
