@@ -215,7 +215,8 @@ function begin() {
     new Strip(byId("ofgen_plan_view"));
     byId("ofgen_compare").addEventListener("input", compare);
     for (const id of ["ofgen_plan", "ofgen_generate", "ofgen_plan_take", "ofgen_pause", "ofgen_go_on",
-        "ofgen_history_resume", "ofgen_history_delete", "ofgen_history_open", "ofgen_beside_play"]) {
+        "ofgen_history_resume", "ofgen_history_delete", "ofgen_history_open", "ofgen_beside_play",
+        "ofgen_repaint", "ofgen_repaint_undo"]) {
         byId(id)?.addEventListener("click", () => setTimeout(() => watch.hurry(), BUSY));
     }
 }

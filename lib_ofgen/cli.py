@@ -180,7 +180,7 @@ def _animate(options: argparse.Namespace) -> int:
     output: Path = options.output
     folder = options.workspace or output.parent / f"{output.name}.ofgen"
     rows = _rows(options.prompts, folder)
-    painter = _painter(options, settings)
+    painter = _painter(options, settings, rows)
     places = (options.input, options.output, folder)
     models = cli_weights.folders(options.models_dir)
     job = pipeline.Job(
@@ -212,7 +212,7 @@ def _rows(path: Path | None, folder: Path) -> tuple[PromptRow, ...]:
     return prompt_list.read(path)
 
 
-def _painter(options: argparse.Namespace, settings: Settings) -> Painter:
+def _painter(options: argparse.Namespace, settings: Settings, rows: Sequence[PromptRow]) -> Painter:
     if settings.other_scripts:
         raise SettingsError(
             "other_scripts=True is for jobs inside the webui; behind its address it decides itself "
@@ -225,7 +225,8 @@ def _painter(options: argparse.Namespace, settings: Settings) -> Painter:
                 f"{named[0]}={getattr(settings, named[0])!r} is for a webui; the brush has none: "
                 "name the webui with --painter URL"
             )
-        if options.prompts or any(getattr(settings, name) for name in _SAID):
+        said = [row for row in rows if row.prompt or row.negative_prompt]
+        if said or any(getattr(settings, name) for name in _SAID):
             console.say("ofgen: note: the brush reads no prompt; a webui does (--painter URL)")
         return BrushPainter()
     painter = HttpPainter(

@@ -235,6 +235,20 @@ def _origin(origin: Origin, one: Closeup) -> str:
     return f"<li>{swatch}{named}: {share}&nbsp;%</li>"
 
 
+def _seeds(facts: Facts) -> str:
+    """The job's seed, and the frames that had others."""
+    spans: list[list[int]] = []
+    for row in facts["prompts"]:
+        if "seed" not in row:
+            continue
+        if spans and spans[-1][1:] == [row["start"], row["seed"]]:
+            spans[-1][1] = row["stop"]
+        else:
+            spans.append([row["start"], row["stop"], row["seed"]])
+    others = [f"frames {start} to {stop - 1}: {seed}" for start, stop, seed in spans]
+    return "; ".join([str(facts["seed"]), *others])
+
+
 def _work(facts: Facts) -> str:
     """Seconds by stage, and what was used."""
     seconds = facts["seconds"]
@@ -248,7 +262,7 @@ def _work(facts: Facts) -> str:
     used = {
         "flow": f"{flow['estimator']} (asked: {flow['asked']}; {flow['reason']})",
         "painter": facts["painter"],
-        "seed": str(facts["seed"]),
+        "seed": _seeds(facts),
         **facts["versions"],
     }
     changed = Settings().replace(facts["settings"]).differences()

@@ -56,6 +56,7 @@ class Rules:
     strength: float
     hole_strength: float
     seed: int
+    """Of frames to which no row gives another."""
     second: float
     """Strength 0..1 of the second pass; 0: none."""
     tolerance: float
@@ -95,10 +96,11 @@ class Easel:
         self._stack.close()
 
     def words(self, stage: Stage, target: int) -> tuple[object, ...]:
-        """All that rules, prompt and painter do to frame `target` in that stage; for digests."""
-        rules = self._rules
+        """All that rules, words and painter do to frame `target` in that stage; for digests."""
+        rules, words = self._rules, self._prompts.of(target)
         strength = rules.strength if stage == "keys" else rules.hole_strength
-        return (self._painter.identity, *self._prompts.of(target), strength, rules.seed)
+        said = (words.prompt, words.negative_prompt)
+        return (self._painter.identity, *said, strength, words.seed_or(rules.seed))
 
     def job(
         self,
@@ -110,15 +112,16 @@ class Easel:
         anchor: Image | None = None,
     ) -> Repaint:
         """A picture to paint: whole where there is no mask, else what the mask is true for."""
-        rules = self._rules
+        rules, words = self._rules, self._prompts.of(target)
         return Repaint(
             target,
             np.ascontiguousarray(image),
             None if mask is None else mask.astype(np.uint8) * np.uint8(255),
             np.ascontiguousarray(original),
-            *self._prompts.of(target),
+            words.prompt,
+            words.negative_prompt,
             rules.strength if stage == "keys" else rules.hole_strength,
-            rules.seed,
+            words.seed_or(rules.seed),
             None if anchor is None else np.ascontiguousarray(anchor),
         )
 

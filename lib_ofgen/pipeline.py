@@ -232,8 +232,7 @@ def animate(
             told = filming.told(paced, known.spool.clip, makers.last, easel, reporter)
             _film(job, known, told, makers.last, watch, _texts(known, prompts, seed, job.settings))
             facts = _facts(known, makers, easel, job.settings, watch)
-        facts |= report.prompt_facts(known.keys, prompts, tagger.facts())
-        facts["seed"] = seed
+        facts |= report.prompt_facts(known.keys, prompts, tagger.facts(), seed)
         facts["flow"] = {
             "estimator": chosen.name, "asked": job.settings.flow, "reason": chosen.reason
         }  # fmt: skip
@@ -305,7 +304,11 @@ def asked_of(settings: Settings, models: Sequence[Path]) -> wording.Asked:
 def _texts(known: Survey, prompts: Prompts, seed: int, settings: Settings) -> dict[int, str]:
     """The infotext of each key frame."""
     about = report.about(settings.to_json(), seed, known.spool.clip.size)
-    return {key.index: infotext(prompts.of(key.index), about) for key in known.keys}
+    words = {key.index: prompts.of(key.index) for key in known.keys}
+    return {
+        index: infotext(said, {**about, "Seed": said.seed_or(seed)})
+        for index, said in words.items()
+    }
 
 
 @contextlib.contextmanager

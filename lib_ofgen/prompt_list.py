@@ -1,7 +1,8 @@
 """The list of prompts that a person can edit: rows as CSV or JSON.
 
 A row says what the frames `start` to `stop - 1` are painted by; without a `stop` it holds up to
-the next row. Frames are counted from 0, over those taken from the source.
+the next row. Frames are counted from 0, over those taken from the source. Rows with a seed alone
+leave the prompts as they are: they may lie over other rows, and over each other.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ __all__ = ["checked", "dump", "parse", "read", "to_json"]
 _COLUMNS = PromptRow._fields
 _LARGEST = 1 << 24
 """Bytes of a list that is read."""
+_LAST_FRAME = 10**9 - 1
+_LAST_SEED = 2**32 - 1
 
 
 def read(path: Path) -> tuple[PromptRow, ...]:
@@ -56,16 +59,19 @@ def parse(data: bytes, form: str, name: str) -> tuple[PromptRow, ...]:
         ) from error
     if form == ".json":
         try:
-            return checked(json.loads(text), name)
-        except (json.JSONDecodeError, RecursionError) as error:
+            loaded = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise SettingsError(f"{name} is not JSON: {error}") from error
+        return checked(loaded, name)
     if form != ".csv":
         raise SettingsError(f"{name} is no list of prompts; end its name in .csv or .json")
     return _rows_of(_from_csv(text, name), name)
 
 
 def checked(given: object, name: str) -> tuple[PromptRow, ...]:
-    """The rows of a JSON array of objects, in order; `name` is for messages.
+    """The rows of a JSON array of objects, in order, those with a seed alone last as they came.
+
+    `name` is for messages.
 
     Raises:
         SettingsError: it is none, or a row is wrong; the message names the row, counted from 1.
@@ -109,10 +115,10 @@ def _from_csv(text: str, name: str) -> list[tuple[str, dict[str, Any]]]:
     try:
         lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         names = [column.strip().lower() for column in next(lines, [])]
-        if "start" not in names or "prompt" not in names:
+        if "start" not in names or not {"prompt", "seed"} & set(names):
             raise SettingsError(
                 f"{name} must begin with a line of column names: {','.join(_COLUMNS)} "
-                "(stop and negative_prompt may be left out)"
+                "(stop, negative_prompt and one of prompt and seed may be left out)"
             )
         found: list[tuple[str, dict[str, Any]]] = []
         for cells in lines:
@@ -130,16 +136,22 @@ def _from_csv(text: str, name: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _rows_of(given: Iterable[tuple[str, object]], name: str) -> tuple[PromptRow, ...]:
-    """The rows, sorted; each comes with its place, for messages."""
-    placed = [(where, _row(row, f"{name}, {where}")) for where, row in given]
-    placed.sort(key=lambda one: one[1].start)
+    """The rows, sorted, those with a seed alone last as they came.
+
+    Each comes with its place, for messages.
+    """
+    read = [(where, _row(row, f"{name}, {where}")) for where, row in given]
+    seeds = [row for _, row in read if row.only_seed]
+    placed = sorted(
+        ((where, row) for where, row in read if not row.only_seed), key=lambda one: one[1].start
+    )
     for (before, one), (where, other) in pairwise(placed):
         if one.start == other.start or (one.stop is not None and one.stop > other.start):
             raise SettingsError(
                 f"{name}, {where} begins at frame {other.start}, inside {before}; let one end "
                 "where the other begins"
             )
-    return tuple(row for _, row in placed)
+    return (*(row for _, row in placed), *seeds)
 
 
 def _row(given: object, where: str) -> PromptRow:
@@ -150,28 +162,46 @@ def _row(given: object, where: str) -> PromptRow:
     extra = [str(column) for column in row if column not in _COLUMNS]
     if extra:
         raise SettingsError(f"{where} has {extra[0]!r}; a row has {', '.join(_COLUMNS)}")
-    texts = [row.get(column) or "" for column in ("prompt", "negative_prompt")]
-    if not all(isinstance(text, str) for text in texts):
+    prompt, negative = (row.get(column) or "" for column in ("prompt", "negative_prompt"))
+    if not isinstance(prompt, str) or not isinstance(negative, str):
         raise SettingsError(f"{where} has a prompt that is no text; put it into quotes")
     start = _frame(row.get("start"), "start", where)
-    stop = row.get("stop")
-    end = None if stop is None or stop == "" else _frame(stop, "stop", where)
+    stop, seed = (row.get(column) for column in ("stop", "seed"))
+    end = None if _nothing(stop) else _frame(stop, "stop", where)
     if end is not None and end <= start:
         raise SettingsError(
             f"{where} stops at frame {end} and starts at {start}; stop is the first frame that is "
             "no longer in it"
         )
-    return PromptRow(start, end, *texts)
+    return PromptRow(start, end, prompt, negative, None if _nothing(seed) else _seed(seed, where))
+
+
+def _nothing(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _frame(value: object, column: str, where: str) -> int:
     """A frame's index."""
-    text = str(value).strip()
-    if isinstance(value, bool) or not isinstance(value, int | str) or not _whole(text):
-        shown = "nothing" if value is None or value == "" else repr(value)
+    if not _whole(value, _LAST_FRAME):
+        shown = "nothing" if _nothing(value) else repr(value)
         raise SettingsError(f"{where} has {column} {shown}; give the index of a frame, from 0")
-    return int(text)
+    return int(str(value))
 
 
-def _whole(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10
+def _seed(value: object, where: str) -> int:
+    """A row's own seed; none is drawn here, for a list repeats what it says."""
+    if not _whole(value, _LAST_SEED):
+        raise SettingsError(
+            f"{where} has seed {value!r}; give a whole number from 0 to {_LAST_SEED}, or nothing "
+            "for the job's own"
+        )
+    return int(str(value))
+
+
+def _whole(value: object, most: int) -> bool:
+    """Whether the value, or what its text says, is a whole number from 0 to `most`."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return False
+    text = str(value).strip()
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    return digits and int(text) <= most

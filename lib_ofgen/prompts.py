@@ -171,8 +171,11 @@ class Prompts:
         own: Mapping[int, Words],
         rows: Sequence[PromptRow] = (),
     ) -> None:
-        """`own` has those of each key frame, the first frame among them; `rows` win over them."""
-        given = {row.start: row for row in rows}
+        """`own` has those of each key frame, the first frame among them; `rows` win over them.
+
+        Of several rows with a seed alone that hold a frame, the last wins.
+        """
+        given = {row.start for row in rows}
         ends = {row.stop for row in rows if row.stop is not None}
         self._starts = sorted(start for start in {*own, *given, *ends} if start < length)
         self._length = length
@@ -194,11 +197,13 @@ class Prompts:
 def _said(index: int, own: Mapping[int, Words], rows: Sequence[PromptRow]) -> Words:
     """The words of a frame: its row's, and those of its key where the row says nothing."""
     words = own[max(key for key in own if key <= index)]
-    before = [row for row in rows if row.start <= index]
+    before = [row for row in rows if row.start <= index and not row.only_seed]
     row = max(before, key=lambda one: one.start, default=None)
-    if row is None or (row.stop is not None and row.stop <= index):
-        return words
-    return Words(row.prompt or words.prompt, row.negative_prompt or words.negative_prompt)
+    if row is not None and row.holds(index):
+        negative = row.negative_prompt or words.negative_prompt
+        words = Words(row.prompt or words.prompt, negative, row.seed)
+    seeds = [row.seed for row in rows if row.only_seed and row.holds(index)]
+    return words._replace(seed=seeds[-1]) if seeds else words
 
 
 def by_key(

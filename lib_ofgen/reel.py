@@ -83,7 +83,9 @@ class Reel:
         clip, rows = self.facts["clip"], self.facts["prompts"]
         row = next(row for row in rows if row["start"] <= index < row["stop"])
         about = report.about(
-            self.facts["settings"], self.facts["seed"], Size(clip["height"], clip["width"])
+            self.facts["settings"],
+            row.get("seed", self.facts["seed"]),
+            Size(clip["height"], clip["width"]),
         )
         return infotext(Words(row["prompt"], row["negative_prompt"]), about)
 

@@ -80,16 +80,18 @@ def plan_facts(clip: Clip, scenes: Sequence[Scene], keys: Sequence[KeyFrame]) ->
 
 
 def prompt_facts(
-    keys: Sequence[KeyFrame], prompts: Prompts, tagger: dict[str, Any]
+    keys: Sequence[KeyFrame], prompts: Prompts, tagger: dict[str, Any], seed: int
 ) -> dict[str, Any]:
-    """The key frames with their prompts, the rows that repeat them, and how the tagger fared."""
+    """The key frames with words and seeds, rows that repeat them, the tagger, the job's seed."""
+    words = [prompts.of(key.index) for key in keys]
     return {
         "keys": [
-            {"index": key.index, "cause": key.cause, **prompts.of(key.index)._asdict()}
-            for key in keys
+            {"index": key.index, "cause": key.cause, **said._asdict(), "seed": said.seed_or(seed)}
+            for key, said in zip(keys, words, strict=True)
         ],
         "prompts": prompt_list.to_json(prompts.rows()),
         "tagger": tagger,
+        "seed": seed,
     }
 
 

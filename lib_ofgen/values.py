@@ -352,6 +352,12 @@ class Words(NamedTuple):
 
     prompt: str
     negative_prompt: str
+    seed: int | None = None
+    """None: the job's."""
+
+    def seed_or(self, job: int) -> int:
+        """Their own seed; without one, that of the job."""
+        return job if self.seed is None else self.seed
 
 
 class PromptRow(NamedTuple):
@@ -359,11 +365,22 @@ class PromptRow(NamedTuple):
 
     start: int
     stop: int | None
-    """None: up to the next row, or to the end."""
+    """None: up to the next row, or to the end; of a row with a seed alone, to the end."""
     prompt: str
     """Empty: what the settings say."""
     negative_prompt: str
     """Empty: what the settings say."""
+    seed: int | None = None
+    """None: the job's."""
+
+    @property
+    def only_seed(self) -> bool:
+        """Whether it leaves the prompts as they are; such a row may lie over others."""
+        return self.seed is not None and not (self.prompt or self.negative_prompt)
+
+    def holds(self, index: int) -> bool:
+        """Whether frame `index` lies between its start and its stop."""
+        return self.start <= index and (self.stop is None or index < self.stop)
 
 
 @dataclass(frozen=True)

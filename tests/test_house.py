@@ -30,7 +30,7 @@ LAYERS = {
         "presets", "survey", "painting", "making", "motion", "finishing", "polishing", "filming",
         "report", "evaluate", "http_painter", "masks", "subject", "pictures", "page", "wording",
         "filling", "forecast", "timeline", "growing", "reel", "http_control",
-        "beside",
+        "beside", "reseeding",
     },
     4: {"pipeline"},
     5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},

@@ -687,7 +687,7 @@ def test_the_shortest_clips_are_films_too(tmp_path: Path, length: int, choice: s
     facts = run(clip, tmp_path, key_frames=choice).facts
     assert len(decoded(tmp_path / "out.mp4")) == length
     assert facts["keys"][0] == {
-        "index": 0, "cause": "first", "prompt": "", "negative_prompt": ""
+        "index": 0, "cause": "first", "prompt": "", "negative_prompt": "", "seed": 0
     }  # fmt: skip
     assert length > 1 or facts["warp_error"]["result"] is None
 

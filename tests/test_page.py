@@ -95,7 +95,7 @@ def facts_of(
         "seconds": {"decode": 0.376, "flow": 19.744, "total": 48.337},
         "settings": Settings().replace(changes).to_json(),
         "versions": versions(),
-        "seed": 0,
+        "seed": 0, "prompts": [],
         "flow": {"estimator": "dis", "asked": "auto", "reason": "the best there is"},
         "painter": "brush 1",
     }  # fmt: skip

@@ -161,12 +161,46 @@ def test_frames_between_keys_take_the_words_of_the_key_before_them() -> None:
     )  # fmt: skip
 
 
+def test_of_rows_with_a_seed_alone_the_last_wins_and_says_nothing_else() -> None:
+    own = {0: Words("a", "n"), 6: Words("b", "n")}
+    rows = [
+        PromptRow(2, None, "X", "", 3), PromptRow(8, None, "Y", ""),
+        PromptRow(7, None, "", "", 5), PromptRow(1, 4, "", "", 4), PromptRow(9, 10, "", "", 6),
+    ]  # fmt: skip
+    made = Prompts(11, own, rows)
+    assert "".join(made.of(i).prompt for i in range(11)) == "aaXXXXXXYYY"
+    assert [made.of(i).seed for i in range(11)] == [None, 4, 4, 4, 3, 3, 3, 5, 5, 6, 5]
+
+
+@given(st.data())
+def test_a_seed_changes_no_words(data: st.DataObject) -> None:
+    length = data.draw(st.integers(1, 20))
+    frames = st.integers(0, 25)
+    words = [PromptRow(4, 9, "X", ""), PromptRow(12, None, "", "Y")]
+    seeds = [
+        PromptRow(start, data.draw(st.none() | st.just(start + 3)), "", "", seed)
+        for start, seed in data.draw(st.lists(st.tuples(frames, st.integers(0, 3)), max_size=5))
+    ]
+    own = {0: Words("a", "n"), length // 2: Words("b", "n")}
+    plain, made = Prompts(length, own, words), Prompts(length, own, [*words, *seeds])
+    for index in range(length):
+        seed = None
+        for row in seeds:
+            if row.start <= index < (row.stop or length):
+                seed = row.seed
+        assert made.of(index) == plain.of(index)._replace(seed=seed)
+
+
 def test_rows_win_where_they_say_something() -> None:
     own = {0: Words("a", "n"), 6: Words("b", "n")}
     rows = [PromptRow(2, 4, "X", ""), PromptRow(5, None, "", "Z"), PromptRow(8, None, "Y", "Z")]
     made = Prompts(10, own, rows)
     assert "".join(made.of(i).prompt for i in range(10)) == "aaXXaabbYY"
     assert "".join(made.of(i).negative_prompt for i in range(10)) == "nnnnnZZZZZ"
+
+
+def _seeds(count: int) -> st.SearchStrategy[list[int | None]]:
+    return st.lists(st.none() | st.integers(0, 2**32 - 1), min_size=count, max_size=count)
 
 
 @given(st.data())
@@ -177,8 +211,8 @@ def test_the_rows_of_prompts_repeat_them(data: st.DataObject) -> None:
     own = {key: Words(data.draw(texts), "n") for key in keys}
     starts = sorted(data.draw(st.sets(st.integers(0, 40), max_size=4)))
     rows = [
-        PromptRow(start, data.draw(st.sampled_from([None, start + 1])), data.draw(texts), "")
-        for start in starts
+        PromptRow(start, data.draw(st.sampled_from([None, start + 1])), data.draw(texts), "", seed)
+        for start, seed in zip(starts, data.draw(_seeds(len(starts))), strict=True)
     ]
     made = Prompts(length, own, rows)
     again = Prompts(length, {0: Words("", "")}, made.rows())
@@ -194,10 +228,15 @@ _text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\
 
 @given(st.sets(st.integers(0, 10**6), max_size=6), st.data(), st.sampled_from([".csv", ".json"]))
 def test_lists_come_back(starts: set[int], data: st.DataObject, form: str) -> None:
-    rows = tuple(
-        PromptRow(n, data.draw(st.sampled_from([None, n + 1])), data.draw(_text), data.draw(_text))
-        for n in sorted(starts)
-    )
+    seeds = data.draw(_seeds(len(starts)))
+    drawn = [
+        PromptRow(
+            start, data.draw(st.sampled_from([None, start + 1])), data.draw(_text),
+            data.draw(_text), seed,
+        )
+        for start, seed in zip(sorted(starts), seeds, strict=True)
+    ]  # fmt: skip
+    rows = tuple(sorted(drawn, key=lambda row: row.only_seed))
     assert prompt_list.parse(prompt_list.dump(rows, form), form, "it") == rows
     assert prompt_list.checked(prompt_list.to_json(rows), "it") == rows
 
@@ -218,6 +257,20 @@ def test_lists_of_spreadsheets_are_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        (".csv", "start,stop,seed\n4,,7\n0, 2 , 0009 \n"),
+        (".csv", "start;stop;prompt;negative_prompt;seed\n4;;;;7\n0;2;;;9\n"),
+        (".json", '[{"start": 4, "seed": 7}, {"start": 0, "stop": 2, "seed": "9"}]'),
+    ],
+)
+def test_rows_with_a_seed_alone_keep_their_order(form: str, text: str) -> None:
+    assert prompt_list.parse(text.encode(), form, "it") == (
+        PromptRow(4, None, "", "", 7), PromptRow(0, 2, "", "", 9),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("a.csv", "start,prompt\n0,a\nx,b\n", ["line 3", "start 'x'", "index of a frame"]),
@@ -229,7 +282,16 @@ def test_lists_of_spreadsheets_are_read(text: str) -> None:
         ("a.csv", "start,prompt\n0,a\n0,b\n", ["line 3", "inside line 2"]),
         ("a.csv", "start,prompt\n0,a, b\n", ["line 2", "3 cells", "quotes"]),
         ("a.csv", "start,prompt,mood\n0,a,b\n", ["line 2", "'mood'", "negative_prompt"]),
-        ("a.csv", "0,a\n", ["column names", "start,stop,prompt"]),
+        ("a.csv", "0,a\n", ["column names", "start,stop,prompt,negative_prompt,seed"]),
+        ("a.csv", "start,stop\n0,4\n", ["column names"]),
+        ("a.csv", "start,seed\n0,-1\n", ["line 2", "seed '-1'", "0 to 4294967295"]),
+        ("a.csv", "start,seed\n0,4294967296\n", ["line 2", "seed '4294967296'"]),
+        ("a.csv", "start,seed\n0,red\n", ["line 2", "seed 'red'", "the job's own"]),
+        ("a.csv", "start,prompt,seed\n0,a,1\n0,b,\n", ["line 3", "inside line 2"]),
+        ("a.json", '[{"start": 0, "seed": 1.5}]', ["row 1", "seed 1.5"]),
+        ("a.json", '[{"start": 0, "seed": true}]', ["row 1", "seed True"]),
+        ("a.json", '[{"start": 0, "seed": [1]}]', ["row 1", "seed [1]"]),
+        ("a.json", f'[{{"start": 0, "seed": {"9" * 5000}}}]', ["not JSON"]),
         ("a.csv", "", ["column names"]),
         ("a.csv", 'start,prompt\n0,"a', ["no CSV", "quotes"]),
         ("a.json", "{", ["not JSON"]),

@@ -163,15 +163,17 @@ def output_of(
 ) -> Path:
     """Where the film goes.
 
-    Without a place of its own it is named after its source and settings, so that the same request
-    goes on where it was stopped. With a seed that is to be drawn, each finished film is followed
-    by another, and so is each that is `taken` by a job under way.
+    Without a place of its own it is named after its source, settings and prompts, so that the same
+    request goes on where it was stopped. The rows' seeds are left out: with others it goes on too,
+    and paints those frames anew. With a seed that is to be drawn, each finished film is followed by
+    another, and so is each that is `taken` by a job under way.
     """
     if document.output:
         return places.confined(document.output, "output")
     stem = re.sub(r"[^\w-]+", "-", source.stem)[:60] or "video"
     more: list[object] = [document.mask] if document.mask else []
-    more += [prompt_list.to_json(document.prompts)] if document.prompts else []
+    said = [row._replace(seed=None) for row in document.prompts if not row.only_seed]
+    more += [prompt_list.to_json(said)] if said else []
     name = f"{stem}-{digest(str(source), settings.to_json(), *more)[:8]}"
     path = places.output / f"{name}.mp4"
     count = 1

@@ -29,6 +29,8 @@ class Runner:
 
     current: HostJob | None = None
     """The job that runs."""
+    last: str = ""
+    """The id of the job that ended last; empty: none has since the webui began."""
     _thread: threading.Thread | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -48,9 +50,9 @@ class Runner:
         """Enter a job that has ended once more; it goes on from where it was.
 
         Raises:
-            OfgenError: its document asks for what is not there any more.
+            OfgenError: its document asks for what is not there any more; the job stays as it was.
         """
-        jobs.prepared(parse(record.document), {}, name=record.id).state = "waiting"
+        jobs.prepared(parse(record.asked), {}, name=record.id).state = "waiting"
         record.state, record.message = "waiting", ""
         shelf().save(record)
         self._go(record.id)
@@ -70,12 +72,6 @@ class Runner:
         """Those that wait, in their order."""
         return [one for one in shelf().all() if one.state == "waiting"]
 
-    def last(self) -> str:
-        """The id of the job that ended last, of those since the webui began; empty: none."""
-        ended = [one for one in list(jobs.JOBS.values()) if not one.under_way]
-        known = [one.id for one in ended if shelf().get(one.id)]
-        return known[-1] if known else ""
-
     def _go(self, fresh: str) -> None:
         left = shelf().left
         left[:] = [one for one in left if one.id != fresh]
@@ -91,7 +87,7 @@ class Runner:
             except Exception:
                 _LOG.exception("the job %s has failed", record.id)
             finally:
-                self.current = None
+                self.last, self.current = record.id, None
 
     def _next(self) -> Record | None:
         with self._lock:
@@ -106,7 +102,7 @@ class Runner:
         """Run one; what becomes of it is written down, whatever it is."""
         job = jobs.JOBS.get(record.id)
         try:
-            job = job or jobs.prepared(parse(record.document), {}, name=record.id)
+            job = job or jobs.prepared(parse(record.asked), {}, name=record.id)
             if job.state == "stopped":
                 return
             self.current = job

@@ -6,12 +6,14 @@ import dataclasses
 import json
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from modules import paths_internal
 
+from lib_ofgen import prompt_list
+from lib_ofgen.values import PromptRow
 from lib_ofgen.workspace import write_whole
 
 __all__ = ["Record", "Shelf", "shelf"]
@@ -32,6 +34,21 @@ class Record:
     told: str = ""
     """What of it a list tells, once it is known."""
     seed: int = -1
+    repaints: list[dict[str, Any]] = field(default_factory=list)
+    """Rows that give frames another seed, beside those of the document; the last one wins."""
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The job document with the repaints."""
+        return {**self.document, "prompts": [*self.document.get("prompts", []), *self.repaints]}
+
+    def repainted(self, row: PromptRow) -> Record:
+        """The same with one repaint more."""
+        return replace(self, repaints=[*self.repaints, *prompt_list.to_json([row])])
+
+    def undone(self) -> Record:
+        """The same without the last repaint."""
+        return replace(self, repaints=self.repaints[:-1])
 
     @property
     def source(self) -> Path:

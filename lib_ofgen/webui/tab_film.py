@@ -70,14 +70,14 @@ class FilmPanel:
 
     def look(self, seen: dict[str, Any]) -> list[Any]:
         """The outputs; `seen` remembers what the page has already."""
-        job = RUNNER.current
         known = shelf().version
         waiting, held = RUNNER.waiting(), bool(shelf().left)
+        job = RUNNER.current  # after those that wait, lest one that begins now be in neither
         queue = gr.update() if seen.get("queue") == known else watching.queue(waiting, held=held)
         seen["queue"] = known
         if job is None:
             if not waiting or held:
-                seen.setdefault("job", RUNNER.last())  # for a page that came after its end
+                seen["job"] = RUNNER.last or seen.get("job", "")  # it may have ended unseen
             ended = [self._ended(seen), "", "" if seen.pop("live", None) else gr.update()]
             shown = [gr.update(visible=held), gr.update(value="Pause"), gr.update(visible=False)]
             return [*ended, queue, *shown]
@@ -89,11 +89,14 @@ class FilmPanel:
         return [watching.bar(job), live, gr.update(), queue, *buttons]
 
     def ended(self, seen: dict[str, Any]) -> Record | None:
-        """The job that was watched last, once, when it has made its film."""
+        """The job that was watched last, once for each time that it has made its film."""
         record = shelf().get(seen.get("job", ""))
-        if record is None or record.state != "done" or seen.get("shown") == record.id:
+        if record is None or record.state != "done":
             return None
-        seen["shown"] = record.id
+        mark = (record.id, watching.changed(record.output))
+        if seen.get("shown") == mark:
+            return None
+        seen["shown"] = mark
         return record
 
     def _ended(self, seen: dict[str, Any]) -> Any:

@@ -20,6 +20,7 @@ from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.preset_choice import kept
 from lib_ofgen.webui.shelf import Record, shelf
 from lib_ofgen.webui.tab_beside import BesidePanel
+from lib_ofgen.webui.tab_repaint import RepaintPanel
 from lib_ofgen.webui.watching import link, url, video
 from lib_ofgen.workspace import write_whole
 
@@ -51,13 +52,14 @@ class ResultPanel:
                 }
                 self.export = gr.Button("Export preset", elem_id=element("export"))
             self.exported = gr.HTML(elem_id=element("exported"))
+            self.repaint = RepaintPanel()
         self.shown = gr.State("")
 
     @property
     def outputs(self) -> list[Any]:
         """What `show` gives."""
         return [self.film, self.frames, self.index, self.compare, self.image, self.text,
-                self.exported, self.shown]  # fmt: skip
+                self.exported, self.shown, *self.repaint.outputs]  # fmt: skip
 
     def connect(self) -> None:
         """Bind what the panel does by itself."""
@@ -70,6 +72,7 @@ class ResultPanel:
             _exported, inputs=[self.shown], outputs=[self.exported], queue=False,
             show_progress=False,
         )  # fmt: skip
+        self.repaint.connect(self.shown)
         for name, button in self._send.items():
             register_paste_params_button(
                 ParamBinding(
@@ -85,12 +88,15 @@ class ResultPanel:
         film = _film(record)
         try:
             reel = Reel(record.workspace)
-            first = _pictures(reel, 0)
+            index = record.repaints[-1]["start"] if record.repaints else 0
+            first = _pictures(reel, index)
         except OfgenError as error:
             hidden = gr.update(visible=False)
-            return [film + note(error), hidden, gr.update(), "", None, "", "", record.id]
-        slider = gr.update(maximum=len(reel) - 1, value=0)
-        return [film, gr.update(visible=True), slider, *first, "", record.id]
+            kept = [gr.update() for _ in self.repaint.outputs]
+            return [film + note(error), hidden, gr.update(), "", None, "", "", record.id, *kept]
+        slider = gr.update(maximum=len(reel) - 1, value=index)
+        repaints = self.repaint.show(record)
+        return [film, gr.update(visible=True), slider, *first, "", record.id, *repaints]
 
 
 def _film(record: Record) -> str:

@@ -13,7 +13,7 @@ from lib_ofgen.webui.job import HostJob, places
 from lib_ofgen.webui.lines import doing, note
 from lib_ofgen.webui.shelf import Record
 
-__all__ = ["bar", "link", "picture", "queue", "so_far", "url", "video"]
+__all__ = ["bar", "changed", "link", "picture", "queue", "so_far", "url", "video"]
 
 
 def bar(job: HostJob) -> str:
@@ -81,8 +81,12 @@ def queue(records: list[Record], *, held: bool) -> str:
 
 def url(path: Path) -> str:
     """Where the page finds a file, relative, so that it holds behind any address."""
-    changed = path.stat().st_mtime_ns if path.exists() else 0
-    return f"file={quote(str(path))}?{changed}"
+    return f"file={quote(str(path))}?{changed(path)}"
+
+
+def changed(path: Path) -> int:
+    """When the file was written, in ns; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def video(path: Path, text: str) -> str:

@@ -155,6 +155,32 @@ def test_key_frames_of_a_plan_are_moved_by_hand(tab: Any, clip: Path) -> None:
     sync_api.expect(tab.locator(BUSY)).to_have_count(0, timeout=LONG)
 
 
+@pytest.mark.usefixtures("restored")
+def test_frames_are_repainted_and_that_is_undone(tab: Any, clip: Path) -> None:
+    fill(tab, path=clip, end=0.25, seed=71)
+    tab.click("#ofgen_generate")
+    tab.locator("#ofgen_film.prose", has_text="3 frames of").wait_for(timeout=LONG)
+    player = tab.locator("#ofgen_film.prose video")
+    film = player.get_attribute("src") or ""
+    tab.locator("#ofgen_repaints", has_text="Repaint frames").click()
+    undo = tab.locator("#ofgen_repaint_undo")
+    assert not undo.is_visible()
+    fill(tab, repaint_first=0, repaint_last=0, repaint_seed=9)
+    tab.click("#ofgen_repaint")
+    listed = tab.locator("#ofgen_repaint_list.prose li")
+    sync_api.expect(listed).to_have_text("frame 0: seed 9", timeout=LONG)
+    sync_api.expect(player).not_to_have_attribute("src", film, timeout=LONG)
+    film = player.get_attribute("src") or ""
+    undo.click()
+    sync_api.expect(listed).to_have_count(0, timeout=LONG)
+    undo.wait_for(state="hidden", timeout=LONG)
+    sync_api.expect(player).not_to_have_attribute("src", film, timeout=LONG)
+    fill(tab, repaint_last=99)
+    tab.click("#ofgen_repaint")
+    told = tab.locator("#ofgen_repaint_told.prose [role=alert]")
+    sync_api.expect(told).to_contain_text("to frame", timeout=LONG)
+
+
 def test_what_is_refused_is_told_beside_the_button(tab: Any) -> None:
     fill(tab, path="/etc/passwd")
     tab.click("#ofgen_generate")

@@ -1,0 +1,106 @@
+"""The part of a finished film's panel that has frames of it painted with another seed."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from lib_ofgen import reseeding
+from lib_ofgen.errors import OfgenError
+from lib_ofgen.reel import Reel
+from lib_ofgen.values import PromptRow
+from lib_ofgen.webui.controls import element
+from lib_ofgen.webui.lines import note
+from lib_ofgen.webui.runner import RUNNER
+from lib_ofgen.webui.shelf import Record, shelf
+
+__all__ = ["RepaintPanel"]
+
+
+class RepaintPanel:
+    """A range of frames and a seed; `show` tells what has been repainted."""
+
+    def __init__(self) -> None:
+        """Lay it out where we are in the page."""
+        with gr.Accordion("Repaint frames", open=False, elem_id=element("repaints")):
+            with gr.Row():
+                self.first = gr.Number(
+                    label="From frame", info="As the slider counts them.", value=None, precision=0,
+                    elem_id=element("repaint_first"),
+                )  # fmt: skip
+                self.last = gr.Number(
+                    label="To frame", info="The last that is repainted.", value=None, precision=0,
+                    elem_id=element("repaint_last"),
+                )  # fmt: skip
+                self.seed = gr.Textbox(
+                    label="Seed", info="-1 draws one, once.", value="-1", max_lines=1,
+                    elem_id=element("repaint_seed"),
+                )  # fmt: skip
+            for field in (self.first, self.last, self.seed):
+                field.do_not_save_to_config = True
+            with gr.Row():
+                self.begin = gr.Button("Repaint these frames", elem_id=element("repaint"))
+                self.undo = gr.Button(
+                    "Undo repaint", visible=False, elem_id=element("repaint_undo")
+                )
+            self.told = gr.HTML(elem_id=element("repaint_told"))
+            self.list = gr.HTML(elem_id=element("repaint_list"))
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `show` gives."""
+        return [self.told, self.list, self.undo]
+
+    def connect(self, shown: Any) -> None:
+        """Bind the buttons; `shown` holds the id of the job whose film is seen."""
+        quick = {"outputs": self.outputs, "queue": False, "show_progress": False}
+        self.begin.click(_begun, inputs=[shown, self.first, self.last, self.seed], **quick)
+        self.undo.click(_undone, inputs=[shown], **quick)
+
+    def show(self, record: Record) -> list[Any]:
+        """The outputs for a job."""
+        return _shown(record)
+
+
+def _shown(record: Record, told: str = "") -> list[Any]:
+    items = "".join(
+        f"<li>{html.escape(f'{reseeding.frames(row)}: seed {row.seed}')}</li>"
+        for row in (PromptRow(**row) for row in record.repaints)
+    )
+    listed = f"<p>Repaints, the last of which Undo takes back:</p><ol>{items}</ol>"
+    return [note(told), listed if items else "", gr.update(visible=bool(items))]
+
+
+def _begun(shown: str, first: int | None, last: int | None, seed: str) -> list[Any]:
+    def repainted(record: Record) -> tuple[Record, str]:
+        facts = Reel(record.workspace).facts
+        row = reseeding.asked(facts, first, last, seed)
+        return record.repainted(row), reseeding.told(facts, row)
+
+    return _again(shown, repainted)
+
+
+def _undone(shown: str) -> list[Any]:
+    told = "the last repaint is taken back; what was there before it is not painted again"
+    return _again(shown, lambda record: (record.undone(), told))
+
+
+def _again(shown: str, change: Callable[[Record], tuple[Record, str]]) -> list[Any]:
+    """Enter the job once more, changed; gives the outputs with the line that `change` has for it.
+
+    Where it cannot be, a line says why, and all else stays.
+    """
+    record, kept = shelf().get(shown), [gr.update(), gr.update()]
+    if record is None:
+        return [note("this job was deleted"), *kept]
+    if record.state in ("waiting", "running"):
+        return [note("it is under way"), *kept]
+    try:
+        changed, told = change(record)
+        RUNNER.resume(changed)
+    except OfgenError as error:
+        return [note(error, failed=True), *kept]
+    return _shown(changed, told)
