@@ -15,6 +15,7 @@ from modules import paths_internal, sd_models
 
 from lib_ofgen import flow, forecast, pipeline, report, timeline
 from lib_ofgen.errors import OfgenError, Stopped
+from lib_ofgen.markup import counted
 from lib_ofgen.painting import Stopwatch
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Image
@@ -155,9 +156,9 @@ def _summary(plan: Plan, todo: forecast.Work, facts: dict[str, Any], scenes: int
         strengths=(settings.strength, settings.hole_strength),
     )  # fmt: skip
     told = {
-        "frames": f"{todo.frames} of {todo.size} in {scenes} scenes",
-        "paint": f"{facts['whole']} frames whole, {facts['painted']:.0%} of all pixels "
-        f"({todo.painted / 1e6:.1f} megapixels), at most {todo.calls} calls",
+        "frames": f"{todo.frames} of {todo.size} in {counted(scenes, 'scene')}",
+        "paint": f"{counted(facts['whole'], 'frame')} whole, {facts['painted']:.0%} of all pixels "
+        f"({todo.painted / 1e6:.1f} megapixels), at most {counted(todo.calls, 'call')}",
         "time": _span(seconds),
         "disk": f"about {needed / 1e6:.0f} MB",
         "flow": estimator,

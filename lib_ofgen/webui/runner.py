@@ -29,6 +29,8 @@ class Runner:
 
     current: HostJob | None = None
     """The job that runs."""
+    last: str = ""
+    """The id of the job that ended last; empty: none has since the webui began."""
     _thread: threading.Thread | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,12 +72,6 @@ class Runner:
         """Those that wait, in their order."""
         return [one for one in shelf().all() if one.state == "waiting"]
 
-    def last(self) -> str:
-        """The id of the job that ended last, of those since the webui began; empty: none."""
-        ended = [one for one in list(jobs.JOBS.values()) if not one.under_way]
-        known = [one.id for one in ended if shelf().get(one.id)]
-        return known[-1] if known else ""
-
     def _go(self, fresh: str) -> None:
         left = shelf().left
         left[:] = [one for one in left if one.id != fresh]
@@ -91,7 +87,7 @@ class Runner:
             except Exception:
                 _LOG.exception("the job %s has failed", record.id)
             finally:
-                self.current = None
+                self.last, self.current = record.id, None
 
     def _next(self) -> Record | None:
         with self._lock:

@@ -54,7 +54,7 @@ class FilmPanel:
                 return [note(error, failed=True), gr.update()]
             ahead = len(RUNNER.waiting()) - 1
             told = note(f"queued behind {ahead}") if ahead > 0 else ""
-            return [f"<div data-job='{job.id}'>{told}</div>", gr.Tabs.update(selected="film")]
+            return [f"<div data-job='{job.id}'>{told}</div>", gr.update(selected="film")]
 
         quick = {"queue": False, "show_progress": False}
         self.generate.click(
@@ -77,7 +77,7 @@ class FilmPanel:
         seen["queue"] = known
         if job is None:
             if not waiting or held:
-                seen.setdefault("job", RUNNER.last())  # for a page that came after its end
+                seen["job"] = RUNNER.last or seen.get("job", "")  # it may have ended unseen
             ended = [self._ended(seen), "", "" if seen.pop("live", None) else gr.update()]
             shown = [gr.update(visible=held), gr.update(value="Pause"), gr.update(visible=False)]
             return [*ended, queue, *shown]
