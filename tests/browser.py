@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
+from conftest import ROOT
 from serving import PATIENCE
 
 PROGRAM = (
@@ -21,7 +24,14 @@ PROGRAM = (
     or shutil.which("google-chrome")
 )
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
-TITLE = "Optical Flow Animation"
+TITLE = re.compile(
+    "|".join(
+        json.loads(path.read_text("utf-8"))["Optical Flow Animation"]
+        for path in (ROOT / "localizations").glob("*.json")
+    )
+    + "|Optical Flow Animation"
+)
+"""Our tab's, in any language."""
 LONG = PATIENCE * 1000
 """Milliseconds."""
 
@@ -63,7 +73,7 @@ def tab_of(browser: Any, port: int, query: str = "", **options: Any) -> Iterator
 
 def opened(page: Any) -> None:
     """Choose our tab."""
-    page.get_by_role("tab", name=TITLE).or_(page.locator("#tabs button", has_text=TITLE)).click()
+    page.locator("#tabs button", has_text=TITLE).first.click()
     page.locator("#ofgen_generate").wait_for()
 
 

@@ -26,6 +26,7 @@ from serving import Server, free_port, waited
 LENGTH = 18
 LONG = 60_000
 """Milliseconds, for what takes two seconds on a machine that is not busy."""
+PHONE = (390, 800)
 BUSY = "#tab_ofgen [data-busy]"
 QUICK = {"steps": 1}
 SLOW = {"steps": 60}
@@ -106,9 +107,8 @@ def shown(page: Any, name: str) -> Any:
 
 def panel(page: Any, name: str) -> None:
     """Show one of the panels."""
-    page.locator("#ofgen_tabs").first.get_by_role("tab", name=name).or_(
-        page.locator("#ofgen_tabs button", has_text=name)
-    ).first.click()
+    buttons = page.locator("#ofgen_tabs button[role=tab], #ofgen_tabs .tab-nav button")
+    buttons.nth(("Plan", "Film", "History").index(name)).click()
 
 
 def frames(path: Path) -> int:
@@ -292,14 +292,22 @@ def test_a_wrong_input_is_one_line(tab: Any, host: FakeHost, path: str, line: st
     (outputs / "text.mp4").write_text("no video", encoding="utf-8")
     fill(tab, path=path.replace("DATA", str(host.data)))
     told = "told" if line != "text.mp4" else "progress"
-    tab.click("#ofgen_generate")
+    tab.locator("#ofgen_prompt textarea").press("Control+Enter")
     alert = shown(tab, told).locator("[role=alert]").first
     expect(alert).to_contain_text(line, timeout=LONG)
     assert shown(tab, told).locator("p").count() == 1
 
 
-@pytest.mark.parametrize("query", ["", "?__theme=dark"])
-@pytest.mark.parametrize("size", [(390, 800), (1280, 1000)])
+@pytest.mark.parametrize(
+    ("query", "size"),
+    [
+        ("", PHONE),
+        ("?__theme=dark", PHONE),
+        ("?__theme=dark", (1280, 1000)),
+        ("?localization=ja_JP", PHONE),
+        ("?localization=zh_CN", PHONE),
+    ],
+)
 def test_nothing_sticks_out(
     chromium: Any, host: FakeHost, clip: Path, query: str, size: tuple[int, int]
 ) -> None:
@@ -307,6 +315,7 @@ def test_nothing_sticks_out(
     with browser.tab_of(chromium, host.port, query, viewport=viewport) as page:
         drop(page, clip)
         fill(page, seed=5, **QUICK)
+        expect(page.locator("#ofgen_plan")).to_have_text(_translated("Plan", query))
         page.click("#ofgen_plan")
         page.locator("#ofgen_plan_view button.key").first.wait_for(timeout=LONG)
         wide = [browser.width(page)]
@@ -315,3 +324,10 @@ def test_nothing_sticks_out(
             panel(page, name)
             wide.append(browser.width(page))
         assert all(whole <= window for whole, window in wide), wide
+
+
+def _translated(text: str, query: str) -> str:
+    """The text in the language that the page's address names."""
+    language = query.partition("localization=")[2]
+    words = ROOT / "localizations" / f"{language}.json"
+    return json.loads(words.read_text("utf-8"))[text] if language else text

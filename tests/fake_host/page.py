@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import gradio as gr
 from modules import infotext_utils, script_callbacks, scripts, shared
@@ -73,9 +74,11 @@ def _sends(binding: Any, receiver: Any, tabs: Any) -> None:
     )  # fmt: skip
 
 
-def _links() -> str:
-    """What the host puts into its page's head: styles, its script, and those of the extension."""
-    language = shared.cmd_opts.localization
+def _links(language: str) -> str:
+    """What the host puts into its page's head: styles, its script, and those of the extension.
+
+    The language is one of the extension's; here the page's address names it, and not an option.
+    """
     words = EXTENSION / "localizations" / f"{language}.json"
     known = json.loads(words.read_text("utf-8")) if language else {}
     found = [HERE / "host.css", EXTENSION / "style.css"]
@@ -101,6 +104,8 @@ class _Head:
         if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
+        asked = parse_qs(scope["query_string"].decode())
+        links = _links("".join(asked.get("localization", []))).encode()
         begun: Message = {}
         body = b""
 
@@ -111,7 +116,7 @@ class _Head:
                 return
             body += message["body"]
             if not message.get("more_body"):
-                whole = body.replace(b"</head>", _links().encode() + b"</head>", 1)
+                whole = body.replace(b"</head>", links + b"</head>", 1)
                 kept = [one for one in begun["headers"] if one[0].lower() != b"content-length"]
                 length = (b"content-length", str(len(whole)).encode())
                 await send({**begun, "headers": [*kept, length]})

@@ -213,10 +213,12 @@ def test_films_wait_for_each_other(host: Host, clip: Path) -> None:
 def test_what_is_done_so_far_can_be_played(host: Host, clip: Path) -> None:
     pressed = Pressed(host, clip, **SLOW, seed=51)
     waited(lambda: any(_text(seen["ofgen_live"]) for seen in list(pressed.seen)), "picture")
-    waited(lambda: host.progress()["progress"] > 0.5, "middle of the job")
-    *_, shown = pressed.page.run("ofgen_play")
-    found = re.search(r"src='file=([^?]+)\?", shown["ofgen_so_far"])
-    assert found, shown
+
+    def played() -> Any:
+        *_, shown = pressed.page.run("ofgen_play")
+        return re.search(r"src='file=([^?]+)\?", shown["ofgen_so_far"])
+
+    found = waited(played, "part of the film")
     assert 0 < len(frames_of(found[1])) < LENGTH
     pressed.film()
 
