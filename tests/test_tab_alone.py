@@ -46,7 +46,8 @@ class FakeHost(Server):
     def __init__(self, python: str, data: Path, *flags: str) -> None:
         port = free_port()
         told = ("--port", str(port), "--data", str(data), "--api", *flags)
-        super().__init__([python, "tests/fake_host", *told], port, data, ROOT)
+        kept = {"PYTHONDONTWRITEBYTECODE": ""}  # it would compile all of gradio at each start
+        super().__init__([python, "tests/fake_host", *told], port, data, ROOT, **kept)
 
     def job(self, name: str) -> dict[str, Any]:
         """What the API tells of a job."""
@@ -316,6 +317,9 @@ def test_nothing_sticks_out(
         drop(page, clip)
         fill(page, seed=5, **QUICK)
         expect(page.locator("#ofgen_plan")).to_have_text(_translated("Plan", query))
+        titles = page.locator("#ofgen_settings .label-wrap > span:first-child").all_inner_texts()
+        assert titles
+        assert "localization" not in query or not any(title.isascii() for title in titles), titles
         page.click("#ofgen_plan")
         page.locator("#ofgen_plan_view button.key").first.wait_for(timeout=LONG)
         wide = [browser.width(page)]
