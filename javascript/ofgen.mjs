@@ -136,6 +136,49 @@ class Strip {
     }
 }
 
+/** Our lines in the host's language: its own script knows whole texts only, and no later change.
+ *
+ * In the dictionary {} stands for what differs. What stood there may have a translation too.
+ */
+class Tongue {
+    constructor(root) {
+        this.words = window.localization ?? {};
+        this.patterns = Object.entries(this.words).filter(([text]) => text.includes("{}")).map(
+            ([text, other]) => [this.pattern(text), other.split("{}")],
+        );
+        if (!this.patterns.length) return;
+        new MutationObserver((changes) => {
+            for (const {type, target, addedNodes} of changes) {
+                (type === "characterData" ? [target] : addedNodes).forEach((node) => this.read(node));
+            }
+        }).observe(root, {childList: true, characterData: true, subtree: true});
+    }
+
+    pattern(text) {
+        const parts = text.split("{}").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+        return new RegExp(`^${parts.join("(.+?)")}$`);
+    }
+
+    read(node) {
+        if (node.nodeType === Node.TEXT_NODE) {
+            const before = node.data.trim();
+            const after = before && this.said(before);
+            if (after && after !== before) node.data = node.data.replace(before, () => after);
+        } else if (!["TEXTAREA", "SCRIPT", "STYLE"].includes(node.nodeName)) {
+            node.childNodes.forEach((child) => this.read(child));
+        }
+    }
+
+    said(text) {
+        if (Object.hasOwn(this.words, text)) return this.words[text];
+        for (const [pattern, parts] of this.patterns) {
+            const found = pattern.exec(text);
+            if (found) return parts.reduce((line, part, place) => line + this.said(found[place]) + part);
+        }
+        return text;
+    }
+}
+
 /** Move the border between the source and the film. */
 function compare(event) {
     const figure = event.target.closest(".compare");
@@ -158,17 +201,28 @@ function escape(event) {
     }
 }
 
+/** Show our tab, whose prompts have come from another. */
+function show() {
+    const tabs = byId("tabs");
+    const panels = [...tabs.children].filter((child) => child.classList.contains("tabitem"));
+    const place = panels.indexOf(byId("tab_ofgen"));
+    tabs.querySelectorAll(":scope > .tab-nav > button")[place]?.click();
+    eachCounter("recalculatePromptTokens");
+}
+
 function begin() {
     const tab = byId("tab_ofgen");
     if (!tab) return;
     eachCounter("setupTokenCounting");
     tab.addEventListener("keydown", escape);
     tab.addEventListener("keyup", letGo);
+    window.addEventListener("ofgen-open", show);
+    new Tongue(tab);
     const watch = new Watch();
     new Strip(byId("ofgen_plan_view"));
     byId("ofgen_compare").addEventListener("input", compare);
     for (const id of ["ofgen_plan", "ofgen_generate", "ofgen_plan_take", "ofgen_pause", "ofgen_go_on",
-        "ofgen_history_resume", "ofgen_history_delete"]) {
+        "ofgen_history_resume", "ofgen_history_delete", "ofgen_history_open", "ofgen_beside_play"]) {
         byId(id)?.addEventListener("click", () => setTimeout(() => watch.hurry(), BUSY));
     }
 }

@@ -69,16 +69,24 @@ def check_output(path: Path) -> None:
         probe.unlink()
 
 
-def write_video(path: Path, clip: Clip, *, sound_from: Path | None = None, crf: int = 18) -> Writer:
+def write_video(
+    path: Path,
+    clip: Clip,
+    *,
+    sound_from: Path | None = None,
+    crf: int = 18,
+    sounds: frozenset[str] | None = None,
+) -> Writer:
     """A sink for the clip's frames; the file appears once all are written and the sink is left.
 
     Container by extension, times from the clip, sound from the same range of `sound_from`.
-    `crf` is x264's scale, from 0, lossless, to 51.
+    `crf` is x264's scale, from 0, lossless, to 51. `sounds` names the sound codecs that are copied
+    (None: all that the container holds); others are encoded anew.
 
     Raises:
         VideoError: the extension is unknown, or the folder cannot be written.
     """
-    return Writer(Path(path), clip, sound_from=sound_from, crf=crf)
+    return Writer(Path(path), clip, sound_from=sound_from, crf=crf, sounds=sounds)
 
 
 class Writer:
@@ -88,7 +96,15 @@ class Writer:
     exception, leaves nothing, and what was there before as it was.
     """
 
-    def __init__(self, path: Path, clip: Clip, *, sound_from: Path | None, crf: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clip: Clip,
+        *,
+        sound_from: Path | None,
+        crf: int,
+        sounds: frozenset[str] | None,
+    ) -> None:
         """Try the output out; the file is begun on entering."""
         check_output(path)
         self.path = path
@@ -96,6 +112,7 @@ class Writer:
         self._sound_from = sound_from
         self._crf = crf
         self._kind = KINDS[path.suffix.lower()]
+        self._sounds = self._kind.sounds if sounds is None else sounds
         self._times, self._time_base = self._schedule()
         self._written = 0
         self._output: Any = None
@@ -210,7 +227,7 @@ class Writer:
             self._output,
             start=self._clip.start,
             duration=self._clip.duration,
-            kept=kind.sounds,
+            kept=self._sounds,
             codec=kind.sound_codec,
             rolls=kind.container in ("mp4", "mov"),
         )

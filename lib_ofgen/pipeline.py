@@ -230,7 +230,7 @@ def animate(
             order = finished(makers, known, job.settings)
             paced = _paced(order, known, job.settings, watch)
             told = filming.told(paced, known.spool.clip, makers.last, easel, reporter)
-            _film(job, known, told, makers.last, watch, _texts(known, prompts, rules, job.settings))
+            _film(job, known, told, makers.last, watch, _texts(known, prompts, seed, job.settings))
             facts = _facts(known, makers, easel, job.settings, watch)
         facts |= report.prompt_facts(known.keys, prompts, tagger.facts())
         facts["seed"] = seed
@@ -302,18 +302,9 @@ def asked_of(settings: Settings, models: Sequence[Path]) -> wording.Asked:
     return wording.Asked(settings.tagger, settings.tagger_device, settings.tagger_optional, models)
 
 
-def _texts(known: Survey, prompts: Prompts, rules: Rules, settings: Settings) -> dict[int, str]:
+def _texts(known: Survey, prompts: Prompts, seed: int, settings: Settings) -> dict[int, str]:
     """The infotext of each key frame."""
-    about = {
-        "Steps": settings.steps,
-        "Sampler": settings.sampler,
-        "Schedule type": settings.scheduler,
-        "CFG scale": settings.cfg_scale,
-        "Seed": rules.seed,
-        "Size": known.spool.clip.size,
-        "Model": settings.checkpoint,
-        "Denoising strength": rules.strength,
-    }
+    about = report.about(settings.to_json(), seed, known.spool.clip.size)
     return {key.index: infotext(prompts.of(key.index), about) for key in known.keys}
 
 

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lib_ofgen import images, markup
+from lib_ofgen import images, markup, report, survey
 from lib_ofgen.errors import WorkspaceError
-from lib_ofgen.values import Image, Size
+from lib_ofgen.prompts import Words, infotext
+from lib_ofgen.values import Clip, Image, Size
 from lib_ofgen.workspace import Workspace
 
 __all__ = ["Reel"]
@@ -35,11 +36,26 @@ class Reel:
             raise WorkspaceError(
                 f"'{folder}' holds no frames of a finished film; run the same job again"
             ) from error
+        self.folder = folder
         self._workspace = Workspace(folder)
 
     def __len__(self) -> int:
         """The number of frames."""
         return len(self._frames)
+
+    @property
+    def clip(self) -> Clip:
+        """Size and time of the frames.
+
+        Raises:
+            WorkspaceError: frames of the source are missing.
+        """
+        clip = survey.known_clip(self._workspace, self._spool)
+        if clip is None:
+            raise WorkspaceError(
+                f"'{self.folder}' lacks frames of the source; run the same job again"
+            )
+        return clip
 
     def source(self, index: int) -> Image:
         """The source's frame, as it was taken.
@@ -58,9 +74,18 @@ class Reel:
         image = self._workspace.frame(self._frames[index])
         if image is None:
             raise WorkspaceError(
-                f"frame {index} is missing in '{self._workspace.folder}'; run the same job again"
+                f"frame {index} is missing in '{self.folder}'; run the same job again"
             )
         return image
+
+    def text(self, index: int) -> str:
+        """What the frame was painted by, as the webui's PNG Info reads it."""
+        clip, rows = self.facts["clip"], self.facts["prompts"]
+        row = next(row for row in rows if row["start"] <= index < row["stop"])
+        about = report.about(
+            self.facts["settings"], self.facts["seed"], Size(clip["height"], clip["width"])
+        )
+        return infotext(Words(row["prompt"], row["negative_prompt"]), about)
 
     def compared(self, index: int) -> str:
         """Both, one over the other, as HTML; the range's value says up to where the first shows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import statistics
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from lib_ofgen.finishing import Finished
 from lib_ofgen.making import Made
 from lib_ofgen.prompts import Prompts
 from lib_ofgen.sheet import contact_sheet
-from lib_ofgen.values import Clip, Image, KeyFrame, Mask, Scene
+from lib_ofgen.values import Clip, Image, KeyFrame, Mask, Scene, Size
 from lib_ofgen.workspace import write_whole
 
 __all__ = [
     "Errors",
+    "about",
     "clip_facts",
     "evaluation",
     "frame_facts",
@@ -52,6 +53,20 @@ def clip_facts(clip: Clip) -> dict[str, Any]:
         "seconds": round(float(clip.duration), 6),
         "sound": None if sound is None else {"codec": sound.codec, "rate": sound.rate},
         "damaged": clip.damaged,
+    }
+
+
+def about(settings: Mapping[str, Any], seed: int, size: Size) -> dict[str, object]:
+    """What infotext tells of a frame beside its prompts, by the job's settings."""
+    return {
+        "Steps": settings["steps"],
+        "Sampler": settings["sampler"],
+        "Schedule type": settings["scheduler"],
+        "CFG scale": settings["cfg_scale"],
+        "Seed": seed,
+        "Size": size,
+        "Model": settings["checkpoint"],
+        "Denoising strength": settings["strength"],
     }
 
 

@@ -21,7 +21,10 @@ from lib_ofgen.values import Clip, Frame, Image, KeyFrame, Mask, Reporter, Scene
 from lib_ofgen.video import open_video
 from lib_ofgen.workspace import Workspace, digest, file_digest
 
-__all__ = ["Reach", "Spool", "find_gaps", "find_keys", "find_scenes", "read_source", "recent"]
+__all__ = [
+    "Reach", "Spool", "find_gaps", "find_keys", "find_scenes", "known_clip", "read_source",
+    "recent",
+]  # fmt: skip
 
 _READER = 1
 """Goes up when the reader's pixels or times change, so that old spools are read anew."""
@@ -75,9 +78,9 @@ def read_source(
     """
     with open_video(path, **sampling) as source:
         key = digest("spool", _READER, file_digest(path), sampling, source.size)
-        held = workspace.clip(key)
+        held = known_clip(workspace, key)
         if held is not None:
-            return Spool(workspace, key, _clip_of(held))
+            return Spool(workspace, key, held)
         done = 0
         for frame in source:
             workspace.save_source(key, frame.index, frame.image)
@@ -86,6 +89,12 @@ def read_source(
         workspace.save_clip(key, _plain(source.clip))
         reporter.step("decode", done, done)
         return Spool(workspace, key, source.clip)
+
+
+def known_clip(workspace: Workspace, key: str) -> Clip | None:
+    """The clip whose frames the spool under `key` holds, or None where it is not whole."""
+    held = workspace.clip(key)
+    return None if held is None else _clip_of(held)
 
 
 def find_scenes(

@@ -10,6 +10,7 @@ finished, also after `kill -9`. A damaged one counts as missing: pictures end in
     frames/DIGEST.qoi         finished frames
     painted/DIGEST.qoi, .png  what was painted fresh in a frame, and where
     drafts/DIGEST.bin         what an unfinished frame is made of; deleted when it is used up
+    beside-DIGEST.mp4         the film beside its source, if somebody has asked for it
 """
 
 from __future__ import annotations
@@ -33,14 +34,21 @@ from lib_ofgen import images, warp
 from lib_ofgen.errors import WorkspaceError
 from lib_ofgen.values import Box, Contribution, Fused, Image, Painted
 
-__all__ = ["PROMPTS", "Workspace", "check_place", "clean", "digest", "file_digest", "write_whole"]
+__all__ = [
+    "PROMPTS", "Workspace", "beside", "check_place", "clean", "digest", "file_digest",
+    "write_whole",
+]  # fmt: skip
 
 _Value = TypeVar("_Value")
 _PARTIAL = ".partial"
 _FOLDERS = ("clips", "spool", "facts", "frames", "painted", "drafts")
 PROMPTS = "prompts.csv"
 """The list of what the frames of the last job were painted by."""
-_SUMMARIES = ("report.json", "report.html", "keys.png", PROMPTS)
+_SUMMARIES = re.compile(
+    rf"report\.json|report\.html|keys\.png|{re.escape(PROMPTS)}|"
+    r"\.?beside-[0-9a-f]{32}(-[0-9a-f]{8}\.partial)?\.mp4"
+)
+"""Names of what stands beside the folders, a film's partial name too."""
 _OURS = re.compile(
     rf"\.?([0-9a-f]{{32}}|\d{{6,}}|seed)\.(json|qoi|png|bin)({re.escape(_PARTIAL)})?"
 )
@@ -62,6 +70,11 @@ def file_digest(path: Path) -> str:
         while block := file.read(1 << 20):
             state.update(block)
     return state.hexdigest()[:32]
+
+
+def beside(folder: Path, name: str) -> Path:
+    """Where a workspace keeps a film beside its source; `name` is the digest of their frames."""
+    return folder / f"beside-{name}.mp4"
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -135,7 +148,7 @@ def _artifacts(folder: Path) -> Iterator[Path]:
     """The files that jobs have put into a workspace, but for the lock."""
     for name in _FOLDERS:
         yield from (item for item in (folder / name).rglob("*") if _OURS.fullmatch(item.name))
-    yield from (folder / name for name in _SUMMARIES if (folder / name).is_file())
+    yield from (item for item in folder.iterdir() if _SUMMARIES.fullmatch(item.name))
 
 
 class Workspace:

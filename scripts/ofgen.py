@@ -8,7 +8,7 @@ import gradio as gr
 from modules import script_callbacks, scripts, ui_common
 
 from lib_ofgen import presets
-from lib_ofgen.webui import api, job, request, tab
+from lib_ofgen.webui import api, job, request, sending, tab
 
 
 def _names() -> dict[str, list[str]]:
@@ -52,5 +52,6 @@ class OpticalFlowAnimation(scripts.Script):
         return request.run_script(p, document)
 
 
+script_callbacks.on_after_component(sending.laid_out)
 script_callbacks.on_ui_tabs(tab.tabs)
 script_callbacks.on_app_started(api.add_routes)

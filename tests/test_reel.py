@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from moving import make_video
+from moving import make_video, number, numbered
 from test_jobs import BASE, pictures
 from test_page import Reader
 
+from lib_ofgen import beside, workspace
 from lib_ofgen.brush import BrushPainter
 from lib_ofgen.console import Progress
 from lib_ofgen.errors import WorkspaceError
@@ -17,7 +21,7 @@ from lib_ofgen.images import decode_png
 from lib_ofgen.pipeline import Job, animate
 from lib_ofgen.reel import Reel
 from lib_ofgen.settings import Settings
-from lib_ofgen.values import Frame
+from lib_ofgen.values import Frame, PromptRow, Size
 from lib_ofgen.video import open_video
 
 
@@ -55,3 +59,73 @@ def test_what_is_no_finished_job_is_one_line(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(WorkspaceError, match="run the same job again"):
             Reel(folder)
+
+
+def _sound(path: Path) -> str:
+    with av.open(str(path)) as container:
+        return "".join(stream.codec_context.name for stream in container.streams.audio)
+
+
+def test_a_film_and_its_source_are_one_film_in_step(tmp_path: Path) -> None:
+    """Of a part of a clip whose frames come at uneven times, at every second of them."""
+    times = [0, 40, 90, 120, 170, 200, 230, 290, 330, 360, 410, 440]
+    source = make_video(
+        tmp_path / "clip.mkv", [numbered(i, Size(64, 96)) for i in range(12)], times=times,
+        time_base=Fraction(1, 1000), sound="ac3", click=0.1,
+    )  # fmt: skip
+    settings = Settings().replace({**BASE, "start": 0.08, "every_nth": 2})
+    job = Job(source, tmp_path / "film.mp4", tmp_path / "space", settings)
+    with Progress(quiet=True) as progress:
+        animate(job, BrushPainter(), progress)
+    assert _sound(job.output) == "ac3"
+    reel = Reel(job.workspace)
+    made = beside.place(reel)
+    assert list(beside.written(reel, job.output)) == list(range(1, 6))
+    with open_video(made) as both, open_video(job.output) as film:
+        shown, films = list(both), list(film)
+    assert both.clip.ticks == film.clip.ticks
+    assert both.clip.time_base == film.clip.time_base
+    assert both.clip.size == Size(64, 96 * 2 + 8)
+    assert [number(frame.image[:, :96]) for frame in shown] == [2, 4, 6, 8, 10]
+    for one, other in zip(shown, films, strict=True):
+        assert np.abs(one.image[:, -96:].astype(int) - other.image).mean() < 4
+    assert _sound(made) == "aac"
+
+
+def test_other_frames_are_another_film_and_the_old_one_goes(job: Job) -> None:
+    reel = Reel(job.workspace)
+    old = beside.place(reel)
+    assert len(list(beside.written(reel, job.output.with_name("none.mp4")))) == 5
+    assert _sound(old) == ""
+    reel.facts["kept"]["frames"].reverse()
+    list(beside.written(reel, job.output))
+    assert sorted(job.workspace.glob("*beside*")) == [beside.place(reel)] != [old]
+
+
+def test_what_is_missing_leaves_nothing(job: Job, tmp_path: Path) -> None:
+    space = tmp_path / "space"
+    shutil.copytree(job.workspace, space)
+    reel = Reel(space)
+    (space / "frames" / f"{reel.facts['kept']['frames'][3]}.qoi").unlink()
+    for old in space.glob("*beside*"):
+        old.unlink()
+    with pytest.raises(WorkspaceError, match=r"frame 3 is missing.*run the same job again"):
+        list(beside.written(reel, job.output))
+    assert list(space.glob("*beside*")) == []
+    next((space / "spool").rglob("000002.qoi")).unlink()
+    with pytest.raises(WorkspaceError, match="lacks frames of the source"):
+        list(beside.written(reel, job.output))
+    assert workspace.clean(space) > 0
+    assert not space.exists()
+
+
+def test_a_frame_tells_what_it_was_painted_by(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "clip.mp4", pictures(5))
+    settings = Settings().replace({**BASE, "prompt": "a hill", "steps": 7, "sampler": "Euler"})
+    rows = (PromptRow(3, None, "a river", "rain"),)
+    job = Job(source, tmp_path / "film.mp4", tmp_path / "space", settings, prompts=rows)
+    with Progress(quiet=True) as progress:
+        animate(job, BrushPainter(), progress)
+    reel = Reel(job.workspace)
+    assert reel.text(2).startswith("a hill\nSteps: 7, Sampler: Euler, ")
+    assert reel.text(4).startswith("a river\nNegative prompt: rain\nSteps: 7")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lib_ofgen import images, warp
 from lib_ofgen.values import Image, check
 
-__all__ = ["BIAS", "ROUND_TRIP", "SAMENESS", "confidence", "features"]
+__all__ = ["BIAS", "ROUND_TRIP", "SAMENESS", "confidence", "difference", "features"]
 
 BIAS, ROUND_TRIP, SAMENESS = 1.225, -1.597, -1.149
 """Logistic coefficients: constant, of the round trip, of the pictures' difference."""
@@ -33,16 +33,18 @@ def features(
     absolute difference (0..255, smoothed over 1.5 px) between the target and the warped source.
     `pair` is (source, target), `vectors` the flow on the target's grid, `back` on the source's.
     """
-    source, target = pair
-    check(target, "H W 3", "target")
+    check(pair[1], "H W 3", "target")
     miss = warp.forward_backward(vectors, back) / np.float32(radius)
+    missed = cast("NDArray[np.float32]", np.log(miss + np.float32(0.05)))
+    return missed, cast("NDArray[np.float32]", np.log1p(difference(pair, vectors)))
+
+
+def difference(pair: tuple[Image, Image], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(H, W) 0..255: how much (source, target) differ along the vectors, smoothed over 1.5 px."""
+    source, target = pair
     moved = warp.backward(source, vectors, smooth=False)
     grey = cv2.cvtColor(cv2.absdiff(moved, target), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    difference = cv2.GaussianBlur(grey, ksize=(0, 0), sigmaX=1.5)
-    return (
-        cast("NDArray[np.float32]", np.log(miss + np.float32(0.05))),
-        cast("NDArray[np.float32]", np.log1p(difference)),
-    )
+    return cast("NDArray[np.float32]", cv2.GaussianBlur(grey, ksize=(0, 0), sigmaX=1.5))
 
 
 def confidence(
@@ -55,8 +57,8 @@ def confidence(
 
     0 where the flow leaves the source.
     """
-    miss, difference = features(pair, vectors, back, radius)
-    odds = BIAS + ROUND_TRIP * miss + SAMENESS * difference
+    miss, different = features(pair, vectors, back, radius)
+    odds = BIAS + ROUND_TRIP * miss + SAMENESS * different
     likely = np.float32(1) / (np.float32(1) + np.exp(-odds))
     seen = warp.inside(vectors, images.size_of(pair[0]))
     return np.where(seen, likely, np.float32(0)).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen import images, warp
-from lib_ofgen.flow import agreement
+from lib_ofgen.flow import agreement, dominant
 from lib_ofgen.values import Flow, Frame, Image, Size
 
 __all__ = ["DisEstimator"]
@@ -20,7 +20,10 @@ _LEAST_SIDE = 64
 
 
 class DisEstimator:
-    """`FlowEstimator` on OpenCV's DIS, medium preset, with calibrated confidence."""
+    """`FlowEstimator` on OpenCV's DIS, medium preset, with calibrated confidence.
+
+    Where it is unsure it takes the dominant motion's word.
+    """
 
     def __init__(self, radius: float = 1.0) -> None:
         """`radius` is the error in px up to which a vector counts as right."""
@@ -30,15 +33,15 @@ class DisEstimator:
     @property
     def identity(self) -> str:
         """Name, preset, calibration and radius."""
-        return f"dis-medium/1 radius={self._radius:g}"
+        return f"dis-medium/2 radius={self._radius:g}"
 
     def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
         """The flow of each (source, target), in order."""
         for source, target in pairs:
             vectors, back = self._both_ways(source.image, target.image)
-            sure = agreement.confidence(
-                (source.image, target.image), vectors, back, radius=self._radius
-            )
+            pair = source.image, target.image
+            sure = agreement.confidence(pair, vectors, back, radius=self._radius)
+            vectors, sure = dominant.completed(pair, vectors, sure, self._radius)
             yield Flow(source.index, target.index, warp.still(vectors), sure, self._radius)
 
     def _both_ways(

@@ -19,7 +19,7 @@ from lib_ofgen.webui.controls import control, element, from_values
 from lib_ofgen.webui.document import Document, parse
 from lib_ofgen.webui.lines import note
 
-__all__ = ["Form", "document"]
+__all__ = ["Form", "checkpoints", "document"]
 
 _ACCORDIONS = {
     "Holes": ("hole_strength", "hole_lending", "hole_min", "hole_box"),
@@ -148,7 +148,7 @@ class Form:
             create_refresh_button(
                 self._made[name],
                 getattr(sd_models, _RELOADS[name]),
-                lambda: {"choices": _checkpoints()},
+                lambda: {"choices": checkpoints()},
                 element(f"{name}_refresh"),
             )
 
@@ -229,15 +229,16 @@ def _described(*values: Any) -> str:
         return note(error, failed=True) if _place(values[0], values[1]) else ""
 
 
-def _checkpoints() -> list[str]:
+def checkpoints() -> list[str]:
+    """Titles of the host's checkpoints, and none for its own choice."""
     return ["", *(info.title for info in sd_models.checkpoints_list.values())]
 
 
 def _lists() -> dict[str, list[str]]:
     """The host's own names for some settings."""
     return {
-        "checkpoint": _checkpoints(),
-        "inpaint_checkpoint": _checkpoints(),
+        "checkpoint": checkpoints(),
+        "inpaint_checkpoint": checkpoints(),
         "sampler": ["", *(sampler.name for sampler in sd_samplers.all_samplers)],
         "scheduler": ["", *(scheduler.label for scheduler in sd_schedulers.schedulers)],
         "tagger": jobs.tagger_names(),

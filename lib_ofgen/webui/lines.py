@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import html
 
-__all__ = ["note"]
+__all__ = ["doing", "note"]
+
+_DOING = {
+    "decode": "reading the video",
+    "analyse": "looking for cuts",
+    "keys": "choosing key frames",
+    "tag": "reading key frames",
+    "paint": "painting",
+    "measure": "measuring",
+}
+
+
+def doing(stage: str, done: int, of: int) -> str:
+    """What is being done, in words, and how far it is."""
+    where = f", frame {done} of {of}" if of else ""
+    return f"{_DOING.get(stage, stage)}{where}"
 
 
 def note(text: object, *, failed: bool = False, warns: bool = False) -> str:

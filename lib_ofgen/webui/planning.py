@@ -15,13 +15,12 @@ from modules import paths_internal, sd_models
 
 from lib_ofgen import flow, forecast, pipeline, report, timeline
 from lib_ofgen.errors import OfgenError, Stopped
-from lib_ofgen.markup import counted
 from lib_ofgen.painting import Stopwatch
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Image
 from lib_ofgen.webui import job as jobs
 from lib_ofgen.webui.document import Document, input_of, mask_of, settings_of
-from lib_ofgen.webui.lines import note
+from lib_ofgen.webui.lines import doing, note
 from lib_ofgen.webui.painter import WebuiPainter
 from lib_ofgen.workspace import Workspace, clean, digest
 
@@ -53,7 +52,7 @@ class Plan:
 
     def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
         """Note how far it is."""
-        self.text = f"{stage} {done}/{of}"
+        self.text = doing(stage, done, of)
 
     def stopped(self) -> bool:
         """Whether a newer plan has taken its place, or a person pressed Stop."""
@@ -156,9 +155,9 @@ def _summary(plan: Plan, todo: forecast.Work, facts: dict[str, Any], scenes: int
         strengths=(settings.strength, settings.hole_strength),
     )  # fmt: skip
     told = {
-        "frames": f"{todo.frames} of {todo.size} in {counted(scenes, 'scene')}",
-        "paint": f"{counted(facts['whole'], 'frame')} whole, {facts['painted']:.0%} of all pixels "
-        f"({todo.painted / 1e6:.1f} megapixels), at most {counted(todo.calls, 'call')}",
+        "frames": f"{todo.frames} of {todo.size}; scenes: {scenes}",
+        "paint": f"whole frames: {facts['whole']}; {facts['painted']:.0%} of all pixels "
+        f"({todo.painted / 1e6:.1f} megapixels), at most {todo.calls} calls",
         "time": _span(seconds),
         "disk": f"about {needed / 1e6:.0f} MB",
         "flow": estimator,

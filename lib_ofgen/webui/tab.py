@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from lib_ofgen.webui import sending
 from lib_ofgen.webui.controls import element
 from lib_ofgen.webui.form import Form
 from lib_ofgen.webui.job import TITLE
@@ -48,6 +49,7 @@ def _page() -> Any:
                     history = HistoryPanel()
         bar.connect(form.settings, form.lists)
         form.connect()
+        sending.connect(form, bar.told)
         planned.connect(form, film.plan, lambda: gr.update(selected="plan"), shown)
         film.connect(form, shown)
         result.connect()
@@ -62,15 +64,17 @@ def _watch(planned: PlanPanel, film: FilmPanel, result: ResultPanel, history: Hi
     beat = gr.HTML(visible=False, elem_id=element("beat"))
     seen = gr.State({})
 
-    def looked(seen: dict[str, Any], wanted: str) -> list[Any]:
+    def looked(seen: dict[str, Any], wanted: str, shown: str) -> list[Any]:
         seen = {**seen, "beat": seen.get("beat", 0) + 1}
         told = [f"<i data-beat='{seen['beat']}'></i>", *planned.look(wanted, seen)]
         ended = result.show(film.ended(seen))
-        return [*told, *film.look(seen), *ended, *history.look(seen), seen]
+        pair = result.beside.look(shown, seen)
+        return [*told, *film.look(seen), *ended, *pair, *history.look(seen), seen]
 
     look.click(
-        looked, inputs=[seen, planned.wanted], queue=False, show_progress=False,
+        looked, inputs=[seen, planned.wanted, result.shown], queue=False, show_progress=False,
         outputs=[
-            beat, *planned.outputs, *film.outputs, *result.outputs, *history.outputs, seen,
+            beat, *planned.outputs, *film.outputs, *result.outputs, *result.beside.outputs,
+            *history.outputs, seen,
         ],
     )  # fmt: skip

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import gradio as gr
+from modules import sd_models
 from modules.infotext_utils import ParamBinding, register_paste_params_button
 from PIL import Image as Pictures
 
@@ -18,6 +19,7 @@ from lib_ofgen.webui.job import places
 from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.preset_choice import kept
 from lib_ofgen.webui.shelf import Record, shelf
+from lib_ofgen.webui.tab_beside import BesidePanel
 from lib_ofgen.webui.watching import link, url, video
 from lib_ofgen.workspace import write_whole
 
@@ -33,6 +35,7 @@ class ResultPanel:
         """Lay the panel out where we are in the page."""
         self.film = gr.HTML(elem_id=element("film"))
         with gr.Column(visible=False, elem_id=element("frames")) as self.frames:
+            self.beside = BesidePanel()
             self.index = gr.Slider(
                 minimum=0, maximum=1, step=1, value=0, label="Frame of the film",
                 elem_id=element("frame"),
@@ -40,6 +43,7 @@ class ResultPanel:
             self.index.do_not_save_to_config = True
             self.compare = gr.HTML(elem_id=element("compare"))
             self.image = gr.Image(visible=False, type="pil", elem_id=element("frame_image"))
+            self.text = gr.Textbox(visible=False, elem_id=element("frame_text"))
             with gr.Row():
                 self._send = {
                     name: gr.Button(f"Send frame to {name}", elem_id=element(f"send_{name}"))
@@ -52,14 +56,15 @@ class ResultPanel:
     @property
     def outputs(self) -> list[Any]:
         """What `show` gives."""
-        return [self.film, self.frames, self.index, self.compare, self.image, self.exported,
-                self.shown]  # fmt: skip
+        return [self.film, self.frames, self.index, self.compare, self.image, self.text,
+                self.exported, self.shown]  # fmt: skip
 
     def connect(self) -> None:
         """Bind what the panel does by itself."""
+        self.beside.connect(self.shown)
         self.index.release(
-            _frame, inputs=[self.shown, self.index], outputs=[self.compare, self.image],
-            queue=False, show_progress=False,
+            _frame, inputs=[self.shown, self.index], queue=False, show_progress=False,
+            outputs=[self.compare, self.image, self.text],
         )  # fmt: skip
         self.export.click(
             _exported, inputs=[self.shown], outputs=[self.exported], queue=False,
@@ -67,8 +72,11 @@ class ResultPanel:
         )  # fmt: skip
         for name, button in self._send.items():
             register_paste_params_button(
-                ParamBinding(paste_button=button, tabname=name, source_image_component=self.image)
-            )
+                ParamBinding(
+                    paste_button=button, tabname=name, source_image_component=self.image,
+                    source_text_component=self.text,
+                )
+            )  # fmt: skip
 
     def show(self, record: Record | None) -> list[Any]:
         """The outputs for a job; as they are where there is none."""
@@ -77,13 +85,12 @@ class ResultPanel:
         film = _film(record)
         try:
             reel = Reel(record.workspace)
-            first, image = _pictures(reel, 0)
+            first = _pictures(reel, 0)
         except OfgenError as error:
-            told = "" if record.state == "done" else note(error)
             hidden = gr.update(visible=False)
-            return [film + told, hidden, gr.update(), "", None, "", record.id]
+            return [film + note(error), hidden, gr.update(), "", None, "", "", record.id]
         slider = gr.update(maximum=len(reel) - 1, value=0)
-        return [film, gr.update(visible=True), slider, first, image, "", record.id]
+        return [film, gr.update(visible=True), slider, *first, "", record.id]
 
 
 def _film(record: Record) -> str:
@@ -110,20 +117,24 @@ def _film(record: Record) -> str:
     return f"{player}<p class='ofgen-links'>{' '.join(links)}</p>{where}{pictures}"
 
 
-def _pictures(reel: Reel, index: int) -> tuple[str, Any]:
-    """The comparison, and the film's frame at its full size."""
-    return reel.compared(index), Pictures.fromarray(reel.result(index))
+def _pictures(reel: Reel, index: int) -> tuple[str, Any, str]:
+    """The comparison, the film's frame at its full size, and its infotext."""
+    text, name = reel.text(index), reel.facts["settings"]["checkpoint"]
+    found = sd_models.get_closet_checkpoint_match(name) if name else None
+    if found and found.shorthash:
+        text += f", Model hash: {found.shorthash}"  # by which the host finds it
+    return reel.compared(index), Pictures.fromarray(reel.result(index)), text
 
 
-def _frame(shown: str, index: float) -> tuple[Any, Any]:
+def _frame(shown: str, index: float) -> tuple[Any, Any, str]:
     record = shelf().get(shown)
     if record is None:
-        return note("this job was deleted"), None
+        return note("this job was deleted"), None, ""
     try:
         reel = Reel(record.workspace)
         return _pictures(reel, min(len(reel) - 1, max(0, int(index))))
     except OfgenError as error:
-        return note(error, failed=True), None
+        return note(error, failed=True), None, ""
 
 
 def _exported(shown: str) -> str:

@@ -10,31 +10,19 @@ from urllib.parse import quote
 from lib_ofgen import growing
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.webui.job import HostJob, places
-from lib_ofgen.webui.lines import note
+from lib_ofgen.webui.lines import doing, note
 from lib_ofgen.webui.shelf import Record
 
 __all__ = ["bar", "link", "picture", "queue", "so_far", "url", "video"]
-
-_DOING = {
-    "decode": "reading the video",
-    "analyse": "looking for cuts",
-    "keys": "choosing key frames",
-    "tag": "reading key frames",
-    "paint": "painting",
-    "measure": "measuring",
-}
 
 
 def bar(job: HostJob) -> str:
     """How far a job is."""
     told = job.reporter
-    stage, done, of = told.place
-    doing = _DOING.get(stage, stage)
-    where = f", frame {done} of {of}" if of else ""
     left = told.left()
     eta = "" if left is None or told.paused else f", about {_span(left)} left"
     held = "paused, " if told.waits else "pausing, " if told.paused else ""
-    text = f"{held}{doing}{where}{eta}"
+    text = f"{held}{doing(*told.place)}{eta}"
     share = 100 * told.fraction
     return (
         f"<div data-busy data-job='{job.id}' role='progressbar' aria-valuenow='{share:.0f}'>"

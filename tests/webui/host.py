@@ -47,13 +47,14 @@ class Host(Server):
         models: Path,
         *flags: str,
         extensions: Sequence[Path] = (),
+        localization: str = "None",
         **environment: str,
     ) -> None:
         """Start it; it can be asked as soon as `ready` returns.
 
         `extensions` are folders that it loads beside ours, copied, for they may write into theirs.
         """
-        _furnish(data)
+        _furnish(data, {**OPTIONS, "localization": localization})
         for folder in extensions:
             place = data / "extensions" / folder.name
             shutil.copytree(folder, place, ignore=shutil.ignore_patterns(".git"))
@@ -104,11 +105,11 @@ class Host(Server):
         return self.call("/sdapi/v1/progress?skip_current_image=true").body
 
 
-def _furnish(data: Path) -> None:
+def _furnish(data: Path, options: dict[str, Any]) -> None:
     """A data folder with the extension in it, as a plain folder: not every copy is a clone."""
     extension = data / "extensions" / "ofgen"
     extension.mkdir(parents=True)
     for name in LINKED:
         if (ROOT / name).exists():
             (extension / name).symlink_to(ROOT / name)
-    (data / "config.json").write_text(json.dumps(OPTIONS), encoding="utf-8")
+    (data / "config.json").write_text(json.dumps(options), encoding="utf-8")

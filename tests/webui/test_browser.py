@@ -33,12 +33,37 @@ def tab(chromium: Any, host: Host) -> Iterator[Any]:
         yield page
 
 
+LOOKED = """async (times) => {
+    const at = () => document.querySelector("#ofgen_beat [data-beat]")?.dataset.beat;
+    for (let turn = 0; turn < times; turn++) {
+        const before = at();
+        document.getElementById("ofgen_look").click();
+        while (at() === before) await new Promise((done) => setTimeout(done, 2));
+    }
+}"""
+"""Press the button that asks for what is new, and wait for the answer, so many times."""
+
+
+class _Memory:
+    """Nodes of the page's documents and KiB of its scripts, after a collection of garbage."""
+
+    def __init__(self, page: Any) -> None:
+        self._tools = page.context.new_cdp_session(page)
+
+    def __call__(self) -> tuple[int, float]:
+        for _ in range(3):
+            self._tools.send("HeapProfiler.collectGarbage")
+        nodes = self._tools.send("Memory.getDOMCounters")["nodes"]
+        return nodes, self._tools.send("Runtime.getHeapUsage")["usedSize"] / 1024
+
+
 @pytest.mark.usefixtures("restored")
 def test_a_film_takes_one_click_after_dropping_a_video(tab: Any, host: Host, clip: Path) -> None:
+    fill(tab, prompt="a walk by night")
     tab.set_input_files("#ofgen_upload input[type=file]", clip)
     tab.locator("#ofgen_source.prose", has_text="18 frames of 128x64").wait_for(timeout=LONG)
     tab.click("#ofgen_generate")
-    tab.locator("#ofgen_live.prose .legend li").first.wait_for(timeout=LONG)
+    tab.locator("#ofgen_progress.prose [data-busy]").wait_for(timeout=LONG)
     browser.reloaded(tab)
     tab.locator("#ofgen_film.prose video").wait_for(state="attached", timeout=LONG)
     film = host.call("/ofgen/v1/jobs").body[-1]["video"]
@@ -51,8 +76,29 @@ def test_a_film_takes_one_click_after_dropping_a_video(tab: Any, host: Host, cli
         slider.press("ArrowLeft")
     figure = tab.locator("#ofgen_compare.prose figure")
     assert figure.evaluate("one => one.style.getPropertyValue('--at')") == "47%"
+    tab.click("#ofgen_beside_play")
+    pair = tab.locator("#ofgen_beside.prose video")
+    pair.wait_for(timeout=LONG)
+    expect(pair).to_have_js_property("readyState", 4, timeout=LONG)
+    assert pair.evaluate("film => [film.videoWidth, film.videoHeight]") == [128 * 2 + 8, 64]
+    pair.evaluate("film => { film.loop = true; film.playbackRate = 8; return film.play(); }")
+    tab.wait_for_function("document.querySelector('#ofgen_beside video').played.length > 0")
     tab.click("#ofgen_send_img2img")
     tab.locator("#img2img_image img").wait_for(timeout=LONG)
+    expect(tab.locator("#img2img_prompt textarea")).to_have_value("a walk by night", timeout=LONG)
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_picture_sends_what_it_was_painted_by(tab: Any) -> None:
+    tab.locator("#tabs > .tab-nav button").first.click()
+    tab.locator("#txt2img_steps input[type=number]").fill("3")
+    tab.locator("#txt2img_prompt textarea").fill("a fox in snow")
+    tab.click("#txt2img_generate")
+    tab.locator("#txt2img_gallery img").first.wait_for(timeout=LONG)
+    tab.click("#ofgen_from_txt2img")
+    tab.locator("#ofgen_generate").wait_for(timeout=LONG)
+    expect(tab.locator("#ofgen_prompt textarea")).to_have_value("a fox in snow")
+    expect(tab.locator("#ofgen_steps input[type=number]")).to_have_value("3")
 
 
 def test_key_frames_of_a_plan_are_moved_by_hand(tab: Any, clip: Path) -> None:
@@ -103,6 +149,22 @@ def test_the_keyboard_stops_a_job(tab: Any, clip: Path) -> None:
     tab.keyboard.press("Escape")
     told = tab.locator("#ofgen_progress.prose")
     expect(told).to_contain_text("stopped", timeout=LONG)
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_page_left_open_does_not_grow(tab: Any, clip: Path) -> None:
+    fill(tab, path=clip, steps=40)
+    tab.click("#ofgen_generate")
+    tab.locator("#ofgen_live.prose .legend li").first.wait_for(timeout=LONG)
+    measure = _Memory(tab)
+    tab.evaluate(LOOKED, 200)
+    before = measure()
+    tab.evaluate(LOOKED, 1000)
+    nodes, kilobytes = measure()
+    assert nodes <= before[0] + 50
+    assert kilobytes <= 1.03 * before[1]
+    tab.keyboard.press("Escape")
+    expect(tab.locator(BUSY)).to_have_count(0, timeout=LONG)
 
 
 def test_nothing_sticks_out_on_a_phone(tab: Any) -> None:

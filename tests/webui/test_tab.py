@@ -218,7 +218,7 @@ def test_what_is_done_so_far_can_be_played(host: Host, clip: Path) -> None:
         *_, shown = pressed.page.run("ofgen_play")
         return re.search(r"src='file=([^?]+)\?", shown["ofgen_so_far"])
 
-    found = waited(played, "part of the film")
+    found = waited(played, "finished frame")
     assert 0 < len(frames_of(found[1])) < LENGTH
     pressed.film()
 
@@ -279,7 +279,9 @@ def test_what_cannot_be_planned_is_one_line(
 def test_a_film_is_shown_compared_and_deleted(host: Host, clip: Path) -> None:
     pressed = Pressed(host, clip, seed=52, max_frames=4)
     film, page = pressed.film(), pressed.page
-    shown = [seen["ofgen_film"] for seen in pressed.seen if _text(seen["ofgen_film"])]
+    # A look before the job has begun may show the film made last.
+    films = [_text(seen["ofgen_film"]) for seen in pressed.seen]
+    shown = [text for text in films if str(film) in text]
     assert len(shown) == 1, "the player is put in once, or it would begin anew at each look"
     assert f"<video controls playsinline preload='metadata' src='file={film}" in shown[0]
     assert "report.html" in shown[0]
@@ -287,7 +289,15 @@ def test_a_film_is_shown_compared_and_deleted(host: Host, clip: Path) -> None:
     assert other["ofgen_compare"].count("<img") == 2
     assert "Frame 2" in other["ofgen_compare"]
     assert other["ofgen_frame_image"].startswith("data:image/png")
+    text = other["ofgen_frame_text"]
+    assert text.startswith("oil painting\nSteps: 4, Sampler: Euler")
+    assert "Seed: 52" in text
     assert ".json" in page.press("ofgen_export")["ofgen_exported"]
+    page.press("ofgen_beside_play")
+    look = lambda: _text(page.press("ofgen_look")["ofgen_beside"])  # noqa: E731
+    pair = waited(lambda: re.search(r"'file=([^?]+)", look()), "film beside its source")[1]
+    assert [frame.shape for frame in frames_of(pair)] == [(64, 264, 3)] * 4
+    assert look() == "", "the player would begin anew"
     (listed,) = [_text(seen["ofgen_history"]) for seen in pressed.seen[-1:]]
     assert "seed" not in listed
     job = f"[{pressed.id}]"
@@ -300,6 +310,7 @@ def test_a_film_is_shown_compared_and_deleted(host: Host, clip: Path) -> None:
     assert "free again" in gone["ofgen_history_told"]
     assert not film.exists()
     assert not film.with_name(f"{film.name}.ofgen").exists()
+    assert not Path(pair).exists()
     assert pressed.id not in page.press("ofgen_look")["ofgen_history"]
 
 
@@ -315,3 +326,51 @@ def test_a_stopped_film_is_resumed(host: Host, clip: Path) -> None:
     assert "goes on" in told["ofgen_history_told"]
     waited(lambda: pressed.job()["state"] == "done", "film")
     assert len(frames_of(pressed.job()["video"])) == 9
+
+
+INFOTEXT = """a <fox>
+in snow
+Negative prompt: blurry
+Steps: 12, Sampler: DPM++ 2M, Schedule type: Exponential, CFG scale: 4.5, Seed: 99, Size: 64x64, """
+
+
+@pytest.mark.parametrize(
+    ("tab", "index", "rest", "shown"),
+    [
+        ("img2img", 1, "Denoising strength: 0.35", {"strength": 0.35, "seed": 99}),
+        ("img2img", 0, "Denoising strength: 0.35", {"prompt": "a grid"}),
+        ("txt2img", -1, "Denoising strength: 0.35, Hires upscale: 2", {"prompt": "a grid"}),
+        ("txt2img", 1, "Denoising strength: 0.35, Hires upscale: 2", {"strength": None}),
+        ("img2img", 1, "Model hash: {hash}, Model: tiny", {"checkpoint": "tiny"}),
+    ],
+)
+def test_a_picture_of_another_tab_sends_what_it_was_painted_by(
+    host: Host, tab: str, index: int, rest: str, shown: dict[str, Any]
+) -> None:
+    known = host.call("/sdapi/v1/sd-models").body
+    text = INFOTEXT + rest.format(hash=next(one["hash"] for one in known if one["hash"]))
+    info = json.dumps({"infotexts": ["a grid\nSteps: 5, Seed: 98, CFG scale: 3", text]})
+    sent = {f"generation_info_{tab}": info, "ofgen_preset_told": str(index)}
+    form = Page(host.port).press(f"ofgen_from_{tab}", **sent)
+    whole = {
+        "prompt": "a <fox>\nin snow", "negative_prompt": "blurry", "sampler": "DPM++ 2M",
+        "scheduler": "Exponential", "steps": 12, "cfg_scale": 4.5, "seed": 99,
+    }  # fmt: skip
+    for name, value in {**(whole if index == 1 else {}), **shown}.items():
+        found = form[f"ofgen_{name}"]
+        found = found.get("value") if isinstance(found, dict) else found
+        assert str(found).startswith(str(value)) if value else found is None, name
+    assert "Prompt" in form["ofgen_preset_told"]
+
+
+def test_what_cannot_be_taken_from_a_picture_is_told(host: Host) -> None:
+    page = Page(host.port)
+    none = page.press("ofgen_from_img2img", ofgen_preset_told="-1")
+    assert "generate one first" in none["ofgen_preset_told"]
+    text = "a fox\nSteps: 12, Seed: 99, CFG scale: 400, Model hash: 0123456789"
+    sent = {"generation_info_img2img": json.dumps({"infotexts": [text]})}
+    form = page.press("ofgen_from_img2img", **sent, ofgen_preset_told="-1")
+    assert form["ofgen_steps"]["value"] == 12
+    assert "value" not in form["ofgen_cfg_scale"]
+    assert "no checkpoint" in form["ofgen_preset_told"]
+    assert "400" in form["ofgen_preset_told"]

@@ -13,6 +13,7 @@ class ParamBinding:
     paste_button: Any
     tabname: str
     source_image_component: Any
+    source_text_component: Any = None
 
 
 BINDINGS: list[ParamBinding] = []

@@ -7,6 +7,8 @@ from typing import Any
 
 PAGES: list[Callable[[], Any]] = []
 STARTED: list[Callable[[Any, Any], None]] = []
+LAID_OUT: list[Callable[..., None]] = []
 
+on_after_component = LAID_OUT.append
 on_ui_tabs = PAGES.append
 on_app_started = STARTED.append
