@@ -18,8 +18,8 @@ function eachCounter(name) {
 /** Ask the server what is new, as long as somebody can see it. */
 class Watch {
     constructor() {
-        this.asked = 0;
-        this.beat = null;
+        this.asked = -Infinity;
+        this.beat = undefined; // as no answer is: nothing has been asked
         setInterval(() => this.turn(), BUSY / 2);
     }
 
@@ -29,7 +29,7 @@ class Watch {
         const beat = byId("ofgen_beat")?.querySelector("[data-beat]")?.dataset.beat ?? null;
         const since = performance.now() - this.asked;
         const busy = tab.querySelector("[data-busy]") !== null;
-        const answered = this.asked === 0 || beat !== this.beat;
+        const answered = beat !== this.beat;
         if (since < (answered ? (busy ? BUSY : IDLE) : PATIENCE)) return;
         this.beat = beat;
         this.asked = performance.now();
@@ -187,6 +187,12 @@ function compare(event) {
     }
 }
 
+/** A slider that a key has moved is let go of when the key is; gradio knows of the pointer only. */
+function letGo(event) {
+    const slides = /^(Arrow|Page|Home|End)/.test(event.key);
+    if (event.target.type === "range" && slides) event.target.dispatchEvent(new Event("pointerup"));
+}
+
 /** Escape stops the film, as it stops a picture in the host's tabs; in a list it closes that. */
 function escape(event) {
     const running = byId("ofgen_progress").querySelector("[data-busy]");
@@ -209,6 +215,7 @@ function begin() {
     if (!tab) return;
     eachCounter("setupTokenCounting");
     tab.addEventListener("keydown", escape);
+    tab.addEventListener("keyup", letGo);
     window.addEventListener("ofgen-open", show);
     new Tongue(tab);
     const watch = new Watch();

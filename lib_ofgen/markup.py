@@ -9,7 +9,7 @@ from html import escape
 
 from lib_ofgen.values import Size
 
-__all__ = ["data", "image", "legend", "rgb", "section", "share", "table", "tiles"]
+__all__ = ["counted", "data", "image", "legend", "rgb", "section", "share", "table", "tiles"]
 
 
 def data(value: float | None, form: str) -> str:
@@ -20,6 +20,11 @@ def data(value: float | None, form: str) -> str:
 def share(value: float | None) -> str:
     """A share 0..1, shown in per cent."""
     return "none" if value is None else f'<data value="{value!r}">{100 * value:.1f}&nbsp;%</data>'
+
+
+def counted(count: int, name: str) -> str:
+    """So many of them, in words."""
+    return f"{count} {name}{'s' * (count != 1)}"
 
 
 def section(title: str, text: str, body: str) -> str:

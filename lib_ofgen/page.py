@@ -72,19 +72,15 @@ def page(facts: Facts, shown: Shown) -> bytes:
 def _title(facts: Facts, shown: Shown) -> str:
     clip = facts["clip"]
     said = [
-        f"{_counted(clip['frames'], 'frame')} of {Size(clip['height'], clip['width'])}",
+        f"{markup.counted(clip['frames'], 'frame')} of {Size(clip['height'], clip['width'])}",
         f"{markup.data(clip['seconds'], '{:.2f}')} s at {escape(clip['rate'])} frames a second",
-        _counted(len(facts["scenes"]), "scene"),
-        _counted(len(facts["keys"]), "key frame"),
+        markup.counted(len(facts["scenes"]), "scene"),
+        markup.counted(len(facts["keys"]), "key frame"),
     ]
     return (
         f"<h1>{escape(shown.film)}</h1>\n"
         f'<p class="soft">Made of {escape(shown.source)}: {", ".join(said)}.</p>'
     )
-
-
-def _counted(count: int, name: str) -> str:
-    return f"{count} {name}{'s' * (count != 1)}"
 
 
 def _numbers(facts: Facts) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +34,26 @@ def number(image: Image) -> int:
     edges = np.linspace(0, image.shape[1], BITS + 1).astype(int)
     means = [image[:, a + 2 : b - 2].mean() for a, b in pairwise(edges)]
     return sum(1 << bit for bit, mean in enumerate(means) if mean > 128)
+
+
+def walking(length: int) -> list[Image]:
+    """A still picture over which something moves faster than the flow can follow, then leaves."""
+    rng = np.random.default_rng(5)
+    back, front = _texture(rng, (64, 128), 3), 255 - _texture(rng, (24, 24), 1.5)
+    pictures = []
+    for place in range(length):
+        picture = back.copy()
+        left = 12 * place - 24
+        start, stop = max(0, left), min(128, left + 24)
+        if start < stop:
+            picture[20:44, start:stop] = front[:, start - left : stop - left]
+        pictures.append(picture.astype(np.uint8))
+    return pictures
+
+
+def _texture(rng: np.random.Generator, size: tuple[int, int], width: float) -> NDArray[np.float32]:
+    noise = cv2.GaussianBlur(rng.normal(size=(*size, 3)).astype(np.float32), (0, 0), width)
+    return np.clip(128 + 45 * noise / noise.std(), 0, 255)
 
 
 def make_video(

@@ -117,7 +117,7 @@ def _applied(
 
 
 def _unmoved(before: Any, error: OfgenError) -> list[Any]:
-    return [before, note(error), gr.update(), *(gr.update() for _ in Settings.names())]
+    return [before, note(error, failed=True), gr.update(), *(gr.update() for _ in Settings.names())]
 
 
 def _content(text: str, file: Any) -> str | bytes:
@@ -140,7 +140,7 @@ def _save(name: str, clip: bool, replace: bool, *values: Any) -> tuple[str, Any]
         preset = _preset(name, clip, values)
         presets_here().save(preset, replace=replace)
     except OfgenError as error:
-        return note(error), gr.update()
+        return note(error, failed=True), gr.update()
     return note(f"{preset.name} is kept"), gr.update(value=preset.name, **_names())
 
 
@@ -151,7 +151,7 @@ def _share(name: str, clip: bool, *values: Any) -> tuple[str, Any, Any]:
         path = places().output / "presets" / f"{letters or 'preset'}.json"
         write_whole(path, presets.dump(preset).encode("utf-8", "backslashreplace"))
     except OfgenError as error:
-        return note(error), gr.update(), None
+        return note(error, failed=True), gr.update(), None
     return "", presets.to_link(preset), str(path)
 
 
@@ -159,5 +159,5 @@ def _delete(name: str) -> tuple[str, Any]:
     try:
         presets_here().delete(name or "")
     except OfgenError as error:
-        return note(error), gr.update()
+        return note(error, failed=True), gr.update()
     return note(f"{name} is deleted"), gr.update(value="", **_names())

@@ -13,6 +13,7 @@ from lib_ofgen.errors import SettingsError
 from lib_ofgen.settings import Settings, choices
 from lib_ofgen.webui import lookup
 from lib_ofgen.webui.controls import element
+from lib_ofgen.webui.dialect import scripted
 from lib_ofgen.webui.form import Form, checkpoints
 from lib_ofgen.webui.job import TITLE
 from lib_ofgen.webui.lines import note
@@ -59,9 +60,10 @@ def connect(form: Form, told: Any) -> None:
     for tab, button in _BUTTONS.items():
         sent = button.click(
             _taken, inputs=[_SHOWN[tab], told], outputs=[*outputs, form.styles, told], queue=False,
-            show_progress=False, _js="(shown) => [shown, String(selected_gallery_index())]",
+            show_progress=False,
+            **scripted("(shown) => [shown, String(selected_gallery_index())]"),
         )  # fmt: skip
-        sent.then(None, _js="() => { window.dispatchEvent(new Event('ofgen-open')); }")
+        sent.then(None, **scripted("() => { window.dispatchEvent(new Event('ofgen-open')); }"))
 
 
 def _taken(shown: str, index: str) -> list[Any]:

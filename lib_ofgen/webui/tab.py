@@ -50,7 +50,7 @@ def _page() -> Any:
         bar.connect(form.settings, form.lists)
         form.connect()
         sending.connect(form, bar.told)
-        planned.connect(form, film.plan, lambda: gr.Tabs.update(selected="plan"), shown)
+        planned.connect(form, film.plan, lambda: gr.update(selected="plan"), shown)
         film.connect(form, shown)
         result.connect()
         history.connect(result.show, result.outputs, shown)

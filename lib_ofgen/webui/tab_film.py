@@ -54,7 +54,7 @@ class FilmPanel:
                 return [note(error, failed=True), gr.update()]
             ahead = len(RUNNER.waiting()) - 1
             told = note(f"queued behind {ahead}") if ahead > 0 else ""
-            return [f"<div data-job='{job.id}'>{told}</div>", gr.Tabs.update(selected="film")]
+            return [f"<div data-job='{job.id}'>{told}</div>", gr.update(selected="film")]
 
         quick = {"queue": False, "show_progress": False}
         self.generate.click(

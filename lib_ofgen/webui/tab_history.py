@@ -13,6 +13,7 @@ import gradio as gr
 from lib_ofgen import workspace
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.webui.controls import element
+from lib_ofgen.webui.dialect import scripted
 from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.runner import RUNNER
 from lib_ofgen.webui.shelf import Record, shelf
@@ -55,7 +56,7 @@ class HistoryPanel:
             record = shelf().get(_id(chosen))
             if record is None:
                 return [note("choose a job"), gr.update(), *(gr.update() for _ in shown)]
-            return ["", gr.Tabs.update(selected="film"), *show(record)]
+            return ["", gr.update(selected="film"), *show(record)]
 
         quick = {"queue": False, "show_progress": False}
         self.open.click(opened, inputs=[self.choice], outputs=[self.told, tabs, *shown], **quick)
@@ -63,7 +64,7 @@ class HistoryPanel:
         self.resume.click(_resumed, inputs=[self.choice], outputs=[self.told], **quick)
         self.delete.click(
             _deleted, inputs=[self.choice, self.film_too], outputs=[self.told],
-            _js="(job, film) => [confirm('Delete ' + job + '?') ? job : '', film]", **quick,
+            **scripted("(job, film) => [confirm('Delete ' + job + '?') ? job : '', film]"), **quick,
         )  # fmt: skip
 
     def look(self, seen: dict[str, Any]) -> list[Any]:

@@ -90,9 +90,13 @@ def changed(path: Path) -> int:
 
 
 def video(path: Path, text: str) -> str:
-    """A player with a line below."""
+    """A player with a line below.
+
+    It is sent to the first frame, which browsers else leave black where the panel is not seen yet.
+    """
+    source = f"{url(path)}#t=0.001"
     return (
-        f"<figure><video controls playsinline preload='metadata' src='{url(path)}'></video>"
+        f"<figure><video controls playsinline preload='metadata' src='{source}'></video>"
         f"<figcaption>{html.escape(text)}</figcaption></figure>"
     )
 

@@ -25,9 +25,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright import sync_api
+import browser
+from browser import LONG, fill
 from webui.host import PYTHON, Host, waited
-from webui.test_browser import FLAGS, LONG, PROGRAM, fill, opened
 
 TINY = Path(__file__).parents[1] / "webui" / "tiny_checkpoint.py"
 TYPED = """async () => {
@@ -53,60 +53,53 @@ def main() -> None:
     parser.add_argument("film", type=Path, help="a clip to make films of")
     parser.add_argument("--rounds", type=int, default=3, help="films with and without the page")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, sync_api.sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, browser.started() as chromium:
         models = Path(folder, "models")
         subprocess.run([PYTHON, "-W", "ignore", TINY, models], check=True)
         host = Host(Path(folder, "data"), models, "--api")
-        browser = playwright.chromium.launch(executable_path=PROGRAM, args=list(FLAGS))
         try:
             host.ready("Model loaded in")
             host.outputs.mkdir(parents=True, exist_ok=True)
-            plan(browser, host, options.clip)
-            live(browser, host, Path(shutil.copy(options.film, host.outputs)), options.rounds)
+            plan(chromium, host, options.clip)
+            live(chromium, host, Path(shutil.copy(options.film, host.outputs)), options.rounds)
         finally:
-            browser.close()
             host.close()
 
 
-def plan(browser: Any, host: Host, clip: Path) -> None:
+def plan(chromium: Any, host: Host, clip: Path) -> None:
     """Print how long a plan takes, and what the page took to answer meanwhile."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    opened(page, host)
-    page.set_input_files("#ofgen_upload input[type=file]", clip)
-    begun = time.perf_counter()
-    page.click("#ofgen_plan")
     typed, asked = [], []
-    while not page.locator("#ofgen_plan_view button.key").count():
-        typed.append(page.evaluate(TYPED))
-        asked.append(page.evaluate(ASKED))
-    seconds = time.perf_counter() - begun
+    with browser.tab_of(chromium, host.port) as page:
+        page.set_input_files("#ofgen_upload input[type=file]", clip)
+        begun = time.perf_counter()
+        page.click("#ofgen_plan")
+        while not page.locator("#ofgen_plan_view button.key").count():
+            typed.append(page.evaluate(TYPED))
+            asked.append(page.evaluate(ASKED))
+        seconds = time.perf_counter() - begun
     print(f"plan of {clip.name}: {seconds:.1f} s")
     for what, found in (("typed", typed), ("asked", asked)):
         print(
             f"  {what}: {len(found)} times, median {statistics.median(found):.0f} ms, "
             f"largest {max(found):.0f} ms"
         )
-    page.close()
 
 
-def live(browser: Any, host: Host, clip: Path, rounds: int) -> None:
+def live(chromium: Any, host: Host, clip: Path, rounds: int) -> None:
     """Print CPU seconds of a film with its page in view and without."""
     with_page, without = [], []
     for turn in range(2 * rounds):
         seen = turn % 2 == 0
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        opened(page, host)
-        fill(page, path=clip, seed=100 + turn, steps=8)
-        count = len(jobs(host))
-        spent = host.cpu_seconds()
-        page.click("#ofgen_generate")
-        waited(lambda count=count: len(jobs(host)) > count, "job")
-        if not seen:
-            page.close()
-        waited(ended(host), "end of the job", 20 * LONG)
-        (with_page if seen else without).append(host.cpu_seconds() - spent)
-        if seen:
-            page.close()
+        with browser.tab_of(chromium, host.port) as page:
+            fill(page, path=clip, seed=100 + turn, steps=8)
+            count = len(jobs(host))
+            spent = host.cpu_seconds()
+            page.click("#ofgen_generate")
+            waited(lambda count=count: len(jobs(host)) > count, "job")
+            if not seen:
+                page.close()
+            waited(ended(host), "end of the job", 20 * LONG)
+            (with_page if seen else without).append(host.cpu_seconds() - spent)
     for what, found in (("page in view", with_page), ("no page", without)):
         print(f"{what}: " + ", ".join(f"{each:.1f}" for each in found) + " CPU s")
     more = statistics.median(with_page) / statistics.median(without) - 1

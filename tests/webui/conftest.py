@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
-from moving import make_video
+from moving import make_video, walking
 from numpy.typing import NDArray
 
 from webui.host import PYTHON, WEBUI, Answer, Host
@@ -74,25 +73,11 @@ def clip(host: Host) -> Path:
 
 
 def walk(host: Host) -> Path:
-    """A still picture over which something moves faster than the flow can follow, then leaves."""
-    rng = np.random.default_rng(5)
-    back, front = _texture(rng, (64, 128), 3), 255 - _texture(rng, (24, 24), 1.5)
-    pictures = []
-    for place in range(LENGTH):
-        picture = back.copy()
-        left = 12 * place - 24
-        start, stop = max(0, left), min(128, left + 24)
-        if start < stop:
-            picture[20:44, start:stop] = front[:, start - left : stop - left]
-        pictures.append(picture.astype(np.uint8))
+    """Something moves over a still picture, faster than the flow can follow, then leaves."""
     folder = host.outputs / "sources"
     folder.mkdir(parents=True)
+    pictures = walking(LENGTH)
     return make_video(folder / "walk.mp4", pictures, rate=RATE, sound="aac", click=0.5)
-
-
-def _texture(rng: np.random.Generator, size: tuple[int, int], width: float) -> NDArray[np.float32]:
-    noise = cv2.GaussianBlur(rng.normal(size=(*size, 3)).astype(np.float32), (0, 0), width)
-    return np.clip(128 + 45 * noise / noise.std(), 0, 255)
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,12 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from browser import LONG, expect, fill, started
 from conftest import ROOT
 
 from webui.conftest import walk
 from webui.host import TITLE, Host
 from webui.proxy import Proxy
-from webui.test_browser import FLAGS, LONG, PROGRAM, fill, sync_api
 from webui.test_browser import pytestmark as pytestmark
 
 USER, PASSWORD = "ada", "one:two"
@@ -60,13 +60,11 @@ def proxy(behind: Host) -> Iterator[Proxy]:
 
 @pytest.fixture
 def page(proxy: Proxy) -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAM, args=list(FLAGS))
+    with started() as browser:
         opened = browser.new_page(viewport={"width": 1280, "height": 1000})
         told: list[str] = []
         opened.on("pageerror", lambda error: told.append(str(error)))
         yield opened
-        browser.close()
     assert told == []
 
 
@@ -94,7 +92,7 @@ def test_a_film_is_made_behind_a_login_and_under_a_sub_path(
     page.locator("#ofgen_beside.prose video").wait_for(timeout=LONG)
     for player in ("#ofgen_film", "#ofgen_beside"):
         film = page.locator(f"{player} video")
-        sync_api.expect(film).to_have_js_property("readyState", 4, timeout=LONG)
+        expect(film).to_have_js_property("readyState", 4, timeout=LONG)
         place = film.evaluate("film => film.currentSrc")
         assert place.startswith(f"{proxy.address}file=")
         assert answers[place] in (200, 206)

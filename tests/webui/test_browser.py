@@ -1,59 +1,36 @@
-"""The tab in a real browser: Chromium, driven by playwright where both are installed.
-
-`OFGEN_CHROMIUM` names the browser's program where it is not on the path.
-"""
+"""The tab in a real browser."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import browser
 import pytest
+from browser import LONG, expect, fill
 
 from webui.conftest import LENGTH, frames_of
-from webui.host import PATIENCE, TITLE, Host
+from webui.host import Host
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-PROGRAM = os.environ.get("OFGEN_CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 BUSY = "#tab_ofgen [data-busy]"
-LONG = PATIENCE * 1000
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not PROGRAM, reason="no Chromium: OFGEN_CHROMIUM does not name one"),
+    pytest.mark.skipif(bool(browser.lacking()), reason=browser.lacking()),
 ]
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAM, args=list(FLAGS))
-        yield browser
-        browser.close()
+    with browser.started() as program:
+        yield program
 
 
 @pytest.fixture
 def tab(chromium: Any, host: Host) -> Iterator[Any]:
-    """Our tab; afterwards the browser has told of no error but of what it could not fetch."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 1000})
-    told: list[str] = []
-    page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("console", lambda line: told.append(line.text) if line.type == "error" else None)
-    opened(page, host)
-    yield page
-    page.close()
-    # The host's own page asks for a font and a script from outside.
-    assert [line for line in told if "net::ERR" not in line] == []
-
-
-def opened(page: Any, host: Host) -> None:
-    page.goto(f"http://127.0.0.1:{host.port}/", wait_until="domcontentloaded")
-    page.get_by_role("tab", name=TITLE).or_(page.locator("#tabs button", has_text=TITLE)).click()
-    page.locator("#ofgen_generate").wait_for()
+    with browser.tab_of(chromium, host.port) as page:
+        yield page
 
 
 LOOKED = """async (times) => {
@@ -80,13 +57,6 @@ class _Memory:
         return nodes, self._tools.send("Runtime.getHeapUsage")["usedSize"] / 1024
 
 
-def fill(page: Any, **values: object) -> None:
-    for name, value in values.items():
-        field = page.locator(f"#ofgen_{name}").locator("textarea, input").first
-        field.fill(str(value))
-        field.press("Tab")
-
-
 @pytest.mark.usefixtures("restored")
 def test_a_film_takes_one_click_after_dropping_a_video(tab: Any, host: Host, clip: Path) -> None:
     fill(tab, prompt="a walk by night")
@@ -94,8 +64,7 @@ def test_a_film_takes_one_click_after_dropping_a_video(tab: Any, host: Host, cli
     tab.locator("#ofgen_source.prose", has_text="18 frames of 128x64").wait_for(timeout=LONG)
     tab.click("#ofgen_generate")
     tab.locator("#ofgen_progress.prose [data-busy]").wait_for(timeout=LONG)
-    tab.reload(wait_until="domcontentloaded")
-    opened(tab, host)
+    browser.reloaded(tab)
     tab.locator("#ofgen_film.prose video").wait_for(state="attached", timeout=LONG)
     film = host.call("/ofgen/v1/jobs").body[-1]["video"]
     assert len(frames_of(film)) == LENGTH
@@ -110,15 +79,13 @@ def test_a_film_takes_one_click_after_dropping_a_video(tab: Any, host: Host, cli
     tab.click("#ofgen_beside_play")
     pair = tab.locator("#ofgen_beside.prose video")
     pair.wait_for(timeout=LONG)
-    sync_api.expect(pair).to_have_js_property("readyState", 4, timeout=LONG)
+    expect(pair).to_have_js_property("readyState", 4, timeout=LONG)
     assert pair.evaluate("film => [film.videoWidth, film.videoHeight]") == [128 * 2 + 8, 64]
     pair.evaluate("film => { film.loop = true; film.playbackRate = 8; return film.play(); }")
     tab.wait_for_function("document.querySelector('#ofgen_beside video').played.length > 0")
     tab.click("#ofgen_send_img2img")
     tab.locator("#img2img_image img").wait_for(timeout=LONG)
-    sync_api.expect(tab.locator("#img2img_prompt textarea")).to_have_value(
-        "a walk by night", timeout=LONG
-    )
+    expect(tab.locator("#img2img_prompt textarea")).to_have_value("a walk by night", timeout=LONG)
 
 
 @pytest.mark.usefixtures("restored")
@@ -130,8 +97,8 @@ def test_a_picture_sends_what_it_was_painted_by(tab: Any) -> None:
     tab.locator("#txt2img_gallery img").first.wait_for(timeout=LONG)
     tab.click("#ofgen_from_txt2img")
     tab.locator("#ofgen_generate").wait_for(timeout=LONG)
-    sync_api.expect(tab.locator("#ofgen_prompt textarea")).to_have_value("a fox in snow")
-    sync_api.expect(tab.locator("#ofgen_steps input[type=number]")).to_have_value("3")
+    expect(tab.locator("#ofgen_prompt textarea")).to_have_value("a fox in snow")
+    expect(tab.locator("#ofgen_steps input[type=number]")).to_have_value("3")
 
 
 def test_key_frames_of_a_plan_are_moved_by_hand(tab: Any, clip: Path) -> None:
@@ -151,8 +118,8 @@ def test_key_frames_of_a_plan_are_moved_by_hand(tab: Any, clip: Path) -> None:
     tab.keyboard.press("Delete")
     assert shown.input_value().split(", ") == before
     chosen = tab.locator("#ofgen_key_indices textarea")
-    sync_api.expect(chosen).to_have_value(", ".join(before), timeout=LONG)
-    sync_api.expect(tab.locator(BUSY)).to_have_count(0, timeout=LONG)
+    expect(chosen).to_have_value(", ".join(before), timeout=LONG)
+    expect(tab.locator(BUSY)).to_have_count(0, timeout=LONG)
 
 
 @pytest.mark.usefixtures("restored")
@@ -168,17 +135,17 @@ def test_frames_are_repainted_and_that_is_undone(tab: Any, clip: Path) -> None:
     fill(tab, repaint_first=0, repaint_last=0, repaint_seed=9)
     tab.click("#ofgen_repaint")
     listed = tab.locator("#ofgen_repaint_list.prose li")
-    sync_api.expect(listed).to_have_text("frame 0: seed 9", timeout=LONG)
-    sync_api.expect(player).not_to_have_attribute("src", film, timeout=LONG)
+    expect(listed).to_have_text("frame 0: seed 9", timeout=LONG)
+    expect(player).not_to_have_attribute("src", film, timeout=LONG)
     film = player.get_attribute("src") or ""
     undo.click()
-    sync_api.expect(listed).to_have_count(0, timeout=LONG)
+    expect(listed).to_have_count(0, timeout=LONG)
     undo.wait_for(state="hidden", timeout=LONG)
-    sync_api.expect(player).not_to_have_attribute("src", film, timeout=LONG)
+    expect(player).not_to_have_attribute("src", film, timeout=LONG)
     fill(tab, repaint_last=99)
     tab.click("#ofgen_repaint")
     told = tab.locator("#ofgen_repaint_told.prose [role=alert]")
-    sync_api.expect(told).to_contain_text("to frame", timeout=LONG)
+    expect(told).to_contain_text("to frame", timeout=LONG)
 
 
 def test_what_is_refused_is_told_beside_the_button(tab: Any) -> None:
@@ -189,14 +156,14 @@ def test_what_is_refused_is_told_beside_the_button(tab: Any) -> None:
     assert "outside" in told.inner_text()
     fill(tab, path="")
     tab.click("#ofgen_generate")
-    sync_api.expect(told).to_contain_text("names no input", timeout=LONG)
+    expect(told).to_contain_text("names no input", timeout=LONG)
 
 
 def test_the_keyboard_begins_a_job(tab: Any) -> None:
     tab.locator("#ofgen_prompt textarea").focus()
     tab.keyboard.press("Control+Enter")
     told = tab.locator("#ofgen_told.prose")
-    sync_api.expect(told).to_contain_text("names no input", timeout=LONG)
+    expect(told).to_contain_text("names no input", timeout=LONG)
 
 
 @pytest.mark.usefixtures("restored")
@@ -207,7 +174,7 @@ def test_the_keyboard_stops_a_job(tab: Any, clip: Path) -> None:
     tab.locator("#ofgen_progress.prose [data-busy]").wait_for(timeout=LONG)
     tab.keyboard.press("Escape")
     told = tab.locator("#ofgen_progress.prose")
-    sync_api.expect(told).to_contain_text("stopped", timeout=LONG)
+    expect(told).to_contain_text("stopped", timeout=LONG)
 
 
 @pytest.mark.usefixtures("restored")
@@ -223,10 +190,10 @@ def test_a_page_left_open_does_not_grow(tab: Any, clip: Path) -> None:
     assert nodes <= before[0] + 50
     assert kilobytes <= 1.03 * before[1]
     tab.keyboard.press("Escape")
-    sync_api.expect(tab.locator(BUSY)).to_have_count(0, timeout=LONG)
+    expect(tab.locator(BUSY)).to_have_count(0, timeout=LONG)
 
 
 def test_nothing_sticks_out_on_a_phone(tab: Any) -> None:
     tab.set_viewport_size({"width": 390, "height": 800})
-    wide = tab.evaluate("document.documentElement.scrollWidth")
-    assert wide <= 390
+    wide, window = browser.width(tab)
+    assert wide <= window

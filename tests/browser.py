@@ -1,0 +1,106 @@
+"""Our tab in Chromium, driven by playwright where both are installed.
+
+`OFGEN_CHROMIUM` names the browser's program where it is not on the path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+from conftest import ROOT
+from serving import PATIENCE
+
+PROGRAM = (
+    os.environ.get("OFGEN_CHROMIUM")
+    or shutil.which("chromium")
+    or shutil.which("chrome")
+    or shutil.which("google-chrome")
+)
+FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+TITLE = re.compile(
+    "|".join(
+        json.loads(path.read_text("utf-8"))["Optical Flow Animation"]
+        for path in (ROOT / "localizations").glob("*.json")
+    )
+    + "|Optical Flow Animation"
+)
+"""Our tab's, in any language."""
+LONG = PATIENCE * 1000
+"""Milliseconds."""
+
+
+def lacking() -> str:
+    """Why there is no browser to drive; empty where there is one."""
+    if find_spec("playwright") is None:
+        return "playwright is not installed: pip install '.[test]'"
+    return "" if PROGRAM else "no Chromium on the path, and OFGEN_CHROMIUM names none"
+
+
+@contextlib.contextmanager
+def started() -> Iterator[Any]:
+    """The browser."""
+    from playwright import sync_api
+
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=PROGRAM, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextlib.contextmanager
+def tab_of(browser: Any, port: int, query: str = "", **options: Any) -> Iterator[Any]:
+    """Our tab; in the end the browser has told of no error but of what it could not fetch."""
+    page = browser.new_page(**{"viewport": {"width": 1280, "height": 1000}, **options})
+    told: list[str] = []
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("console", lambda line: told.append(line.text) if line.type == "error" else None)
+    page.goto(f"http://127.0.0.1:{port}/{query}", wait_until="domcontentloaded")
+    opened(page)
+    yield page
+    page.close()
+    # The webui's own page asks for a font and a script from outside.
+    assert [line for line in told if "net::ERR" not in line] == []
+
+
+def opened(page: Any) -> None:
+    """Choose our tab."""
+    page.locator("#tabs button", has_text=TITLE).first.click()
+    page.locator("#ofgen_generate").wait_for()
+
+
+def reloaded(page: Any) -> None:
+    """Load the page anew, and choose our tab."""
+    page.reload(wait_until="domcontentloaded")
+    opened(page)
+
+
+def fill(page: Any, **values: object) -> None:
+    """Write into the fields of settings."""
+    for name, value in values.items():
+        field = page.locator(f"#ofgen_{name}").locator("textarea, input").first
+        field.fill(str(value))
+        field.press("Tab")
+
+
+def expect(element: Any) -> Any:
+    """Playwright's own, which waits."""
+    from playwright import sync_api
+
+    return sync_api.expect(element)
+
+
+def width(page: Any) -> tuple[int, int]:
+    """How wide the page is, and how wide the window."""
+    return tuple(
+        page.evaluate("(({scrollWidth, clientWidth}) => [scrollWidth, clientWidth])"
+                      "(document.documentElement)")
+    )  # fmt: skip
