@@ -91,7 +91,7 @@ def live(chromium: Any, host: Host, clip: Path, rounds: int) -> None:
     for turn in range(2 * rounds):
         seen = turn % 2 == 0
         with browser.tab_of(chromium, host.port) as page:
-            fill(page, path=clip, seed=100 + turn, steps=4, width=128, hole_box=64)
+            fill(page, path=clip, seed=100 + turn, steps=2, end=1)
             count = len(jobs(host))
             spent = host.cpu_seconds()
             page.click("#ofgen_generate")

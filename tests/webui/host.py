@@ -74,8 +74,11 @@ class Host(Server):
         return [Path(path.strip()).stem for path in found]
 
     def sampled(self, start: int = 0) -> int:
-        """How many calls to its sampler have begun since the character `start` of the log."""
-        return len(re.findall(r"(?<!\d)0%\|", self.log(start)))
+        """How many calls to its sampler have begun since the character `start` of the log.
+
+        One that is interrupted before its first step tells of its 0 % once more when it ends.
+        """
+        return len(re.findall(r"(?:(?<!\d)0%\|[^\n]*\s*)+", self.log(start)))
 
     def film(self, job: Any, tab: str = "img2img", **fields: Any) -> Answer:
         """The job by the script; small pictures, few steps."""

@@ -11,7 +11,7 @@ import pytest
 
 from lib_ofgen.values import Image
 from lib_ofgen.workspace import Workspace
-from webui.conftest import JOB, KEYS, same_film
+from webui.conftest import JOB, KEYS, frames_of
 from webui.host import Answer, Host
 
 
@@ -54,6 +54,8 @@ def test_pictures_of_a_batch_are_those_painted_alone(host: Host, clip: Path, sam
         assert len(changed) >= least
         assert max(changed) < 0.01
     assert calls[0] - calls[1] >= len(KEYS), "no more than the keys were painted together"
-    assert same_film(films[0].film["video"], films[1].film["video"])
+    played = (frames_of(film.film["video"]) for film in films)
+    for one, other in zip(*played, strict=True):  # the encoder makes more of a level
+        assert np.abs(one.astype(int) - other).mean() < 1.5
     facts = [json.loads(Path(film.film["report"]).read_text("utf-8")) for film in films]
     assert facts[0]["frames"] == facts[1]["frames"]
