@@ -134,8 +134,9 @@ class Server:
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def log(self, start: int = 0) -> str:
-        """What it has written, from the character `start` on."""
-        return self._log.read_text("utf-8", errors="replace")[start:]
+        """What it has written, from the character `start` on; bars of progress return by CR."""
+        with self._log.open(encoding="utf-8", errors="replace", newline="") as log:
+            return log.read()[start:]
 
     @contextlib.contextmanager
     def forgiven(self) -> Iterator[None]:

@@ -76,9 +76,9 @@ class Host(Server):
     def sampled(self, start: int = 0) -> int:
         """How many calls to its sampler have begun since the character `start` of the log.
 
-        One that is interrupted before its first step tells of its 0 % once more when it ends.
+        One that is interrupted before its first step writes its 0 % over itself when it ends.
         """
-        return len(re.findall(r"(?:(?<!\d)0%\|[^\n]*\s*)+", self.log(start)))
+        return len(re.findall(r"(?<!\d)0%\|[^\r\n]*(?:\r +0%\|[^\r\n]*)*", self.log(start)))
 
     def film(self, job: Any, tab: str = "img2img", **fields: Any) -> Answer:
         """The job by the script; small pictures, few steps."""
