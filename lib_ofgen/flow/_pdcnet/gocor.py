@@ -114,6 +114,11 @@ class _SeparableRegulariser(nn.Module):
         return whole.contiguous(memory_format=torch.channels_last)
 
     def forward(self, kernel: Tensor, scores: Tensor) -> Tensor:
+        """K^T K of scores B x Q x P, of the same shape."""
+        return self._transposed(kernel, self._direct(kernel, scores))
+
+    @staticmethod
+    def _direct(kernel: Tensor, scores: Tensor) -> Tensor:
         """K: (B Q) x 16 x 16 x 16, planes of target positions, of scores B x Q x P."""
         planes = pad(scores.view(-1, 16, 16, 256), (0, 0, 1, 1, 1, 1))
         shifted = [planes[:, y : y + 16, x : x + 16] for y in range(3) for x in range(3)]
@@ -121,7 +126,7 @@ class _SeparableRegulariser(nn.Module):
         return conv2d(channels, kernel, padding=1)
 
     @staticmethod
-    def transposed(kernel: Tensor, z: Tensor) -> Tensor:
+    def _transposed(kernel: Tensor, z: Tensor) -> Tensor:
         """K^T: B x Q x P of what K gives."""
         adjoint = kernel.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
         shifted = conv2d(z, adjoint, padding=1).reshape(-1, 16, 16, 9, 256)
@@ -141,24 +146,26 @@ class _GlobalOptimizer(_Optimizer):
         """Optimised scores B x Q x P of filters B x P x C, by steepest descent.
 
         `reference`, `query`: B x P x C and B x Q x C, the target's and the source's features.
-        Scores on both, and K of the latter, are linear in the filters and carried along.
+        Scores on both, and K^T K of the latter, are linear in the filters and carried along. K
+        alone gives 16 times as many numbers; the square of K x is x (K^T K x).
         """
-        count, lam, step = len(f), self.regulariser(), self.step()
+        lam, step = self.regulariser(), self.step()
         upper, lower, label = self.weighting(_grid_distances(f))
-        kernel, k = self.reg_layer.kernel(), self.reg_layer
         sr, sq = f @ reference.mT, query @ f.mT
-        z = k(kernel, sq)
+        less, f = label.neg(), f.clone()
+        kernel, ktk = self.reg_layer.kernel(), self.reg_layer
+        smooth = ktk(kernel, sq)
         for _ in range(iterations):
-            slope = upper + lower * sr.sign()
-            residual = slope * (slope * sr - label)
-            grad = lam * f + residual @ reference + k.transposed(kernel, z).mT @ query
+            slope = torch.addcmul(upper, lower, sr.sign())
+            residual = torch.addcmul(less, slope, sr).mul_(slope)
+            grad = torch.baddbmm(lam * f, residual, reference).baddbmm_(smooth.mT, query)
             gr, gq = grad @ reference.mT, query @ grad.mT
-            gz = k(kernel, gq)
+            smooth_gq = ktk(kernel, gq)
             num = _total(grad)
-            den = _total(slope * gr) + _total(gz.reshape(count, 256, -1)) + lam * num
+            den = _total(slope.mul_(gr)) + (gq * smooth_gq).sum((1, 2), keepdim=True) + lam * num
             alpha = step * num / (den.clamp(min=_LEAST) + _STEP_REGULARISER * num)
-            f, sr, sq = f - alpha * grad, sr - alpha * gr, sq - alpha * gq
-            z = z - alpha.repeat_interleave(256, 0).unsqueeze(-1) * gz
+            for carried, by in ((f, grad), (sr, gr), (sq, gq), (smooth, smooth_gq)):
+                carried.addcmul_(by, alpha, value=-1)
         return sq
 
 
@@ -201,7 +208,7 @@ class LocalGOCor(nn.Module):
     def forward(self, target: Tensor, iterations: int, portion: int) -> Tensor:
         """B x C x H x W filters of features of that shape, `portion` tiles at a time.
 
-        Every tile goes through all iterations while it is in the cache.
+        A portion goes through all iterations before the next one is begun.
         """
         tiling = tiles.Tiling.of(target)
         windowed = tiling.windowed(target)
@@ -225,6 +232,7 @@ class LocalGOCor(nn.Module):
         # A residual over C, as the gradient takes it, is one whose weights are over sqrt(C).
         weighting = optimizer.weighting(_shift_distances(windows))
         upper, lower, label = (each / math.sqrt(channels) for each in weighting)
+        less = label.neg()
         lam, step = optimizer.regulariser() / channels**2, optimizer.step()
         start = self.filter_initializer.scaling / (own[..., reach, reach] + 1e-6)
         s = own * start[..., None, None]
@@ -233,11 +241,11 @@ class LocalGOCor(nn.Module):
         spread = windows.new_zeros(count, tiles.TILE**2, tiles.WINDOW**2)
         for _ in range(iterations):
             slope = torch.addcmul(upper, lower, s.sign())
-            g = (slope * s).sub_(label).mul_(slope).addcmul_(a, lam)
+            g = torch.addcmul(less, slope, s).mul_(slope).addcmul_(a, lam)
             tiles.band(spread).copy_(g)
             sg = tiles.band(torch.bmm(spread, gram)).contiguous()
             num = (g * sg).sum((3, 4), keepdim=True)  # like den, over C
-            den = slope.mul_(sg).square_().sum((3, 4), keepdim=True)
+            den = torch.linalg.vector_norm(slope.mul_(sg), dim=(3, 4), keepdim=True).square_()
             alpha = num * step / den.addcmul_(num, lam).clamp_(min=_LEAST / channels)
             a.addcmul_(g, alpha, value=-1)
             s.addcmul_(sg, alpha, value=-1)

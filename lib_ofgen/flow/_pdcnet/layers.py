@@ -84,7 +84,10 @@ class Pyramid(nn.Module):
         for _ in range(convolutions):
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
             inputs = outputs
-        return nn.Sequential(*layers, *([_Pool()] if pool else []))
+        if pool:
+            # Before the last ReLU, which gives the same numbers and has a quarter of the pixels.
+            layers.insert(-1, _Pool())
+        return nn.Sequential(*layers)
 
     def forward(self, image: Tensor, *, coarse: bool) -> list[Tensor]:
         """What pools 2 and 3, or with `coarse` pools 3 and 4, give of B x 3 x H x W, normalised.
@@ -156,7 +159,8 @@ class CorrelationUncertaintyDecoder(nn.Module):
 
     def forward(self, correlations: Tensor) -> Tensor:
         """N x K x K, one picture a pixel, to N x 6."""
-        x = self._pool(apply(self.conv_0, correlations.unsqueeze(1)))
+        # As the last axis: a single channel's place in memory would not tell channels-last.
+        x = self._pool(apply(self.conv_0, correlations.unsqueeze(-1).permute(0, 3, 1, 2)))
         x = self.conv_2(self.conv_1(x))
         return apply(self.predict_uncertainty, x).flatten(1)
 
