@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lib_ofgen.values import Image, Size, check
 
 __all__ = [
+    "around",
     "decode_png",
     "encode_jpeg",
     "encode_png",
@@ -98,6 +99,18 @@ def enlarged(image: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
     return cast(
         "NDArray[np.float32]", cv2.resize(image, dsize=dsize, interpolation=cv2.INTER_LINEAR)
     )
+
+
+def around(values: NDArray[np.float32], sigma: float, grid: int) -> NDArray[np.float32]:
+    """(H, W): the mean around each pixel, with weights of a Gaussian of `sigma` px.
+
+    Taken on a grid of every `grid`-th pixel, which is as good where that is well below `sigma`.
+    """
+    here = size_of(values)
+    dsize = (-(-here.width // grid), -(-here.height // grid))
+    small = cv2.resize(values, dsize=dsize, interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, ksize=(0, 0), sigmaX=sigma / grid)
+    return enlarged(cast("NDArray[np.float32]", blurred), here)
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import warp
+from lib_ofgen import images, warp
 from lib_ofgen.values import Box, Fused, Image, Painted
 
 __all__ = ["Renderer"]
@@ -29,6 +29,8 @@ _TEXTURES = 32
 """Painted frames whose strength of detail is remembered."""
 
 Floats = NDArray[np.float32]
+
+_around = partial(images.around, sigma=_WINDOW, grid=4)
 
 
 class Renderer:
@@ -99,14 +101,3 @@ def _laplacian(image: Floats) -> Floats:
     """(H, W): the square of the Laplacian of an (H, W, 3) picture's luma."""
     luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return cast("Floats", np.square(cv2.Laplacian(luma, cv2.CV_32F, ksize=1)))
-
-
-def _around(values: Floats) -> Floats:
-    """(H, W): the mean around each pixel, taken on a grid of every fourth one."""
-    height, width = values.shape
-    small = cv2.resize(
-        values, dsize=(-(-width // 4), -(-height // 4)), interpolation=cv2.INTER_AREA
-    )
-    blurred = cv2.GaussianBlur(small, ksize=(0, 0), sigmaX=_WINDOW / 4)
-    wide = cv2.resize(blurred, dsize=(width, height), interpolation=cv2.INTER_LINEAR)
-    return cast("Floats", wide)

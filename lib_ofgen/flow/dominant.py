@@ -10,6 +10,7 @@ meanwhile moves as well and is not seen: where the pictures differ, the guess co
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple, cast
 
 import cv2
@@ -43,6 +44,8 @@ _OTHER = 16.0
 """Grey levels of difference that are another thing than what the target shows."""
 
 Floats = NDArray[np.float32]
+
+_around = partial(images.around, sigma=_AROUND, grid=8)
 
 
 class Guess(NamedTuple):
@@ -112,15 +115,3 @@ def _vectors(plane: NDArray[np.float64], size: tuple[int, ...]) -> Floats:
     u, v, w = (a * x + b * y + c for a, b, c in plane.astype(np.float32))
     w = np.maximum(w, np.float32(1e-3))  # what lies behind the camera goes far outside
     return np.stack([u / w - x, v / w - y])
-
-
-def _around(values: Floats) -> Floats:
-    """(H, W): the mean around each pixel, taken on a grid of every eighth one."""
-    height, width = values.shape
-    small = cv2.resize(
-        values, dsize=(-(-width // 8), -(-height // 8)), interpolation=cv2.INTER_AREA
-    )
-    blurred = cv2.GaussianBlur(small, ksize=(0, 0), sigmaX=_AROUND / 8)
-    return cast(
-        "Floats", cv2.resize(blurred, dsize=(width, height), interpolation=cv2.INTER_LINEAR)
-    )
