@@ -11,18 +11,11 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from lib_ofgen import pace
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.values import Image
 
 __all__ = ["Progress", "say"]
-
-_TITLES = {
-    "decode": "reading frames",
-    "analyse": "scenes and keys",
-    "tag": "tagging keys",
-    "paint": "painting",
-    "measure": "measuring",
-}
 
 
 def say(line: str, *, out: bool = False) -> None:
@@ -88,7 +81,7 @@ class Progress:
         if stage != self._stage:
             self._close()
             self._stage = stage
-            self._bar = tqdm(total=of, desc=_TITLES.get(stage, stage), unit="frame", leave=True)
+            self._bar = tqdm(total=of, desc=pace.words(stage), unit="frame", leave=True)
         self._bar.total = of
         self._bar.update(done - self._bar.n)
 

@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
+from typing import NamedTuple
 
-__all__ = ["Outlook", "Pace"]
+__all__ = ["Outlook", "Pace", "fraction", "words"]
+
+
+class _Told(NamedTuple):
+    words: str
+    share: float
+    """0..1: what part of a job it is taken for."""
+
+
+_STAGES = {
+    "decode": _Told("reading the video", 0.03),
+    "analyse": _Told("looking for cuts", 0.02),
+    "keys": _Told("choosing key frames", 0.03),
+    "tag": _Told("reading key frames", 0.01),
+    "paint": _Told("painting", 0.88),
+    "measure": _Told("measuring", 0.03),
+}
+"""What a `Reporter` hears of, in the order of a job; what has nothing to do is left out."""
+_SUMS = accumulate((told.share for told in _STAGES.values()), initial=0.0)
+_BEGINS = dict(zip(_STAGES, _SUMS, strict=False))  # the last sum is the job's end
+"""0..1: how far the whole job is when a stage begins."""
 
 _FOUND = 0.01
 """Seconds: a step that is told sooner after the one before it was not made but found."""
 _ENOUGH = 0.02
 """Share 0..1 of a job that tells of the rest."""
+
+
+def words(stage: str) -> str:
+    """What is being done in a stage; what is none stands for itself."""
+    return _STAGES[stage].words if stage in _STAGES else stage
+
+
+def fraction(stage: str, done: int, of: int) -> float:
+    """0..1: how far the whole job is when `done` of `of` units of a stage are finished."""
+    return _BEGINS[stage] + _STAGES[stage].share * min(1.0, done / max(1, of))
 
 
 class Pace:

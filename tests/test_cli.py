@@ -118,7 +118,7 @@ def test_animate_ends_with_where_everything_is(ofgen: Command, clip: Path, place
 def test_progress_goes_to_standard_error(ofgen: Command, clip: Path, place: Path) -> None:
     said = ofgen("animate", clip, "-o", "out.mp4", "--set", "hole_box=64")
     assert said.status == 0
-    for stage in ("reading frames", "scenes and keys", "painting"):
+    for stage in ("reading the video", "looking for cuts", "choosing key frames", "painting"):
         assert stage in said.err
     assert "6/6" in said.err
     assert left(place) == {"out.mp4"}

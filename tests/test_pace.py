@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from moving import make_video, walking
 
+from lib_ofgen import pace
+from lib_ofgen.brush import BrushPainter
 from lib_ofgen.pace import Outlook, Pace
+from lib_ofgen.pipeline import Job, animate
+from lib_ofgen.settings import Settings
+from lib_ofgen.values import Image
 
 COUNTS = {"key": 4, "draft": 14, "finish": 14}
 GUESSES = {"key": 1.0, "draft": 1.0, "finish": 0.1}
@@ -87,3 +94,35 @@ def test_a_steady_job_is_told_what_is_left_from_the_first_step() -> None:
         assert outlook.left() == pytest.approx(50 - second, rel=0.01)
         outlook.add(second + 0.001, second / 50)  # the same step told twice
         assert outlook.left() == pytest.approx(50 - second, rel=0.01)
+
+
+class _Listener:
+    """A reporter that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, int]] = []
+
+    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+        self.told.append((stage, done, of))
+
+    def stopped(self) -> bool:
+        return False
+
+
+def test_a_whole_job_only_goes_forward_and_has_words_for_each_stage(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "clip.mp4", walking(8))
+    settings = Settings().replace({"hole_box": 64})
+    listener = _Listener()
+    animate(
+        Job(clip, tmp_path / "out.mp4", tmp_path / "out.ofgen", settings), BrushPainter(), listener
+    )
+    stages = list(dict.fromkeys(stage for stage, _, _ in listener.told))
+    assert stages == ["decode", "analyse", "keys", "paint", "measure"]
+    shares = [pace.fraction(*told) for told in listener.told]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert all(pace.words(stage) != stage for stage in [*stages, "tag"])
+
+
+def test_what_is_no_stage_stands_for_itself() -> None:
+    assert pace.words("starting") == "starting"

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import html
 
-__all__ = ["doing", "note"]
+from lib_ofgen import pace
 
-_DOING = {
-    "decode": "reading the video",
-    "analyse": "looking for cuts",
-    "keys": "choosing key frames",
-    "tag": "reading key frames",
-    "paint": "painting",
-    "measure": "measuring",
-}
+__all__ = ["doing", "note"]
 
 
 def doing(stage: str, done: int, of: int) -> str:
     """What is being done, in words, and how far it is."""
     where = f", frame {done} of {of}" if of else ""
-    return f"{_DOING.get(stage, stage)}{where}"
+    return f"{pace.words(stage)}{where}"
 
 
 def note(text: object, *, failed: bool = False, warns: bool = False) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from modules import call_queue, shared
 from PIL import Image as Pictures
 
-from lib_ofgen.pace import Outlook
+from lib_ofgen import pace
 from lib_ofgen.values import Image
 
 __all__ = ["HostReporter"]
@@ -19,14 +19,6 @@ _UNITS = 1000
 """The host counts whole jobs; a job of ours is so many of them."""
 _OWN = 0.989
 """The host's API adds a hundredth to what is done; past the whole its ETA would be negative."""
-_SHARES = {
-    "decode": (0.0, 0.03),
-    "analyse": (0.03, 0.02),
-    "tag": (0.05, 0.01),
-    "paint": (0.06, 0.91),
-    "measure": (0.97, 0.03),
-}
-"""Where each stage begins on the way from 0 to 1, and how much of it is its own."""
 _PAUSE = 0.1
 """Seconds between two looks at whether a pause is over."""
 _PREVIEW_EVERY = 1.0
@@ -50,7 +42,7 @@ class HostReporter:
         """
         self._name, self._wished, self._inside = name, wished, inside
         self._begun = self._since = time.time()
-        self._outlook = Outlook(self._begun)
+        self._outlook = pace.Outlook(self._begun)
         self._shown = 0.0
         self._stop = False
         self._hold = threading.Event()
@@ -64,8 +56,7 @@ class HostReporter:
 
     def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
         """Tell the host how far the whole job is."""
-        start, share = _SHARES.get(stage, (0.0, 0.0))
-        self.fraction = start + share * done / max(1, of)
+        self.fraction = pace.fraction(stage, done, of)
         self.text, self.place = f"{stage} {done}/{of}", (stage, done, of)
         self._outlook.add(time.time(), self.fraction)
         self._since = self._pretended()

@@ -94,16 +94,35 @@ def test_what_was_pressed_before_does_not_stop_a_job(host: Host, clip: Path) -> 
     assert host.film(job, seed=33).film["state"] == "done"
 
 
+def _heard(host: Host, running: Running) -> list[tuple[float, dict[str, Any]]]:
+    """When, and what, the host told of a job until it ended; before its first word: nothing."""
+    seen = []
+    while running.is_alive():
+        told = host.progress()
+        if told["state"]["job_count"] and told["textinfo"]:
+            seen.append((time.monotonic(), told))
+        time.sleep(0.05)
+    return seen
+
+
+def test_the_hosts_progress_goes_forward_while_keys_are_chosen(
+    host: Host, slow: dict[str, Any]
+) -> None:
+    slow["settings"] |= {"key_frames": "coverage", "max_frames": 13}
+    running = Running(host, slow, seed=35)
+    seen = [told for _, told in _heard(host, running)]
+    assert running.ended().film["state"] == "done"
+    assert any(": keys " in told["textinfo"] for told in seen)
+    shares = [told["progress"] for told in seen]
+    assert all(later >= earlier - 0.01 for earlier, later in pairwise(shares)), shares
+
+
 def test_the_hosts_progress_is_the_jobs(host: Host, slow: dict[str, Any]) -> None:
     """Up to the frame in which what moves has left: what follows takes no time, unforeseeably."""
     slow["settings"] |= {"max_frames": 13}
+    begun = time.monotonic()
     running = Running(host, slow, seed=34)
-    begun, seen = time.monotonic(), []
-    while running.is_alive():
-        told = host.progress()
-        if told["state"]["job_count"] and told["textinfo"]:  # before the job's first word: none
-            seen.append((time.monotonic() - begun, told))
-        time.sleep(0.05)
+    seen = [(at - begun, told) for at, told in _heard(host, running)]
     whole = time.monotonic() - begun
     assert running.ended().film["state"] == "done"
     shares = [told["progress"] for _, told in seen]
