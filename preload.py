@@ -21,3 +21,11 @@ def preload(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="Optical Flow Animation: folder that requests may read videos from and write films to",
     )
+    parser.add_argument(
+        "--ofgen-limit",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="Optical Flow Animation: the most that a file or an answer may ask of this machine, "
+        "such as pixels=36000000; may be given more than once",
+    )

@@ -24,6 +24,7 @@ from lib_ofgen import (
     control,
     evaluate,
     images,
+    limits,
     pipeline,
     prompt_list,
     report,
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
+        limits.change(getattr(options, "limit", []))
         return run(options)
     except OfgenError as error:
         console.say(f"ofgen: {'' if isinstance(error, Stopped) else 'error: '}{error}")
@@ -116,6 +118,12 @@ def _add_making(one: argparse.ArgumentParser) -> None:
     one.add_argument("--quiet", action="store_true", help="no progress bar")
     _add_mask(one)
     _add_models(one)
+    _add_limit(one)
+
+
+def _add_limit(one: argparse.ArgumentParser) -> None:
+    text = "raise or lower a limit on what files may ask of this machine; see docs/security.md"
+    one.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help=text)
 
 
 def _add_mask(one: argparse.ArgumentParser) -> None:
@@ -144,6 +152,7 @@ def _add_looking(commands: Any) -> None:
     add_settings(plan)
     _add_mask(plan)
     _add_models(plan)
+    _add_limit(plan)
     plan.set_defaults(run=_plan)
     judged = commands.add_parser("evaluate", help="warp error and sharpness of a result")
     judged.add_argument("source", type=Path, metavar="SOURCE")
@@ -154,6 +163,7 @@ def _add_looking(commands: Any) -> None:
         "--report", type=Path, metavar="FILE.json", help="the result's report, for its key frames"
     )
     add_settings(judged)
+    _add_limit(judged)
     judged.set_defaults(run=_evaluate)
     flow = commands.add_parser("flow", help="flow from one picture to another")
     flow.add_argument("first", type=Path, metavar="A")
@@ -162,6 +172,7 @@ def _add_looking(commands: Any) -> None:
     flow.add_argument("--png", type=Path, metavar="PNG", help="also as a picture")
     flow.add_argument("--flow", default="auto", metavar="NAME")
     _add_models(flow)
+    _add_limit(flow)
     flow.set_defaults(run=_flow)
 
 

@@ -54,4 +54,5 @@ class OpticalFlowAnimation(scripts.Script):
 
 script_callbacks.on_after_component(sending.laid_out)
 script_callbacks.on_ui_tabs(tab.tabs)
+script_callbacks.on_app_started(job.apply_limits)
 script_callbacks.on_app_started(api.add_routes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 import threading
@@ -16,7 +17,7 @@ from typing import Any
 
 from modules import call_queue, paths_internal, shared
 
-from lib_ofgen import control, pipeline, tagging, weights
+from lib_ofgen import control, limits, pipeline, tagging, weights
 from lib_ofgen.encode import check_output
 from lib_ofgen.errors import OfgenError, Stopped
 from lib_ofgen.growing import Growing
@@ -41,6 +42,7 @@ __all__ = [
     "TITLE",
     "HostJob",
     "animated",
+    "apply_limits",
     "described",
     "flow_picture",
     "last_seed",
@@ -55,6 +57,8 @@ __all__ = [
 ]
 
 TITLE = "Optical Flow Animation"
+
+_LOG = logging.getLogger(__name__)
 
 _REMEMBERED = 50
 """Jobs of which the API still tells when they have ended."""
@@ -119,6 +123,14 @@ class HostJob:
 
 JOBS: dict[str, HostJob] = {}
 """The jobs since the webui started, by id; "Reload UI" leaves them be."""
+
+
+def apply_limits(*_: Any) -> None:
+    """Take the limits of the host's command line; for the host's `on_app_started`."""
+    try:
+        limits.change(getattr(shared.cmd_opts, "ofgen_limit", None) or [])
+    except OfgenError as error:  # a webui starts, whatever stands there
+        _LOG.error("--ofgen-limit: %s; the default limits hold", error)
 
 
 def places() -> Places:

@@ -1,0 +1,83 @@
+"""How much a file or an answer may ask of this machine; asked of headers, before unpacking.
+
+One set for the whole process, said by whoever runs it. No setting, preset or job document changes
+it, for these come from strangers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+
+from lib_ofgen.errors import SettingsError, VideoError
+
+__all__ = ["Limits", "change", "check_pixels", "current", "table"]
+
+
+def _limit(most: int, unit: str, text: str) -> int:
+    """A field of `Limits`, with its default and what the documentation says of it."""
+    return field(default=most, metadata={"unit": unit, "text": text})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most of each kind that is taken."""
+
+    pixels: int = _limit(36_000_000, "px", "of one frame, picture or flow; 8192x4320 fits")
+    pixel_aspect: int = _limit(8, "", "width of a pixel over its height, or height over width")
+    silence: int = _limit(3600, "s", "of missing sound that are filled at one place")
+    rows: int = _limit(100_000, "", "rows of a list of prompts")
+    answer: int = _limit(128, "MiB", "of one answer of a painter")
+
+
+_current = Limits()
+
+
+def current() -> Limits:
+    """The limits of this process."""
+    return _current
+
+
+def change(pairs: Iterable[str]) -> None:
+    """Set limits of this process by texts such as `pixels=100000000`; the others stay.
+
+    Raises:
+        SettingsError: if a text names no limit, or gives it no whole number above 0.
+    """
+    global _current
+    known = [one.name for one in fields(Limits)]
+    changed: dict[str, int] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if name.strip() not in known:
+            raise SettingsError(f"there is no limit {name[:40]!r}; there are {', '.join(known)}")
+        if not value.strip().isdecimal() or not int(value[:20]):
+            raise SettingsError(
+                f"limit {name.strip()}={value[:40]!r} is no whole number above 0; write "
+                f"{name.strip()}={getattr(Limits(), name.strip())}"
+            )
+        changed[name.strip()] = int(value)
+    _current = replace(_current, **changed)
+
+
+def check_pixels(width: int, height: int, name: str) -> None:
+    """Do nothing if a picture of this size may be unpacked; `name` is for the message.
+
+    Raises:
+        VideoError: if it has more pixels than the limit.
+    """
+    if width * height > _current.pixels:
+        raise VideoError(
+            f"{name} is {width}x{height} and over the limit of {_current.pixels} px; make it "
+            f"smaller, or raise the limit with --limit pixels={width * height}",
+            bad_input=True,
+        )
+
+
+def table() -> str:
+    """The limits as a Markdown table."""
+    rows = ["| limit | most | of what |", "|---|---|---|"]
+    for one in fields(Limits):
+        most = f"{one.default} {one.metadata['unit']}".strip()
+        rows.append(f"| `{one.name}` | {most} | {one.metadata['text']} |")
+    return "\n".join(rows)
