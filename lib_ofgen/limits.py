@@ -25,7 +25,7 @@ class Limits:
 
     pixels: int = _limit(36_000_000, "px", "of one frame, picture or flow; 8192x4320 fits")
     pixel_aspect: int = _limit(8, "", "width of a pixel over its height, or height over width")
-    silence: int = _limit(3600, "s", "of missing sound that are filled at one place")
+    silence: int = _limit(21_600, "s", "of missing sound that is filled with silence at one place")
     rows: int = _limit(100_000, "", "rows of a list of prompts")
     answer: int = _limit(128, "MiB", "of one answer of a painter")
 

@@ -39,6 +39,7 @@ LAYERS = {
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
     ("settings", "control"),
+    ("media", "limits"),
     ("http_painter", "http_control"),
     ("filling", "painting"),
     ("filling", "survey"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,17 @@ import av.logging
 from lib_ofgen.errors import VideoError
 from lib_ofgen.values import Sound
 
-__all__ = ["open_container", "silence", "sound_codec", "sound_of", "sound_stream"]
+__all__ = [
+    "TRIES", "disposition", "open_container", "packets_of", "preferred", "silence", "sound_codec",
+    "sound_of", "sound_stream",
+]  # fmt: skip
+
+DEFAULT = 0x1
+"""Flag of a stream that players take if nobody chooses."""
+
+
+TRIES = 50
+"""Reads in a row that may fail before a file counts as ended."""
 
 
 def open_container(path: Path) -> av.container.InputContainer:
@@ -72,13 +83,48 @@ def _lenient() -> dict[str, Any]:
     return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
+def packets_of(
+    container: av.container.InputContainer, stream: Any, failed: Callable[[], None] = lambda: None
+) -> Iterator[Any]:
+    """The stream's packets, the empty one at the end too; reading goes on behind damage.
+
+    `failed` hears of each read that fails.
+    """
+    tries = 0
+    while tries < TRIES:
+        try:
+            for packet in container.demux(stream):
+                tries = 0
+                yield packet
+            return
+        except av.error.FFmpegError:
+            tries += 1
+            failed()
+
+
+def disposition(stream: Any) -> int:
+    """Libav's flags of what a stream is for."""
+    flags = getattr(stream, "disposition", 0)  # an int, or some kind of enum
+    return int(getattr(flags, "value", flags))
+
+
+def preferred(container: av.container.InputContainer, streams: Sequence[Any]) -> Any:
+    """The stream that players take: one that is marked as default, of these libav's choice."""
+    marked = [one for one in streams if disposition(one) & DEFAULT] or list(streams)
+    best = container.streams.best(marked[0].type)
+    return next((one for one in marked if best is not None and one.index == best.index), marked[0])
+
+
 def sound_stream(container: av.container.InputContainer) -> Any:
-    """The first sound stream that can be decoded, or none."""
-    for stream in container.streams.audio:
-        codec = stream.codec_context
-        if codec is not None and codec.sample_rate and codec.channels:
-            return stream
-    return None
+    """The sound stream that plays, of those that can be decoded, or none."""
+    streams = [
+        one
+        for one in container.streams.audio
+        if one.codec_context is not None
+        and one.codec_context.sample_rate
+        and one.codec_context.channels
+    ]
+    return preferred(container, streams) if streams else None
 
 
 def sound_of(container: av.container.InputContainer) -> Sound | None:

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.error
+import av.filter
 import av.video.stream
 import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen.errors import VideoError
-from lib_ofgen.media import colour, timing
-from lib_ofgen.media.container import open_container, silence, sound_of
+from lib_ofgen.media import colour, matroska, timing
+from lib_ofgen.media.container import (
+    TRIES,
+    disposition,
+    open_container,
+    packets_of,
+    preferred,
+    silence,
+    sound_of,
+)
 from lib_ofgen.media.interlace import Deinterlacer, Picture
-from lib_ofgen.values import Sound
+from lib_ofgen.values import Box, Sound
 
 __all__ = ["Decoder", "display_matrix"]
 
@@ -26,15 +37,47 @@ NEAR = 4.0
 """Seconds: a time before this is reached by decoding, a later one by seeking."""
 MARGIN = 1.0
 """Seconds that seeking stays before its goal, so that no frame there lacks its references."""
-TRIES = 50
-"""Reads in a row that may fail before the file counts as ended."""
 FALLBACK_RATE = Fraction(25)
+UNKNOWN_KINDS = 8
+"""Kinds of side data in one frame that may be newer than PyAV."""
+LOOKED_AT = 200
+"""Packets that are read to tell moving pictures from stills, where there are several streams."""
+GIF_SHORTEST, GIF_USUAL = 2, 10
+"""Ticks: browsers show a GIF's picture that is to last less than the first for the second."""
+
+NO_STAMPS, JUMPING = 0x80, 0x200
+"""Flags of libav's formats: raw streams without any times, and such whose clock may jump."""
+ESTIMATED = {"mpeg", "mpegts"}
+"""Formats whose header tells no end; what libav tells of it leaves the last frame out."""
+COVER, THUMBNAIL, STILL = 0x400, 0x800, 0x100000
+"""Flags of a stream's disposition."""
 
 
 def display_matrix(frame: av.VideoFrame) -> NDArray[np.int32] | None:
     """The nine numbers of the frame's display matrix, or none."""
-    data = frame.side_data.get("DISPLAYMATRIX")  # type: ignore[call-overload]
-    return None if data is None else np.frombuffer(data, dtype=np.int32)
+    for _ in range(UNKNOWN_KINDS):
+        try:
+            data = frame.side_data.get("DISPLAYMATRIX")  # type: ignore[call-overload]
+        except ValueError as error:  # "31 is not a valid Type": newer than PyAV
+            frame = _without_side_data(frame, int(str(error).split()[0]))
+        else:
+            return None if data is None else np.frombuffer(data, dtype=np.int32)
+    return None
+
+
+def _without_side_data(frame: av.VideoFrame, kind: int) -> av.VideoFrame:
+    """The frame without what it carries beside its pixels of one kind, a number of libav's."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format,
+        time_base=frame.time_base or Fraction(1, 1000),
+    )  # fmt: skip
+    cleaner = graph.add("sidedata", f"mode=delete:type={kind}")
+    sink = graph.add("buffersink")
+    graph.link_nodes(source, cleaner, sink)
+    graph.configure()
+    graph.push(frame)
+    return cast("av.VideoFrame", graph.pull())
 
 
 class Decoder:
@@ -49,7 +92,7 @@ class Decoder:
         self.path = path
         self.faults = 0
         """Reads and packets that failed."""
-        self.decoded = 0
+        self.decoded = self.repeats = 0
         self.whole = True
         """Whether decoding began with the first frame."""
         self._open()
@@ -74,6 +117,13 @@ class Decoder:
         self.container.close()
 
     @property
+    def traits(self) -> list[object]:
+        """The stream and what is cut off, where these are not the first one and nothing."""
+        place = self._place()
+        cut = self.shown[:4] if self.shown is not None and self.shown.cuts else ()
+        return [place, cut] if place or cut else []
+
+    @property
     def codec(self) -> Any:
         """The codec context in use."""
         return self._codec
@@ -87,8 +137,15 @@ class Decoder:
     def rates(self) -> list[Fraction]:
         """The frame rates that the header tells, likeliest first."""
         stream = self.stream
-        told = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-        return [Fraction(rate) for rate in told if rate and Fraction(1, 1000) < rate <= 1000]
+        told = [stream.average_rate, stream.guessed_rate, stream.base_rate]
+        if self._flags & NO_STAMPS:  # libav counts raw streams at 25 whatever their header says
+            told.insert(0, stream.codec_context.framerate)
+        rates = [Fraction(rate) for rate in told if rate and Fraction(1, 1000) < rate <= 1000]
+        if self._is_gif:
+            most = 1 / (GIF_SHORTEST * self.time_base)
+            usual = 1 / (GIF_USUAL * self.time_base)
+            rates = [rate if rate <= most else usual for rate in rates]
+        return rates
 
     @property
     def rate(self) -> Fraction:
@@ -113,9 +170,30 @@ class Decoder:
     @property
     def end(self) -> int | None:
         """The tick at which the header ends the stream; None where it does not tell."""
-        if self.stream.duration is None:
+        if self.stream.duration is None or self.container.format.name in ESTIMATED:
             return None
         return (self.stream.start_time or 0) + self.stream.duration
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The ticks at which the header may mean the stream to end, likeliest first."""
+        if self.end is None:
+            return ()
+        return (self.end, self.origin + self.stream.duration, self.stream.duration)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether stamps are of the order of showing; AVI has only that of the packets."""
+        return self.container.format.name != "avi"
+
+    @property
+    def _is_gif(self) -> bool:
+        return str(self.container.format.name) == "gif"
+
+    @property
+    def _flags(self) -> int:
+        """Libav's flags of the container's format."""
+        return int(self.container.format.flags)
 
     @property
     def sound(self) -> Sound | None:
@@ -125,10 +203,22 @@ class Decoder:
     @property
     def aspect(self) -> Fraction:
         """Width of a pixel over its height, as stored."""
-        aspect = (
-            getattr(self.stream, "sample_aspect_ratio", None) or self._codec.sample_aspect_ratio
-        )
+        own = self._codec.sample_aspect_ratio
+        if self.shown is not None and self.shown.cuts and self.shown.aspects:
+            # Some muxers leave the shown size as it was before cropping: nothing is squeezed.
+            usual = Fraction(own) if own and own > 0 else Fraction(1)
+            return min(self.shown.aspects, key=lambda one: abs(math.log(one / usual)))
+        aspect = getattr(self.stream, "sample_aspect_ratio", None) or own
         return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
+
+    def cropped(self, frame: av.VideoFrame) -> Box:
+        """The part of a frame that the container shows."""
+        shown = self.shown
+        if shown is None or not shown.cuts or (shown.width, shown.height) != (
+            frame.width, frame.height
+        ):  # fmt: skip
+            return Box(0, 0, frame.height, frame.width)
+        return Box(shown.top, shown.left, frame.height - shown.bottom, frame.width - shown.right)
 
     def seconds(self, stamp: int) -> Fraction:
         """Time after the first frame."""
@@ -136,7 +226,7 @@ class Decoder:
 
     def pictures(self, start: float) -> Iterator[Picture]:
         """All pictures from one that lies at or before `start` seconds, or from the first."""
-        if start > NEAR and self.first.stamp is not None:
+        if start > NEAR and self.first.stamp is not None and self._can_seek(start):
             head = self._sought(start - MARGIN)
             if head is not None:
                 self.whole = False
@@ -149,6 +239,22 @@ class Decoder:
             return
         yield self.first
         yield from self._running
+
+    def _can_seek(self, start: float) -> bool:
+        """Whether a time can be sought: not if the clock jumps before `start` seconds."""
+        if self._is_gif or not self._flags & JUMPING:
+            return not self._is_gif
+        step = max(1, round(1 / (self.rate * self.time_base)))
+        clock = timing.SteadyClock(step, self.time_base)
+        with open_container(self.path) as container:
+            for packet in packets_of(container, container.streams[self.stream.index]):
+                if packet.dts is None:
+                    continue
+                if clock.jump_at(packet.dts):
+                    return False
+                if self.seconds(clock.read(packet.dts)) > start:
+                    break
+        return True
 
     def _sought(self, start: float) -> Picture | None:
         """The first picture after seeking, if that lies at or before `start`."""
@@ -172,36 +278,62 @@ class Decoder:
             raise
         self.stream.thread_type = "AUTO"
         self._codec: Any = _alpha_decoder(self.stream) or self.stream.codec_context
-        self.decoded = self.faults = 0
+        self.decoded = self.faults = self.repeats = 0
         # Taken before decoding, which replaces it by what the bitstream tells.
         self.colour = colour.colour_of(self.stream.codec_context)
+        self.shown = self._shown_part()
         self._running = self._decode()
 
+    def _shown_part(self) -> matroska.Shown | None:
+        """What a Matroska file shows of the stream's pictures; None of other files."""
+        if "matroska" not in self.container.format.name:
+            return None
+        with self.path.open("rb") as file:
+            parts = matroska.shown_parts(file)
+        place = self._place()
+        return parts[place] if place < len(parts) else None
+
+    def _place(self) -> int:
+        """Which of the video streams is taken, counted from 0."""
+        return [one.index for one in self.container.streams.video].index(self.stream.index)
+
     def _video_stream(self) -> av.video.stream.VideoStream:
-        """The first stream of moving pictures; cover art is none."""
+        """The stream of moving pictures that plays: no cover, and no still beside a film."""
         name = repr(self.path.name)
         streams = self.container.streams
-        for stream in streams.video:
-            disposition = getattr(stream, "disposition", 0)  # an int, or some kind of enum
-            cover = int(getattr(disposition, "value", disposition)) & 0x400
-            if cover:
-                continue
-            if stream.codec_context is None:
-                raise VideoError(
-                    f"{name} has a video stream that this build of libav cannot decode;"
-                    " convert it to H.264 first",
-                    bad_input=True,
-                )
-            return stream
-        only = ", only sound" if streams.audio else ""
-        raise VideoError(
-            f"{name} has no video stream{only}; give a file with pictures", bad_input=True
-        )
+        films = [one for one in streams.video if not disposition(one) & (COVER | THUMBNAIL)]
+        if not films:
+            only = ", only sound" if streams.audio else ""
+            raise VideoError(
+                f"{name} has no video stream{only}; give a file with pictures", bad_input=True
+            )
+        films = [one for one in films if one.codec_context is not None]
+        if not films:
+            raise VideoError(
+                f"{name} has a video stream that this build of libav cannot decode;"
+                " convert it to H.264 first",
+                bad_input=True,
+            )
+        if len(films) > 1:
+            films = self._moving(films)
+        return preferred(self.container, films)
+
+    def _moving(self, films: list[Any]) -> list[Any]:
+        """Those of several streams that have more than one picture; all, if none has."""
+        counts = dict.fromkeys((one.index for one in films), 0)
+        with open_container(self.path) as container:
+            same = [container.streams[index] for index in counts]
+            for packet in islice(packets_of(container, same), LOOKED_AT):
+                counts[packet.stream.index] += packet.size > 0
+        moving = [one for one in films if counts[one.index] > 1]
+        moving = [one for one in moving if not disposition(one) & STILL] or moving
+        return moving or films
 
     def _decode(self) -> Iterator[Picture]:
         """Pictures from where the container stands to its end; what is damaged is skipped."""
         deinterlacer = Deinterlacer(self.time_base)
-        for picture in self._pictured():
+        pictured = _shown_by_browsers(self._pictured()) if self._is_gif else self._pictured()
+        for picture in pictured:
             for finished in deinterlacer.give(picture):
                 self.decoded += 1
                 yield finished
@@ -235,17 +367,24 @@ class Decoder:
 
     def _packets(self) -> Iterator[Any]:
         """The stream's packets; reading goes on behind what cannot be read."""
-        failed = 0
-        while failed < TRIES:
-            try:
-                for packet in self.container.demux(self.stream):
-                    failed = 0
-                    self.faults += packet.is_corrupt
-                    yield packet
-                return
-            except av.error.FFmpegError:
-                failed += 1
-                self.faults += 1
+        for packet in packets_of(self.container, self.stream, self._fail):
+            if packet.size:
+                self.faults += packet.is_corrupt
+                yield packet
+            elif packet.pts is not None:  # it repeats the picture before it
+                self.repeats += 1
+
+    def _fail(self) -> None:
+        self.faults += 1
+
+
+def _shown_by_browsers(pictures: Iterator[Picture]) -> Iterator[Picture]:
+    """A GIF's pictures with the times that browsers give them."""
+    stamp = 0
+    for picture in pictures:
+        lasts = picture.duration if picture.duration >= GIF_SHORTEST else GIF_USUAL
+        yield picture._replace(stamp=stamp, duration=lasts)
+        stamp += lasts
 
 
 def _alpha_decoder(stream: Any) -> Any:
