@@ -15,6 +15,7 @@ from lib_ofgen.values import Image, Size, check
 
 __all__ = [
     "around",
+    "boxed",
     "decode_png",
     "encode_jpeg",
     "encode_png",
@@ -24,11 +25,15 @@ __all__ = [
     "luma",
     "pack",
     "resize",
+    "scaled",
     "size_of",
     "squared",
     "to_bgr",
     "unpack",
 ]
+
+_LEAST = 8
+"""px: the smallest side of a working size."""
 
 
 def size_of(image: NDArray[Any]) -> Size:
@@ -91,6 +96,20 @@ def resize(image: NDArray[Any], size: Size) -> NDArray[Any]:
     shrinks = size.height <= here.height and size.width <= here.width
     kernel = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
     return cv2.resize(image, dsize=(size.width, size.height), interpolation=kernel)
+
+
+def scaled(size: Size, share: float) -> Size:
+    """A size times `share`; no side falls below 8 px that is not below it already.
+
+    So that what looks at small pictures (flow, slopes, people) has something to look at, whatever
+    the shape.
+    """
+    return Size(*(max(min(side, _LEAST), round(side * share)) for side in size))
+
+
+def boxed(size: Size, box: Size) -> Size:
+    """The largest size of the same aspect that fits into `box`; see `scaled`."""
+    return scaled(size, min(box.height / size.height, box.width / size.width))
 
 
 def enlarged(image: NDArray[np.float32], size: Size) -> NDArray[np.float32]:

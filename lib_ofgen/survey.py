@@ -198,7 +198,7 @@ class Reach:
         self._spool, self._threshold, self._reporter = spool, threshold, reporter
         size = spool.clip.size
         shrunk = min(1.0, _SMALL / size.width)
-        self._size = Size(round(size.height * shrunk), round(size.width * shrunk))
+        self._size = images.scaled(size, shrunk)
         self._estimator = dis.DisEstimator(radius * shrunk)
         self._small = lru_cache(maxsize=4 * _RECENT)(self._shrunk)
         self._sure = lru_cache(maxsize=_KNOWN)(self._seen)

@@ -137,3 +137,11 @@ def test_a_gif_keeps_its_length_and_no_picture_is_too_short(
     assert min(lasts) >= 2
     assert sum(lasts) == 100
     assert "10 frames are left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["geo_4000x16.mkv", "geo_8192x8.mkv"])
+def test_a_ribbon_is_a_film_with_its_report(trials: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out.mp4"
+    assert main(["animate", str(trials / name), "-o", str(out), "--quiet"]) == 0
+    assert (tmp_path / "out.mp4.ofgen" / "report.html").is_file()
+    assert main(["plan", str(trials / name), "-o", str(tmp_path / "plan.png"), "--quiet"]) == 0

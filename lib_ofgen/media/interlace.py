@@ -13,6 +13,9 @@ import av.filter
 
 __all__ = ["Deinterlacer", "Picture"]
 
+LEAST = 4
+"""px: bwdif takes no smaller pictures; such have no lines to weave."""
+
 
 class Picture(NamedTuple):
     """A decoded frame and its time as the file tells it, in ticks of the stream."""
@@ -43,7 +46,7 @@ class Deinterlacer:
         if self._graph is not None and form != self._form:
             yield from self.flush()
         if self._graph is None:
-            if not frame.interlaced_frame:
+            if not frame.interlaced_frame or min(frame.width, frame.height) < LEAST:
                 yield picture
                 return
             self._graph, self._form = self._built(frame), form
