@@ -1,7 +1,14 @@
-"""Files opened for reading, and what their sound is."""
+"""Files opened for reading, and what their sound is.
+
+libav is given a file's bytes and nothing else: no path, no protocol, and only formats that hold
+their own data. So no file can name another one to be read in its place.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -13,48 +20,200 @@ import av.logging
 from lib_ofgen.errors import VideoError
 from lib_ofgen.values import Sound
 
-__all__ = ["open_container", "silence", "sound_codec", "sound_of", "sound_stream"]
+__all__ = [
+    "extension_of",
+    "open_container",
+    "regular_file",
+    "silence",
+    "sound_codec",
+    "sound_of",
+    "sound_stream",
+]
+
+_EXTENSIONS = {
+    "mov": ".mp4",
+    "matroska": ".mkv",
+    "avi": ".avi",
+    "asf": ".wmv",
+    "flv": ".flv",
+    "mpegts": ".ts",
+    "mpeg": ".mpg",
+    "ogg": ".ogv",
+    "mxf": ".mxf",
+    "nut": ".nut",
+    "ivf": ".ivf",
+    "rm": ".rm",
+    "dv": ".dv",
+    "yuv4mpegpipe": ".y4m",
+    "h264": ".h264",
+    "hevc": ".hevc",
+    "vvc": ".vvc",
+    "av1": ".obu",
+    "obu": ".obu",
+    "m4v": ".m4v",
+    "mpegvideo": ".m2v",
+    "h263": ".h263",
+    "vc1": ".vc1",
+    "mjpeg": ".mjpeg",
+    "gif": ".gif",
+    "apng": ".apng",
+    "png_pipe": ".png",
+    "jpeg_pipe": ".jpg",
+    "webp_pipe": ".webp",
+    "webp_anim": ".webp",
+    "bmp_pipe": ".bmp",
+    "tiff_pipe": ".tiff",
+    "jpegxl_pipe": ".jxl",
+    "jpegxl_anim": ".jxl",
+    "aac": ".aac",
+    "flac": ".flac",
+    "mp3": ".mp3",
+    "wav": ".wav",
+}
+"""The first name of each demuxer that may be used, and the extension of its files.
+
+Each finds all it reads in the file itself. Left out are play lists (hls, dash, concat, sdp, imf),
+numbered pictures (image2), what draws text or vectors (tty, svg_pipe) and what has no signature.
+"""
+
+_LISTS = {
+    "HLS": rb"\s*#EXTM3U",
+    "DASH": rb"(?s).*<(\w+:)?MPD[\s>]",
+    "concat": rb"\s*(ffconcat\b|(file|stream)\s+\S)",
+    "SDP": rb"\s*v=0\s",
+    "PLS": rb"(?i)\s*\[playlist\]",
+    "ASX": rb"(?i)\s*(<asx\b|\[reference\])",
+    "SMIL": rb"(?is).*<smil\b",
+    "IMF": rb"(?s).*<(\w+:)?(CompositionPlaylist|AssetMap)[\s>]",
+    "Smooth Streaming": rb"(?s).*<SmoothStreamingMedia[\s>]",
+}
+"""How files begin that name other files."""
+_HEAD = 4096
+"""Bytes that are looked at to say what a refused file is."""
+
+
+class _Contents:
+    """A file's bytes as libav asks for them; closed when its container is gone."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.fdopen(regular_file(path), "rb", buffering=0)
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes from where it stands; none at the end."""
+        return self._file.read(size) or b""
+
+    def seek(self, offset: int, whence: int) -> int:
+        """Where it stands then; below 0, which is libav's sign of an error, if that cannot be."""
+        try:
+            return self._file.seek(offset, whence)
+        except OSError:
+            return -1
+
+    def tell(self) -> int:
+        """Where it stands."""
+        return self._file.tell()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+
+
+def regular_file(path: Path) -> int:
+    """A descriptor of the file, opened for reading; it never waits for somebody to write.
+
+    Raises:
+        OSError: it is not there, may not be read, or is a directory, a pipe or a device.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = "a directory" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise OSError(None, f"it is {kind}, no file")
+    return descriptor
 
 
 def open_container(path: Path) -> av.container.InputContainer:
-    """The file opened for reading.
+    """The file opened for reading, if it is of a format that holds its own data.
 
     Raises:
         VideoError: it is not there, may not be read, or is no video.
     """
+    name = repr(path.name)
     try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except OSError as error:
-        cause = error.strerror or str(error)
+        contents = _Contents(path)
+        head = contents.read(_HEAD)
+        contents.seek(0, os.SEEK_SET)
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or str(error)
         raise VideoError(
-            f"{path.name!r} cannot be read: {cause}; check the path", bad_input=True
+            f"{name} cannot be read: {cause}; check the path", bad_input=True
         ) from error
-    if head.startswith((b"ffconcat", b"#EXTM3U")):
-        raise VideoError(
-            f"{path.name!r} is a list of other files; give the video itself", bad_input=True
-        )
     if not head:
-        raise VideoError(f"{path.name!r} is empty (0 bytes); give a video file", bad_input=True)
+        raise VideoError(f"{name} is empty (0 bytes); give a video file", bad_input=True)
     silence()
     try:
-        # `file:` keeps libav from reading "a:b.mp4" as a protocol; the whitelist keeps a play
-        # list under a video's name from reaching into the network.
         return av.open(
-            f"file:{path.absolute()}",
+            contents,
             mode="r",
-            container_options={"protocol_whitelist": "file", "pattern_type": "none"},
+            container_options={
+                "format_whitelist": ",".join(_EXTENSIONS),
+                "protocol_whitelist": "none",
+            },
+            io_open=_refuse,
+            buffer_size=_BUFFER,
             **_lenient(),
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(f"{name} {_why(head, error)}", bad_input=True) from error
+
+
+_BUFFER = 1 << 16
+"""Bytes that libav asks for at a time."""
+
+
+def _refuse(url: str, flags: int, options: dict[str, str]) -> Any:
+    """Open no other file, whatever one names."""
+    raise av.error.PermissionError(13, "it names another file")
+
+
+def _why(head: bytes, error: Exception) -> str:
+    """What a file that was refused is, and the remedy."""
+    for kind, pattern in _LISTS.items():
+        if re.match(pattern, head.removeprefix(b"\xef\xbb\xbf")):
+            return f"is a playlist ({kind}) that names other files; give the video itself"
+    remedy = "give a video file such as mp4, mov, mkv, webm or gif"
+    if head[4:8] == b"ftyp":
+        return (
+            "is not a video that can be read (its index (moov) is missing or damaged: the file "
+            "was cut off); copy or record it again"
+        )
+    if not re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head):
+        cause = "it is a text"
+    else:
         cause = getattr(error, "strerror", None) or str(error)
-        remedy = "give a video file such as mp4, mov, mkv, webm or gif"
-        if head[4:8] == b"ftyp":
-            cause = "its index (moov) is missing or damaged: the file was cut off"
-            remedy = "copy or record it again"
-        raise VideoError(
-            f"{path.name!r} is not a video that can be read ({cause}); {remedy}", bad_input=True
-        ) from error
+    return f"is not a video that can be read ({cause}); {remedy}"
+
+
+def extension_of(path: Path) -> str:
+    """The extension, such as ".mp4", of the container that a file is found to be by its bytes.
+
+    Its name is not asked. Only what `open_container` opens has one.
+
+    Raises:
+        VideoError: it cannot be read, or is no video.
+    """
+    container = open_container(path)
+    try:
+        found = _EXTENSIONS[container.format.name.split(",")[0]]
+    finally:
+        container.close()
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if found == ".mp4" and head[4:12] in (b"ftypqt  ", b"ftypavif", b"ftypavis"):
+        return ".mov" if head[8:10] == b"qt" else ".avif"
+    return ".webm" if found == ".mkv" and b"\x42\x82\x84webm" in head else found
 
 
 def silence() -> None:
