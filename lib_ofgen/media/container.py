@@ -6,9 +6,9 @@ their own data. So no file can name another one to be read in its place.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,15 @@ import av.container
 import av.error
 import av.logging
 
+from lib_ofgen import limits
 from lib_ofgen.errors import VideoError
+from lib_ofgen.reading import regular_file
 from lib_ofgen.values import Sound
 
 __all__ = [
     "extension_of",
+    "is_cover",
     "open_container",
-    "regular_file",
     "silence",
     "sound_codec",
     "sound_of",
@@ -89,14 +91,16 @@ _LISTS = {
 }
 """How files begin that name other files."""
 _HEAD = 4096
-"""Bytes that are looked at to say what a refused file is."""
+"""Bytes that are looked at to say what a file is."""
+_BUFFER = 1 << 16
+"""Bytes that libav asks for at a time."""
 
 
 class _Contents:
     """A file's bytes as libav asks for them; closed when its container is gone."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.fdopen(regular_file(path), "rb", buffering=0)
+        self._file = regular_file(path)
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes from where it stands; none at the end."""
@@ -118,28 +122,63 @@ class _Contents:
             self._file.close()
 
 
-def regular_file(path: Path) -> int:
-    """A descriptor of the file, opened for reading; it never waits for somebody to write.
-
-    Raises:
-        OSError: it is not there, may not be read, or is a directory, a pipe or a device.
-    """
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags)
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        kind = "a directory" if stat.S_ISDIR(mode) else "a pipe or a device"
-        raise OSError(None, f"it is {kind}, no file")
-    return descriptor
-
-
 def open_container(path: Path) -> av.container.InputContainer:
     """The file opened for reading, if it is of a format that holds its own data.
 
     Raises:
-        VideoError: it is not there, may not be read, or is no video.
+        VideoError: it is not there, may not be read, is no video, or its pictures are too large.
     """
+    _probed(path).close()
+    # The decoders that libav opens to find what the streams are heed the limit, too.
+    return _opened(path, {"max_pixels": str(limits.current().pixels)}, {})
+
+
+def extension_of(path: Path) -> str:
+    """The extension, such as ".mp4", of the container that a file is found to be by its bytes.
+
+    Its name is not asked, and nothing is decoded. Only what `open_container` opens has one.
+
+    Raises:
+        VideoError: it cannot be read, is no video, or its pictures are too large.
+    """
+    container = _probed(path)
+    name = container.format.name.split(",")[0]
+    container.close()
+    with regular_file(path) as file:
+        head = file.read(_HEAD)
+    if name == "mov" and head[4:10] in (b"ftypqt", b"ftypav"):
+        return ".mov" if head[8:10] == b"qt" else ".avif"
+    return ".webm" if name == "matroska" and b"\x42\x82\x84webm" in head else _EXTENSIONS[name]
+
+
+def is_cover(stream: Any) -> bool:
+    """Whether a video stream is the picture of a song, or of the film: no moving one."""
+    disposition = stream.disposition  # an int, or some kind of enum
+    return bool(int(getattr(disposition, "value", disposition)) & 0x400)
+
+
+def _probed(path: Path) -> av.container.InputContainer:
+    """The file opened by its headers alone; no decoder is opened, so it cannot ask for much.
+
+    Raises:
+        VideoError: as `open_container`.
+    """
+    container = _opened(path, {}, {"codec_whitelist": "none"})
+    try:
+        for stream in container.streams.video:
+            codec = stream.codec_context
+            if codec is not None and not is_cover(stream):
+                limits.check_pixels(codec.width, codec.height, f"the picture of {path.name!r}")
+    except VideoError:
+        container.close()
+        raise
+    return container
+
+
+def _opened(
+    path: Path, options: dict[str, str], more: dict[str, str]
+) -> av.container.InputContainer:
+    """The file opened with options of its streams, and more of its container."""
     name = repr(path.name)
     try:
         contents = _Contents(path)
@@ -157,9 +196,11 @@ def open_container(path: Path) -> av.container.InputContainer:
         return av.open(
             contents,
             mode="r",
+            options=options,
             container_options={
                 "format_whitelist": ",".join(_EXTENSIONS),
                 "protocol_whitelist": "none",
+                **more,
             },
             io_open=_refuse,
             buffer_size=_BUFFER,
@@ -169,13 +210,9 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise VideoError(f"{name} {_why(head, error)}", bad_input=True) from error
 
 
-_BUFFER = 1 << 16
-"""Bytes that libav asks for at a time."""
-
-
 def _refuse(url: str, flags: int, options: dict[str, str]) -> Any:
-    """Open no other file, whatever one names."""
-    raise av.error.PermissionError(13, "it names another file")
+    """Open no other file, whatever names one."""
+    raise av.error.PermissionError(errno.EACCES, "it names another file")
 
 
 def _why(head: bytes, error: Exception) -> str:
@@ -185,35 +222,13 @@ def _why(head: bytes, error: Exception) -> str:
             return f"is a playlist ({kind}) that names other files; give the video itself"
     remedy = "give a video file such as mp4, mov, mkv, webm or gif"
     if head[4:8] == b"ftyp":
-        return (
-            "is not a video that can be read (its index (moov) is missing or damaged: the file "
-            "was cut off); copy or record it again"
-        )
-    if not re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head):
+        cause = "its index (moov) is missing or damaged: the file was cut off"
+        remedy = "copy or record it again"
+    elif not re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head):
         cause = "it is a text"
     else:
         cause = getattr(error, "strerror", None) or str(error)
     return f"is not a video that can be read ({cause}); {remedy}"
-
-
-def extension_of(path: Path) -> str:
-    """The extension, such as ".mp4", of the container that a file is found to be by its bytes.
-
-    Its name is not asked. Only what `open_container` opens has one.
-
-    Raises:
-        VideoError: it cannot be read, or is no video.
-    """
-    container = open_container(path)
-    try:
-        found = _EXTENSIONS[container.format.name.split(",")[0]]
-    finally:
-        container.close()
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    if found == ".mp4" and head[4:12] in (b"ftypqt  ", b"ftypavif", b"ftypavis"):
-        return ".mov" if head[8:10] == b"qt" else ".avif"
-    return ".webm" if found == ".mkv" and b"\x42\x82\x84webm" in head else found
 
 
 def silence() -> None:

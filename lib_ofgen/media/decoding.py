@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,9 +15,10 @@ import av.video.stream
 import numpy as np
 from numpy.typing import NDArray
 
+from lib_ofgen import limits
 from lib_ofgen.errors import VideoError
 from lib_ofgen.media import colour, timing
-from lib_ofgen.media.container import open_container, silence, sound_of
+from lib_ofgen.media.container import is_cover, open_container, silence, sound_of
 from lib_ofgen.media.interlace import Deinterlacer, Picture
 from lib_ofgen.values import Sound
 
@@ -172,6 +174,8 @@ class Decoder:
             raise
         self.stream.thread_type = "AUTO"
         self._codec: Any = _alpha_decoder(self.stream) or self.stream.codec_context
+        self._codec.options = {"max_pixels": str(limits.current().pixels)}
+        self._sized = bool(self._codec.width)
         self.decoded = self.faults = 0
         # Taken before decoding, which replaces it by what the bitstream tells.
         self.colour = colour.colour_of(self.stream.codec_context)
@@ -182,9 +186,7 @@ class Decoder:
         name = repr(self.path.name)
         streams = self.container.streams
         for stream in streams.video:
-            disposition = getattr(stream, "disposition", 0)  # an int, or some kind of enum
-            cover = int(getattr(disposition, "value", disposition)) & 0x400
-            if cover:
+            if is_cover(stream):
                 continue
             if stream.codec_context is None:
                 raise VideoError(
@@ -214,10 +216,12 @@ class Decoder:
         for packet in self._packets():
             try:
                 frames = self._codec.decode(packet)
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                self._check_size(error)
                 self.faults += 1
                 continue
             for frame in frames:
+                self._sized = True
                 yield Picture(
                     frame, frame.pts, getattr(frame, "duration", None) or packet.duration or 0
                 )
@@ -232,6 +236,24 @@ class Decoder:
                 return
             except av.error.FFmpegError:
                 self.faults += 1
+
+    def _check_size(self, error: av.error.FFmpegError) -> None:
+        """Do nothing if a picture could not be decoded for another reason than its size.
+
+        A picture over the limit must not pass for a damaged one. Decoders then tell its size, or
+        forget the one they had (libav), or have an error of their own for it (dav1d).
+
+        Raises:
+            VideoError: it is larger than the limit.
+        """
+        codec, name = self._codec, f"a picture of {self.path.name!r}"
+        limits.check_pixels(codec.width, codec.height, name)
+        if error.errno == errno.ERANGE or (self._sized and not codec.width):
+            raise VideoError(
+                f"{name} is over the limit of {limits.current().pixels} px, or tells no size; "
+                "convert the file, or raise the limit with --limit pixels=NUMBER",
+                bad_input=True,
+            )
 
     def _packets(self) -> Iterator[Any]:
         """The stream's packets; reading goes on behind what cannot be read."""
