@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+from lib_ofgen import limits
 from lib_ofgen.errors import VideoError
 from lib_ofgen.media import colour, framing, timing
 from lib_ofgen.media.decoding import Decoder, display_matrix
@@ -86,6 +87,7 @@ class Source:
         """Size of the source's pictures in square pixels, the way up that they are shown."""
         self.size = working_size(self.shown, width, height, sampling.fit)
         """Working size."""
+        limits.check_pixels(self.size.width, self.size.height, f"the film of {self.path.name!r}")
         self.rate = decoder.rate / sampling.every_nth
         """Average frames per second after sampling, as the header tells it."""
         self.expected = self._estimate()
@@ -162,7 +164,10 @@ class Source:
     def _shown(self, picture: Picture) -> Size:
         """The size of a picture in square pixels, the way up that it is shown."""
         height, width = self._decoder.cropped(picture.frame).size
+        name = repr(self.path.name)
+        limits.check_aspect(self._decoder.aspect, name)
         wide = max(1, round(width * self._decoder.aspect))
+        limits.check_pixels(wide, height, f"the picture of {name} in square pixels")
         if self._turned(picture):
             return Size(wide, height)
         return Size(height, wide)

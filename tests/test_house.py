@@ -16,7 +16,7 @@ from conftest import ROOT
 import lib_ofgen
 
 LAYERS = {
-    0: {"values", "errors"},
+    0: {"values", "errors", "reading"},
     1: {
         "control", "settings", "images", "warp", "media", "weights", "checkpoints", "download",
         "limits",
@@ -38,6 +38,8 @@ LAYERS = {
 }  # fmt: skip
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
+    ("images", "limits"),
+    ("media", "limits"),
     ("settings", "control"),
     ("media", "limits"),
     ("http_painter", "http_control"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -17,9 +18,11 @@ import av.video.stream
 import numpy as np
 from numpy.typing import NDArray
 
+from lib_ofgen import limits
 from lib_ofgen.errors import VideoError
 from lib_ofgen.media import colour, matroska, timing
 from lib_ofgen.media.container import (
+    COVER,
     TRIES,
     disposition,
     open_container,
@@ -29,6 +32,7 @@ from lib_ofgen.media.container import (
     sound_of,
 )
 from lib_ofgen.media.interlace import Deinterlacer, Picture
+from lib_ofgen.reading import regular_file
 from lib_ofgen.values import Box, Sound
 
 __all__ = ["Decoder", "display_matrix"]
@@ -49,7 +53,7 @@ NO_STAMPS, JUMPING = 0x80, 0x200
 """Flags of libav's formats: raw streams without any times, and such whose clock may jump."""
 ESTIMATED = {"mpeg", "mpegts"}
 """Formats whose header tells no end; what libav tells of it leaves the last frame out."""
-COVER, THUMBNAIL, STILL = 0x400, 0x800, 0x100000
+THUMBNAIL, STILL = 0x800, 0x100000
 """Flags of a stream's disposition."""
 
 
@@ -278,6 +282,8 @@ class Decoder:
             raise
         self.stream.thread_type = "AUTO"
         self._codec: Any = _alpha_decoder(self.stream) or self.stream.codec_context
+        self._codec.options = {"max_pixels": str(limits.current().pixels)}
+        self._sized = bool(self._codec.width)
         self.decoded = self.faults = self.repeats = 0
         # Taken before decoding, which replaces it by what the bitstream tells.
         self.colour = colour.colour_of(self.stream.codec_context)
@@ -288,7 +294,7 @@ class Decoder:
         """What a Matroska file shows of the stream's pictures; None of other files."""
         if "matroska" not in self.container.format.name:
             return None
-        with self.path.open("rb") as file:
+        with regular_file(self.path) as file:
             parts = matroska.shown_parts(file)
         place = self._place()
         return parts[place] if place < len(parts) else None
@@ -346,10 +352,12 @@ class Decoder:
         for packet in self._packets():
             try:
                 frames = self._codec.decode(packet)
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                self._check_size(error)
                 self.faults += 1
                 continue
             for frame in frames:
+                self._sized = True
                 yield Picture(
                     frame, frame.pts, getattr(frame, "duration", None) or packet.duration or 0
                 )
@@ -364,6 +372,24 @@ class Decoder:
                 return
             except av.error.FFmpegError:
                 self.faults += 1
+
+    def _check_size(self, error: av.error.FFmpegError) -> None:
+        """Do nothing if a picture could not be decoded for another reason than its size.
+
+        A picture over the limit must not pass for a damaged one. Decoders then tell its size, or
+        forget the one they had (libav), or have an error of their own for it (dav1d).
+
+        Raises:
+            VideoError: it is larger than the limit.
+        """
+        codec, name = self._codec, f"a picture of {self.path.name!r}"
+        limits.check_pixels(codec.width, codec.height, name)
+        if error.errno == errno.ERANGE or (self._sized and not codec.width):
+            raise VideoError(
+                f"{name} is over the limit of {limits.current().pixels} px, or tells no size; "
+                "convert the file, or raise the limit with --limit pixels=NUMBER",
+                bad_input=True,
+            )
 
     def _packets(self) -> Iterator[Any]:
         """The stream's packets; reading goes on behind what cannot be read."""
