@@ -23,6 +23,7 @@ from lib_ofgen.reading import regular_file
 from lib_ofgen.values import Sound
 
 __all__ = [
+    "decoder_options",
     "extension_of",
     "is_cover",
     "open_container",
@@ -78,6 +79,9 @@ Each finds all it reads in the file itself. Left out are play lists (hls, dash, 
 numbered pictures (image2), what draws text or vectors (tty, svg_pipe) and what has no signature.
 """
 
+_RAW = (".mjpeg", ".mjpg")
+"""Extensions that libav is told, for such a file looks like others where its name is not known."""
+
 _LISTS = {
     "HLS": rb"\s*#EXTM3U",
     "DASH": rb"(?s).*<(\w+:)?MPD[\s>]",
@@ -101,6 +105,8 @@ class _Contents:
 
     def __init__(self, path: Path) -> None:
         self._file = regular_file(path)
+        suffix = path.suffix.lower()
+        self.name = f"file{suffix}" if suffix in _RAW else "file"
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes from where it stands; none at the end."""
@@ -129,8 +135,15 @@ def open_container(path: Path) -> av.container.InputContainer:
         VideoError: it is not there, may not be read, is no video, or its pictures are too large.
     """
     _probed(path).close()
-    # The decoders that libav opens to find what the streams are heed the limit, too.
-    return _opened(path, {"max_pixels": str(limits.current().pixels)}, {})
+    return _opened(path, decoder_options(), {})  # libav itself opens decoders, to find details
+
+
+def decoder_options() -> dict[str, str]:
+    """What a decoder is told, so that it asks for no memory for pictures over the limit.
+
+    It counts the pixels of padded rows, hence the eighth: what it lets pass is to be checked.
+    """
+    return {"max_pixels": str(limits.current().pixels * 9 // 8)}
 
 
 def extension_of(path: Path) -> str:

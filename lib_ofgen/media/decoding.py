@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,10 @@ import av.video.stream
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import limits
+from lib_ofgen import images, limits
 from lib_ofgen.errors import VideoError
 from lib_ofgen.media import colour, timing
-from lib_ofgen.media.container import is_cover, open_container, silence, sound_of
+from lib_ofgen.media.container import decoder_options, is_cover, open_container, silence, sound_of
 from lib_ofgen.media.interlace import Deinterlacer, Picture
 from lib_ofgen.values import Sound
 
@@ -30,6 +32,8 @@ MARGIN = 1.0
 """Seconds that seeking stays before its goal, so that no frame there lacks its references."""
 TRIES = 50
 """Reads in a row that may fail before the file counts as ended."""
+STILLS = ("bmp", "mjpeg", "png", "tiff", "webp")
+"""Codecs whose packets are files of pictures, which tell their size."""
 FALLBACK_RATE = Fraction(25)
 
 
@@ -49,6 +53,7 @@ class Decoder:
             VideoError: there is none.
         """
         self.path = path
+        self._name = f"a picture of {path.name!r}"
         self.faults = 0
         """Reads and packets that failed."""
         self.decoded = 0
@@ -66,7 +71,9 @@ class Decoder:
         except BaseException:
             self.close()
             raise
-        self.first = first
+        # An iterator of one, which forgets it: the first picture's memory is free when it has come.
+        self._running = chain(iter([first]), self._running)
+        self._seekable = first.stamp is not None
         self.origin = first.stamp or 0
         """The first frame's time in ticks."""
 
@@ -138,7 +145,7 @@ class Decoder:
 
     def pictures(self, start: float) -> Iterator[Picture]:
         """All pictures from one that lies at or before `start` seconds, or from the first."""
-        if start > NEAR and self.first.stamp is not None:
+        if start > NEAR and self._seekable:
             head = self._sought(start - MARGIN)
             if head is not None:
                 self.whole = False
@@ -147,9 +154,6 @@ class Decoder:
                 return
             self.close()
             self._open()
-            yield from self._running
-            return
-        yield self.first
         yield from self._running
 
     def _sought(self, start: float) -> Picture | None:
@@ -174,12 +178,12 @@ class Decoder:
             raise
         self.stream.thread_type = "AUTO"
         self._codec: Any = _alpha_decoder(self.stream) or self.stream.codec_context
-        self._codec.options = {"max_pixels": str(limits.current().pixels)}
+        self._codec.options = decoder_options()
         self._sized = bool(self._codec.width)
         self.decoded = self.faults = 0
         # Taken before decoding, which replaces it by what the bitstream tells.
         self.colour = colour.colour_of(self.stream.codec_context)
-        self._running = self._decode()
+        self._running: Iterator[Picture] = self._decode()
 
     def _video_stream(self) -> av.video.stream.VideoStream:
         """The first stream of moving pictures; cover art is none."""
@@ -213,7 +217,11 @@ class Decoder:
 
     def _pictured(self) -> Iterator[Picture]:
         """Pictures as the codec gives them, interlaced ones as they are."""
+        still = self._codec.name in STILLS
         for packet in self._packets():
+            if still:
+                with contextlib.suppress(ValueError):
+                    images.check_header(io.BytesIO(bytes(packet)), self._name)
             try:
                 frames = self._codec.decode(packet)
             except av.error.FFmpegError as error:
@@ -222,6 +230,7 @@ class Decoder:
                 continue
             for frame in frames:
                 self._sized = True
+                limits.check_pixels(frame.width, frame.height, self._name)
                 yield Picture(
                     frame, frame.pts, getattr(frame, "duration", None) or packet.duration or 0
                 )
@@ -234,24 +243,24 @@ class Decoder:
                 return
             except av.error.EOFError:
                 return
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                self._check_size(error)
                 self.faults += 1
 
     def _check_size(self, error: av.error.FFmpegError) -> None:
         """Do nothing if a picture could not be decoded for another reason than its size.
 
-        A picture over the limit must not pass for a damaged one. Decoders then tell its size, or
-        forget the one they had (libav), or have an error of their own for it (dav1d).
+        A picture over the limit must not pass for a damaged one. libav's decoders then tell its
+        size, or forget the one they had, and dav1d has an error of its own for it.
 
         Raises:
-            VideoError: it is larger than the limit.
+            VideoError: the picture is larger than the limit.
         """
-        codec, name = self._codec, f"a picture of {self.path.name!r}"
-        limits.check_pixels(codec.width, codec.height, name)
-        if error.errno == errno.ERANGE or (self._sized and not codec.width):
+        limits.check_pixels(self._codec.width, self._codec.height, self._name)
+        if error.errno == errno.ERANGE or (self._sized and not self._codec.width):
             raise VideoError(
-                f"{name} is over the limit of {limits.current().pixels} px, or tells no size; "
-                "convert the file, or raise the limit with --limit pixels=NUMBER",
+                f"{self._name} is over the limit of {limits.current().pixels} px, or tells no "
+                "size; convert the file, or raise the limit with --limit pixels=NUMBER",
                 bad_input=True,
             )
 

@@ -11,16 +11,28 @@ import av
 import av.error
 import av.filter
 
-__all__ = ["Deinterlacer", "Picture"]
+__all__ = ["Deinterlacer", "Picture", "Times"]
+
+
+class Times(NamedTuple):
+    """When a frame begins and how long it lasts, as the file tells it, in ticks of the stream."""
+
+    stamp: int | None
+    duration: int
+    """0 where the file does not tell."""
 
 
 class Picture(NamedTuple):
-    """A decoded frame and its time as the file tells it, in ticks of the stream."""
+    """A decoded frame and its times."""
 
     frame: av.VideoFrame
     stamp: int | None
     duration: int
-    """0 where the file does not tell."""
+
+    @property
+    def times(self) -> Times:
+        """What stays of it when its memory is free."""
+        return Times(self.stamp, self.duration)
 
 
 class Deinterlacer:
