@@ -120,9 +120,7 @@ class Source:
         image, self._first = self._image(self._first), None
         yield Frame(0, image)
         for index, picture in enumerate(self._kept, start=1):
-            image = self._image(picture)
-            del picture  # its memory is free while the image is used
-            yield Frame(index, image)
+            yield Frame(index, self._image(picture))
         self._clip = self._finished()
 
     @property
@@ -189,6 +187,7 @@ class Source:
         if matrix is not None:
             array = framing.oriented(array, matrix)
             aspect = 1 / aspect if self._turned(picture) else aspect
+        picture.free()
         # Tone mapping comes last: at the working size it costs least.
         return colour.to_srgb(framing.fitted(array, aspect, self.size, self._sampling.fit), told)
 

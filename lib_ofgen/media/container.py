@@ -79,9 +79,6 @@ Each finds all it reads in the file itself. Left out are play lists (hls, dash, 
 numbered pictures (image2), what draws text or vectors (tty, svg_pipe) and what has no signature.
 """
 
-_RAW = (".mjpeg", ".mjpg")
-"""Extensions that libav is told, for such a file looks like others where its name is not known."""
-
 _LISTS = {
     "HLS": rb"\s*#EXTM3U",
     "DASH": rb"(?s).*<(\w+:)?MPD[\s>]",
@@ -105,8 +102,6 @@ class _Contents:
 
     def __init__(self, path: Path) -> None:
         self._file = regular_file(path)
-        suffix = path.suffix.lower()
-        self.name = f"file{suffix}" if suffix in _RAW else "file"
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes from where it stands; none at the end."""

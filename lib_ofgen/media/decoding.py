@@ -21,7 +21,7 @@ from lib_ofgen import images, limits
 from lib_ofgen.errors import VideoError
 from lib_ofgen.media import colour, timing
 from lib_ofgen.media.container import decoder_options, is_cover, open_container, silence, sound_of
-from lib_ofgen.media.interlace import Deinterlacer, Picture
+from lib_ofgen.media.interlace import Deinterlacer, Picture, Times
 from lib_ofgen.values import Sound
 
 __all__ = ["Decoder", "display_matrix"]
@@ -228,24 +228,32 @@ class Decoder:
                 self._check_size(error)
                 self.faults += 1
                 continue
-            for frame in frames:
-                self._sized = True
-                limits.check_pixels(frame.width, frame.height, self._name)
-                yield Picture(
-                    frame, frame.pts, getattr(frame, "duration", None) or packet.duration or 0
-                )
+            while frames:
+                yield self._picture(frames.pop(0), packet.duration or 0)
         # A decoder that runs in threads may report an old fault when it is flushed, and still
         # hold pictures.
         for _ in range(TRIES):
             try:
-                for frame in self._codec.decode(None):
-                    yield Picture(frame, frame.pts, getattr(frame, "duration", None) or 0)
-                return
+                frames = self._codec.decode(None)
             except av.error.EOFError:
                 return
             except av.error.FFmpegError as error:
                 self._check_size(error)
                 self.faults += 1
+                continue
+            while frames:
+                yield self._picture(frames.pop(0), 0)
+            return
+
+    def _picture(self, frame: av.VideoFrame, lasts: int) -> Picture:
+        """The picture of a frame; `lasts` is its length in ticks where it does not tell one.
+
+        Raises:
+            VideoError: it is larger than the limit.
+        """
+        self._sized = True
+        limits.check_pixels(frame.width, frame.height, self._name)
+        return Picture(frame, Times(frame.pts, getattr(frame, "duration", None) or lasts))
 
     def _check_size(self, error: av.error.FFmpegError) -> None:
         """Do nothing if a picture could not be decoded for another reason than its size.

@@ -22,17 +22,29 @@ class Times(NamedTuple):
     """0 where the file does not tell."""
 
 
-class Picture(NamedTuple):
-    """A decoded frame and its times."""
+class Picture:
+    """A decoded frame and its times; whoever has made use of the frame gives its memory back."""
 
-    frame: av.VideoFrame
-    stamp: int | None
-    duration: int
+    def __init__(self, frame: av.VideoFrame, times: Times) -> None:
+        """Hold the frame."""
+        self._frame: av.VideoFrame | None = frame
+        self.times = times
 
     @property
-    def times(self) -> Times:
-        """What stays of it when its memory is free."""
-        return Times(self.stamp, self.duration)
+    def frame(self) -> av.VideoFrame:
+        """The frame, until it is given back."""
+        if self._frame is None:
+            raise RuntimeError("a frame was given back, and is used")
+        return self._frame
+
+    @property
+    def stamp(self) -> int | None:
+        """When it begins, in ticks."""
+        return self.times.stamp
+
+    def free(self) -> None:
+        """Give the frame back: generators on the way still hold its picture."""
+        self._frame = None
 
 
 class Deinterlacer:
@@ -50,20 +62,19 @@ class Deinterlacer:
 
     def give(self, picture: Picture) -> Iterator[Picture]:
         """What is finished once `picture` has come."""
-        frame = picture.frame
-        form = (frame.width, frame.height, frame.format.name)
+        form = (picture.frame.width, picture.frame.height, picture.frame.format.name)
         if self._graph is not None and form != self._form:
             yield from self.flush()
         if self._graph is None:
-            if not frame.interlaced_frame:
+            if not picture.frame.interlaced_frame:
                 yield picture
                 return
-            self._graph, self._form = self._built(frame), form
+            self._graph, self._form = self._built(picture.frame), form
         graph = self._graph
         self._waiting.append(picture)
         # Times go round the filter: it doubles the time base and guesses what is missing.
-        frame.pts = None
-        graph.push(frame)
+        picture.frame.pts = None
+        graph.push(picture.frame)
         yield from self._finished()
 
     def flush(self) -> Iterator[Picture]:
@@ -92,4 +103,4 @@ class Deinterlacer:
                 frame: Any = self._graph.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            yield self._waiting.popleft()._replace(frame=frame)
+            yield Picture(frame, self._waiting.popleft().times)
