@@ -178,7 +178,9 @@ class Decoder:
             raise
         self.stream.thread_type = "AUTO"
         self._codec: Any = _alpha_decoder(self.stream) or self.stream.codec_context
-        self._codec.options = decoder_options()
+        self._codec.options = self.stream.codec_context.options = decoder_options()
+        if self._codec is not self.stream.codec_context:
+            self.stream.thread_type = "NONE"  # it is to refuse a packet before the other sees it
         self._sized = bool(self._codec.width)
         self.decoded = self.faults = 0
         # Taken before decoding, which replaces it by what the bitstream tells.
@@ -223,9 +225,10 @@ class Decoder:
                 with contextlib.suppress(ValueError):
                     images.check_header(io.BytesIO(bytes(packet)), self._name)
             try:
+                self._guard(packet)
                 frames = self._codec.decode(packet)
             except av.error.FFmpegError as error:
-                self._check_size(error)
+                self._check_size(self._codec, error)
                 self.faults += 1
                 continue
             while frames:
@@ -238,7 +241,7 @@ class Decoder:
             except av.error.EOFError:
                 return
             except av.error.FFmpegError as error:
-                self._check_size(error)
+                self._check_size(self._codec, error)
                 self.faults += 1
                 continue
             while frames:
@@ -255,7 +258,21 @@ class Decoder:
         limits.check_pixels(frame.width, frame.height, self._name)
         return Picture(frame, Times(frame.pts, getattr(frame, "duration", None) or lasts))
 
-    def _check_size(self, error: av.error.FFmpegError) -> None:
+    def _guard(self, packet: Any) -> None:
+        """Have libav's own decoder look at a packet before another one, which heeds no limit.
+
+        Raises:
+            VideoError: the picture is larger than the limit.
+        """
+        own = self.stream.codec_context
+        if own is self._codec:
+            return
+        try:
+            own.decode(packet)
+        except av.error.FFmpegError as error:
+            self._check_size(own, error)
+
+    def _check_size(self, codec: Any, error: av.error.FFmpegError) -> None:
         """Do nothing if a picture could not be decoded for another reason than its size.
 
         A picture over the limit must not pass for a damaged one. libav's decoders then tell its
@@ -264,8 +281,8 @@ class Decoder:
         Raises:
             VideoError: the picture is larger than the limit.
         """
-        limits.check_pixels(self._codec.width, self._codec.height, self._name)
-        if error.errno == errno.ERANGE or (self._sized and not self._codec.width):
+        limits.check_pixels(codec.width, codec.height, self._name)
+        if error.errno == errno.ERANGE or (self._sized and not codec.width):
             raise VideoError(
                 f"{self._name} is over the limit of {limits.current().pixels} px, or tells no "
                 "size; convert the file, or raise the limit with --limit pixels=NUMBER",
