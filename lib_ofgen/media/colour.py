@@ -106,11 +106,7 @@ def to_rgb(frame: av.VideoFrame, colour: Colour) -> NDArray[Any]:
         options["dst_color_range"] = FULL
     if packed:
         return _unpacked(frame.reformat(**options))
-    try:
-        array: NDArray[Any] = frame.reformat(**options).to_ndarray()
-    except KeyError:  # PyAV before 14 has no word for the matrix of BT.2020
-        options["src_colorspace"] = 1
-        array = _reread(frame.reformat(**options).to_ndarray())
+    array: NDArray[Any] = frame.reformat(**options).to_ndarray()
     if planar and not colour.mapped:
         return _over_black(array, _alpha_plane(frame))
     return array
@@ -123,14 +119,6 @@ def _alpha_plane(frame: av.VideoFrame) -> NDArray[np.uint8]:
     samples = np.frombuffer(plane, dtype=np.uint8 if bits == 8 else np.dtype("<u2"))
     rows = samples.reshape(plane.height, -1)[:, : plane.width]
     return (rows >> (bits - 8)).astype(np.uint8)
-
-
-def _reread(array: NDArray[Any]) -> NDArray[Any]:
-    """RGB by the matrix of BT.2020 where that of BT.709 was used."""
-    bt709 = np.array([[1, 0, 1.5748], [1, -0.1873, -0.4681], [1, 1.8556, 0]])
-    bt2020 = np.array([[1, 0, 1.4746], [1, -0.16455, -0.57135], [1, 1.8814, 0]])
-    moved = cv2.transform(array.astype(np.float32), bt2020 @ np.linalg.inv(bt709))
-    return np.clip(moved + 0.5, 0, np.iinfo(array.dtype).max).astype(array.dtype)
 
 
 def to_srgb(array: NDArray[Any], colour: Colour) -> Image:

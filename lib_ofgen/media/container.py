@@ -23,6 +23,7 @@ from lib_ofgen.reading import regular_file
 from lib_ofgen.values import Sound
 
 __all__ = [
+    "LEAST",
     "decoder_options",
     "extension_of",
     "is_cover",
@@ -32,6 +33,10 @@ __all__ = [
     "sound_of",
     "sound_stream",
 ]
+
+LEAST = (17, 1)
+"""The oldest PyAV that is fit: earlier ones write beyond their memory if a format shows its streams
+late, as MPEG does, and decoders are given options."""
 
 _EXTENSIONS = {
     "mov": ".mp4",
@@ -188,6 +193,11 @@ def _opened(
 ) -> av.container.InputContainer:
     """The file opened with options of its streams, and more of its container."""
     name = repr(path.name)
+    if tuple(int(part) for part in av.__version__.split(".")[:2]) < LEAST:
+        raise VideoError(
+            f"PyAV {av.__version__} is too old to read {name} safely; install "
+            f"av>={LEAST[0]}.{LEAST[1]} with pip"
+        )
     try:
         contents = _Contents(path)
         head = contents.read(_HEAD)
