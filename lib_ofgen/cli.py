@@ -374,7 +374,7 @@ def _flow(options: argparse.Namespace) -> int:
 
 def _picture(path: Path) -> Any:
     try:
-        return images.decode_png(path.read_bytes())
+        return images.read_picture(path)
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or error
         raise VideoError(f"cannot read the picture '{path}': {cause}", bad_input=True) from error

@@ -128,7 +128,7 @@ def _agree(path: Path, size: Size, shown: Size) -> None:
 
 def _picture(path: Path, shown: Size) -> Image:
     try:
-        image = images.decode_png(path.read_bytes())
+        image = images.read_picture(path)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     _agree(path, images.size_of(image), shown)

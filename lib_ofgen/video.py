@@ -12,12 +12,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lib_ofgen import limits
 from lib_ofgen.errors import VideoError
 from lib_ofgen.media import colour, framing, timing
-from lib_ofgen.media.decoding import Decoder, display_matrix
+from lib_ofgen.media.decoding import Decoder
+from lib_ofgen.media.display import display_matrix
 from lib_ofgen.media.framing import working_size
-from lib_ofgen.media.interlace import Picture
+from lib_ofgen.media.interlace import Picture, Times
 from lib_ofgen.values import Clip, Frame, Image, Jump, Size, Sound
 
 __all__ = ["Source", "open_video", "working_size"]
@@ -76,8 +80,9 @@ class Source:
         self._stamps: list[int | None] = []  # of every source frame in the range
         self._before: list[timing.SeenJump] = []  # jumps of the clock before the range
         self._begun = 0  # the first frame of the range on the clock without jumps
-        self._after: Picture | None = None  # the frame that ended the range
-        self._last: Picture | None = None
+        self._after: Times | None = None  # of the frame that ended the range
+        self._last: Times | None = None
+        self._matrices: dict[int, NDArray[np.int32] | None] = {}  # by rotation in degrees
         self._kept = self._keep()
         self._first = next(self._kept, None)
         if self._first is None:
@@ -120,8 +125,8 @@ class Source:
         """The frames; a source is read once."""
         if self._first is None:
             raise RuntimeError(f"the frames of {self.path.name!r} have been read; open it again")
-        first, self._first = self._first, None
-        yield Frame(0, self._image(first))
+        image, self._first = self._image(self._first), None
+        yield Frame(0, image)
         for index, picture in enumerate(self._kept, start=1):
             yield Frame(index, self._image(picture))
         self._clip = self._finished()
@@ -153,10 +158,10 @@ class Source:
                 self._begun = steady
             due = len(self._stamps) % nth == 0
             if (end and time >= end) or (due and most and kept == most):
-                self._after = picture
+                self._after = picture.times
                 return
             self._stamps.append(picture.stamp)
-            self._last = picture
+            self._last = picture.times
             if due:
                 kept += 1
                 yield picture
@@ -172,11 +177,20 @@ class Source:
             return Size(wide, height)
         return Size(height, wide)
 
-    @staticmethod
-    def _turned(picture: Picture) -> bool:
+    def _turned(self, picture: Picture) -> bool:
         """Whether height and width change places."""
-        matrix = display_matrix(picture.frame)
+        matrix = self._matrix(picture)
         return matrix is not None and abs(int(matrix[1])) > abs(int(matrix[0]))
+
+    def _matrix(self, picture: Picture) -> NDArray[np.int32] | None:
+        """The picture's display matrix; asked of the first frame of each rotation only.
+
+        A frame that was asked holds itself, and so its memory, until the collector looks for it.
+        """
+        rotation = picture.frame.rotation
+        if rotation not in self._matrices:
+            self._matrices[rotation] = display_matrix(picture.frame)
+        return self._matrices[rotation]
 
     def _image(self, picture: Picture) -> Image:
         """The picture at the working size, as sRGB."""
@@ -184,10 +198,11 @@ class Source:
         told = colour.settled(picture.frame, self._decoder.colour, codec)
         array = self._decoder.cropped(picture.frame).of(colour.to_rgb(picture.frame, told))
         aspect = float(self._decoder.aspect)
-        matrix = display_matrix(picture.frame)
+        matrix = self._matrix(picture)
         if matrix is not None:
             array = framing.oriented(array, matrix)
             aspect = 1 / aspect if self._turned(picture) else aspect
+        picture.free()
         # Tone mapping comes last: at the working size it costs least.
         return colour.to_srgb(framing.fitted(array, aspect, self.size, self._sampling.fit), told)
 

@@ -39,6 +39,7 @@ LAYERS = {
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
     ("images", "limits"),
+    ("media", "images"),
     ("media", "limits"),
     ("settings", "control"),
     ("media", "limits"),

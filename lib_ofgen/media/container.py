@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +19,23 @@ import av.logging
 
 from lib_ofgen import limits
 from lib_ofgen.errors import VideoError
+from lib_ofgen.media.streams import is_cover, sound_stream
 from lib_ofgen.reading import regular_file
 from lib_ofgen.values import Sound
 
 __all__ = [
-    "COVER",
-    "TRIES",
-    "disposition",
+    "LEAST",
+    "decoder_options",
     "extension_of",
     "open_container",
-    "packets_of",
-    "preferred",
     "silence",
     "sound_codec",
     "sound_of",
-    "sound_stream",
 ]
 
-DEFAULT, COVER = 0x1, 0x400
-"""Flags of a stream: players take it if nobody chooses; it is the picture of a song or film."""
-TRIES = 50
-"""Reads in a row that may fail before a file counts as ended."""
+LEAST = (17, 1)
+"""The oldest PyAV that is fit: earlier ones write beyond their memory if a format shows its streams
+late, as MPEG does, and decoders are given options."""
 
 _EXTENSIONS = {
     "mov": ".mp4",
@@ -139,8 +134,15 @@ def open_container(path: Path) -> av.container.InputContainer:
         VideoError: it is not there, may not be read, is no video, or its pictures are too large.
     """
     _probed(path).close()
-    # The decoders that libav opens to find what the streams are heed the limit, too.
-    return _opened(path, {"max_pixels": str(limits.current().pixels)}, {})
+    return _opened(path, decoder_options(), {})  # libav itself opens decoders, to find details
+
+
+def decoder_options() -> dict[str, str]:
+    """What a decoder is told, so that it asks for no memory for pictures over the limit.
+
+    It counts the pixels of padded rows, hence the eighth: what it lets pass is to be checked.
+    """
+    return {"max_pixels": str(limits.current().pixels * 9 // 8)}
 
 
 def extension_of(path: Path) -> str:
@@ -171,7 +173,7 @@ def _probed(path: Path) -> av.container.InputContainer:
     try:
         for stream in container.streams.video:
             codec = stream.codec_context
-            if codec is not None and not disposition(stream) & COVER:
+            if codec is not None and not is_cover(stream):
                 limits.check_pixels(codec.width, codec.height, f"the picture of {path.name!r}")
     except VideoError:
         container.close()
@@ -184,6 +186,11 @@ def _opened(
 ) -> av.container.InputContainer:
     """The file opened with options of its streams, and more of its container."""
     name = repr(path.name)
+    if tuple(int(part) for part in av.__version__.split(".")[:2]) < LEAST:
+        raise VideoError(
+            f"PyAV {av.__version__} is too old to read {name} safely; install "
+            f"av>={LEAST[0]}.{LEAST[1]} with pip"
+        )
     try:
         contents = _Contents(path)
         head = contents.read(_HEAD)
@@ -248,50 +255,6 @@ def silence() -> None:
 def _lenient() -> dict[str, Any]:
     """Have PyAV read past tags that are not UTF-8: a choice up to 18, and always so from 19."""
     return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-
-
-def packets_of(
-    container: av.container.InputContainer, stream: Any, failed: Callable[[], None] = lambda: None
-) -> Iterator[Any]:
-    """The stream's packets, the empty one at the end too; reading goes on behind damage.
-
-    `failed` hears of each read that fails.
-    """
-    tries = 0
-    while tries < TRIES:
-        try:
-            for packet in container.demux(stream):
-                tries = 0
-                yield packet
-            return
-        except av.error.FFmpegError:
-            tries += 1
-            failed()
-
-
-def disposition(stream: Any) -> int:
-    """Libav's flags of what a stream is for."""
-    flags = getattr(stream, "disposition", 0)  # an int, or some kind of enum
-    return int(getattr(flags, "value", flags))
-
-
-def preferred(container: av.container.InputContainer, streams: Sequence[Any]) -> Any:
-    """The stream that players take: one that is marked as default, of these libav's choice."""
-    marked = [one for one in streams if disposition(one) & DEFAULT] or list(streams)
-    best = container.streams.best(marked[0].type)
-    return next((one for one in marked if best is not None and one.index == best.index), marked[0])
-
-
-def sound_stream(container: av.container.InputContainer) -> Any:
-    """The sound stream that plays, of those that can be decoded, or none."""
-    streams = [
-        one
-        for one in container.streams.audio
-        if one.codec_context is not None
-        and one.codec_context.sample_rate
-        and one.codec_context.channels
-    ]
-    return preferred(container, streams) if streams else None
 
 
 def sound_of(container: av.container.InputContainer) -> Sound | None:

@@ -4,48 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
+from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import av
 import av.error
 import av.filter
 import av.video.stream
-import numpy as np
-from numpy.typing import NDArray
 
-from lib_ofgen import limits
+from lib_ofgen import images, limits
 from lib_ofgen.errors import VideoError
 from lib_ofgen.media import colour, matroska, timing
-from lib_ofgen.media.container import (
-    COVER,
-    TRIES,
-    disposition,
-    open_container,
-    packets_of,
-    preferred,
-    silence,
-    sound_of,
-)
-from lib_ofgen.media.interlace import Deinterlacer, Picture
+from lib_ofgen.media.container import decoder_options, open_container, silence, sound_of
+from lib_ofgen.media.interlace import Deinterlacer, Picture, Times
+from lib_ofgen.media.streams import TRIES, film_stream, packets_of
 from lib_ofgen.reading import regular_file
 from lib_ofgen.values import Box, Sound
 
-__all__ = ["Decoder", "display_matrix"]
+__all__ = ["Decoder"]
 
 NEAR = 4.0
 """Seconds: a time before this is reached by decoding, a later one by seeking."""
 MARGIN = 1.0
 """Seconds that seeking stays before its goal, so that no frame there lacks its references."""
+STILLS = ("bmp", "mjpeg", "png", "tiff", "webp")
+"""Codecs whose packets are files of pictures, which tell their size."""
 FALLBACK_RATE = Fraction(25)
-UNKNOWN_KINDS = 8
-"""Kinds of side data in one frame that may be newer than PyAV."""
-LOOKED_AT = 200
-"""Packets that are read to tell moving pictures from stills, where there are several streams."""
 GIF_SHORTEST, GIF_USUAL = 2, 10
 """Ticks: browsers show a GIF's picture that is to last less than the first for the second."""
 
@@ -53,35 +42,6 @@ NO_STAMPS, JUMPING = 0x80, 0x200
 """Flags of libav's formats: raw streams without any times, and such whose clock may jump."""
 ESTIMATED = {"mpeg", "mpegts"}
 """Formats whose header tells no end; what libav tells of it leaves the last frame out."""
-THUMBNAIL, STILL = 0x800, 0x100000
-"""Flags of a stream's disposition."""
-
-
-def display_matrix(frame: av.VideoFrame) -> NDArray[np.int32] | None:
-    """The nine numbers of the frame's display matrix, or none."""
-    for _ in range(UNKNOWN_KINDS):
-        try:
-            data = frame.side_data.get("DISPLAYMATRIX")  # type: ignore[call-overload]
-        except ValueError as error:  # "31 is not a valid Type": newer than PyAV
-            frame = _without_side_data(frame, int(str(error).split()[0]))
-        else:
-            return None if data is None else np.frombuffer(data, dtype=np.int32)
-    return None
-
-
-def _without_side_data(frame: av.VideoFrame, kind: int) -> av.VideoFrame:
-    """The frame without what it carries beside its pixels of one kind, a number of libav's."""
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format,
-        time_base=frame.time_base or Fraction(1, 1000),
-    )  # fmt: skip
-    cleaner = graph.add("sidedata", f"mode=delete:type={kind}")
-    sink = graph.add("buffersink")
-    graph.link_nodes(source, cleaner, sink)
-    graph.configure()
-    graph.push(frame)
-    return cast("av.VideoFrame", graph.pull())
 
 
 class Decoder:
@@ -94,6 +54,7 @@ class Decoder:
             VideoError: there is none.
         """
         self.path = path
+        self._name = f"a picture of {path.name!r}"
         self.faults = 0
         """Reads and packets that failed."""
         self.decoded = self.repeats = 0
@@ -111,7 +72,9 @@ class Decoder:
         except BaseException:
             self.close()
             raise
-        self.first = first
+        # An iterator of one, which forgets it: the first picture's memory is free when it has come.
+        self._running = chain(iter([first]), self._running)
+        self._seekable = first.stamp is not None
         self.origin = first.stamp or 0
         """The first frame's time in ticks."""
 
@@ -230,7 +193,7 @@ class Decoder:
 
     def pictures(self, start: float) -> Iterator[Picture]:
         """All pictures from one that lies at or before `start` seconds, or from the first."""
-        if start > NEAR and self.first.stamp is not None and self._can_seek(start):
+        if start > NEAR and self._seekable and self._can_seek(start):
             head = self._sought(start - MARGIN)
             if head is not None:
                 self.whole = False
@@ -239,9 +202,6 @@ class Decoder:
                 return
             self.close()
             self._open()
-            yield from self._running
-            return
-        yield self.first
         yield from self._running
 
     def _can_seek(self, start: float) -> bool:
@@ -276,19 +236,23 @@ class Decoder:
         """Open the file, choose the stream and its decoder, stand before the first frame."""
         self.container = open_container(self.path)
         try:
-            self.stream = self._video_stream()
+            self.stream = film_stream(
+                self.container, repr(self.path.name), lambda: open_container(self.path)
+            )
         except BaseException:
             self.container.close()
             raise
         self.stream.thread_type = "AUTO"
         self._codec: Any = _alpha_decoder(self.stream) or self.stream.codec_context
-        self._codec.options = {"max_pixels": str(limits.current().pixels)}
+        self._codec.options = self.stream.codec_context.options = decoder_options()
+        if self._codec is not self.stream.codec_context:
+            self.stream.thread_type = "NONE"  # it is to refuse a packet before the other sees it
         self._sized = bool(self._codec.width)
         self.decoded = self.faults = self.repeats = 0
         # Taken before decoding, which replaces it by what the bitstream tells.
         self.colour = colour.colour_of(self.stream.codec_context)
         self.shown = self._shown_part()
-        self._running = self._decode()
+        self._running: Iterator[Picture] = self._decode()
 
     def _shown_part(self) -> matroska.Shown | None:
         """What a Matroska file shows of the stream's pictures; None of other files."""
@@ -302,38 +266,6 @@ class Decoder:
     def _place(self) -> int:
         """Which of the video streams is taken, counted from 0."""
         return [one.index for one in self.container.streams.video].index(self.stream.index)
-
-    def _video_stream(self) -> av.video.stream.VideoStream:
-        """The stream of moving pictures that plays: no cover, and no still beside a film."""
-        name = repr(self.path.name)
-        streams = self.container.streams
-        films = [one for one in streams.video if not disposition(one) & (COVER | THUMBNAIL)]
-        if not films:
-            only = ", only sound" if streams.audio else ""
-            raise VideoError(
-                f"{name} has no video stream{only}; give a file with pictures", bad_input=True
-            )
-        films = [one for one in films if one.codec_context is not None]
-        if not films:
-            raise VideoError(
-                f"{name} has a video stream that this build of libav cannot decode;"
-                " convert it to H.264 first",
-                bad_input=True,
-            )
-        if len(films) > 1:
-            films = self._moving(films)
-        return preferred(self.container, films)
-
-    def _moving(self, films: list[Any]) -> list[Any]:
-        """Those of several streams that have more than one picture; all, if none has."""
-        counts = dict.fromkeys((one.index for one in films), 0)
-        with open_container(self.path) as container:
-            same = [container.streams[index] for index in counts]
-            for packet in islice(packets_of(container, same), LOOKED_AT):
-                counts[packet.stream.index] += packet.size > 0
-        moving = [one for one in films if counts[one.index] > 1]
-        moving = [one for one in moving if not disposition(one) & STILL] or moving
-        return moving or films
 
     def _decode(self) -> Iterator[Picture]:
         """Pictures from where the container stands to its end; what is damaged is skipped."""
@@ -349,45 +281,73 @@ class Decoder:
 
     def _pictured(self) -> Iterator[Picture]:
         """Pictures as the codec gives them, interlaced ones as they are."""
+        still = self._codec.name in STILLS
         for packet in self._packets():
+            if still:
+                with contextlib.suppress(ValueError):
+                    images.check_header(io.BytesIO(bytes(packet)), self._name)
             try:
+                self._guard(packet)
                 frames = self._codec.decode(packet)
             except av.error.FFmpegError as error:
-                self._check_size(error)
+                self._check_size(self._codec, error)
                 self.faults += 1
                 continue
-            for frame in frames:
-                self._sized = True
-                yield Picture(
-                    frame, frame.pts, getattr(frame, "duration", None) or packet.duration or 0
-                )
+            while frames:
+                yield self._picture(frames.pop(0), packet.duration or 0)
         # A decoder that runs in threads may report an old fault when it is flushed, and still
         # hold pictures.
         for _ in range(TRIES):
             try:
-                for frame in self._codec.decode(None):
-                    yield Picture(frame, frame.pts, getattr(frame, "duration", None) or 0)
-                return
+                frames = self._codec.decode(None)
             except av.error.EOFError:
                 return
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                self._check_size(self._codec, error)
                 self.faults += 1
+                continue
+            while frames:
+                yield self._picture(frames.pop(0), 0)
+            return
 
-    def _check_size(self, error: av.error.FFmpegError) -> None:
-        """Do nothing if a picture could not be decoded for another reason than its size.
-
-        A picture over the limit must not pass for a damaged one. Decoders then tell its size, or
-        forget the one they had (libav), or have an error of their own for it (dav1d).
+    def _picture(self, frame: av.VideoFrame, lasts: int) -> Picture:
+        """The picture of a frame; `lasts` is its length in ticks where it does not tell one.
 
         Raises:
             VideoError: it is larger than the limit.
         """
-        codec, name = self._codec, f"a picture of {self.path.name!r}"
-        limits.check_pixels(codec.width, codec.height, name)
+        self._sized = True
+        limits.check_pixels(frame.width, frame.height, self._name)
+        return Picture(frame, Times(frame.pts, getattr(frame, "duration", None) or lasts))
+
+    def _guard(self, packet: Any) -> None:
+        """Have libav's own decoder look at a packet before another one, which heeds no limit.
+
+        Raises:
+            VideoError: the picture is larger than the limit.
+        """
+        own = self.stream.codec_context
+        if own is self._codec:
+            return
+        try:
+            own.decode(packet)
+        except av.error.FFmpegError as error:
+            self._check_size(own, error)
+
+    def _check_size(self, codec: Any, error: av.error.FFmpegError) -> None:
+        """Do nothing if a picture could not be decoded for another reason than its size.
+
+        A picture over the limit must not pass for a damaged one. libav's decoders then tell its
+        size, or forget the one they had, and dav1d has an error of its own for it.
+
+        Raises:
+            VideoError: the picture is larger than the limit.
+        """
+        limits.check_pixels(codec.width, codec.height, self._name)
         if error.errno == errno.ERANGE or (self._sized and not codec.width):
             raise VideoError(
-                f"{name} is over the limit of {limits.current().pixels} px, or tells no size; "
-                "convert the file, or raise the limit with --limit pixels=NUMBER",
+                f"{self._name} is over the limit of {limits.current().pixels} px, or tells no "
+                "size; convert the file, or raise the limit with --limit pixels=NUMBER",
                 bad_input=True,
             )
 
@@ -408,8 +368,10 @@ def _shown_by_browsers(pictures: Iterator[Picture]) -> Iterator[Picture]:
     """A GIF's pictures with the times that browsers give them."""
     stamp = 0
     for picture in pictures:
-        lasts = picture.duration if picture.duration >= GIF_SHORTEST else GIF_USUAL
-        yield picture._replace(stamp=stamp, duration=lasts)
+        told = picture.times.duration
+        lasts = told if told >= GIF_SHORTEST else GIF_USUAL
+        picture.times = Times(stamp, lasts)
+        yield picture
         stamp += lasts
 
 

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from lib_ofgen import limits
 from lib_ofgen.errors import VideoError
-from lib_ofgen.media.container import open_container, packets_of, sound_codec, sound_stream
+from lib_ofgen.media.container import open_container, sound_codec
 from lib_ofgen.media.formats import Kind
+from lib_ofgen.media.streams import packets_of, sound_stream
 from lib_ofgen.media.timing import JoinedClock
 from lib_ofgen.values import Clip
 
