@@ -35,6 +35,7 @@ class Sampling(NamedTuple):
     max_frames: int
     every_nth: int
     fit: str
+    alpha: bool
 
 
 def open_video(
@@ -47,19 +48,21 @@ def open_video(
     width: int = 0,
     height: int = 0,
     fit: str = "fit",
+    alpha: bool = False,
 ) -> Source:
     """A stream of the frames of `path` with start <= t < end, every nth of them, at a working size.
 
     Times are seconds after the video's first frame. 0 stands for: to the clip's end, all frames,
     the source's width or height. `fit` is `fit`, `crop`, `pad` or `stretch`; see
-    `framing.working_size`.
+    `framing.working_size`. With `alpha` the pictures are (H, W, 4): RGB over black, and how opaque
+    each pixel is.
 
     Raises:
         VideoError: nothing can be read, or the range holds no frame.
     """
     decoder = Decoder(Path(path))
     try:
-        sampling = Sampling(start, end, max_frames, max(1, every_nth), fit)
+        sampling = Sampling(start, end, max_frames, max(1, every_nth), fit, alpha)
         return Source(decoder, sampling, width=width, height=height)
     except BaseException:
         decoder.close()
@@ -131,6 +134,16 @@ class Source:
             yield Frame(index, self._image(picture))
         self._clip = self._finished()
 
+    def measure(self) -> Clip:
+        """The clip, by reading through the frames and making no pictures of them."""
+        if self._first is None:
+            raise RuntimeError(f"the frames of {self.path.name!r} have been read; open it again")
+        self._first = None
+        for picture in self._kept:
+            picture.free()
+        self._clip = self._finished()
+        return self._clip
+
     @property
     def clip(self) -> Clip:
         """Size and time of the frames that came; known after the last one."""
@@ -140,7 +153,7 @@ class Source:
 
     def _keep(self) -> Iterator[Picture]:
         """The pictures that become frames; notes the time of those between them."""
-        start, end, most, nth, _ = self._sampling
+        start, end, most, nth, *_ = self._sampling
         decoder = self._decoder
         rounding = min(float(decoder.time_base) / 2, 0.0005)
         step = max(1, round(1 / (decoder.rate * decoder.time_base)))
@@ -196,7 +209,10 @@ class Source:
         """The picture at the working size, as sRGB."""
         codec = colour.colour_of(self._decoder.codec)
         told = colour.settled(picture.frame, self._decoder.colour, codec)
-        array = self._decoder.cropped(picture.frame).of(colour.to_rgb(picture.frame, told))
+        array = colour.to_rgb(picture.frame, told)
+        if self._sampling.alpha:
+            array = np.dstack([colour.to_srgb(array, told), colour.alpha_of(picture.frame)])
+        array = self._decoder.cropped(picture.frame).of(array)
         aspect = float(self._decoder.aspect)
         matrix = self._matrix(picture)
         if matrix is not None:
@@ -208,7 +224,7 @@ class Source:
 
     def _estimate(self) -> int:
         """How many frames will come, by the header."""
-        start, end, most, nth, _ = self._sampling
+        start, end, most, nth, *_ = self._sampling
         decoder = self._decoder
         lasts = decoder.duration or Fraction(1) / decoder.rate
         # A container may count frames that it does not show, and round its length up.

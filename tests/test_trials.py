@@ -10,13 +10,19 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from moving import beeps
+from test_jobs import Patience
 
+from lib_ofgen import pipeline
 from lib_ofgen.cli import main
-from lib_ofgen.values import Clip, Image
+from lib_ofgen.painting import Stopwatch
+from lib_ofgen.settings import Settings
+from lib_ofgen.values import Clip, Image, Mask
 from lib_ofgen.video import open_video
+from lib_ofgen.workspace import Workspace
 
 KEPT = ("--set", "key_frames=every", "--set", "strength=0", "--quiet")
 """The film is the source's own frames."""
@@ -145,3 +151,26 @@ def test_a_ribbon_is_a_film_with_its_report(trials: Path, tmp_path: Path, name: 
     assert main(["animate", str(trials / name), "-o", str(out), "--quiet"]) == 0
     assert (tmp_path / "out.mp4.ofgen" / "report.html").is_file()
     assert main(["plan", str(trials / name), "-o", str(tmp_path / "plan.png"), "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("name", ["white_alpha.png", "cutout.png"])
+def test_a_masks_alpha_is_part_of_it(trials: Path, tmp_path: Path, name: str) -> None:
+    inside = _inside(trials / "base.mp4", trials / name, tmp_path)
+    alpha = cv2.imread(str(trials / name), cv2.IMREAD_UNCHANGED)[..., 3] > 127
+    assert (inside != alpha).mean() < 0.02
+    if name == "white_alpha.png":
+        assert inside[:, :44].all()
+        assert not inside[:, 52:].any()
+
+
+def test_a_clip_of_odd_times_is_its_own_mask(trials: Path, tmp_path: Path) -> None:
+    _inside(trials / "v_mediarec.webm", trials / "v_mediarec.webm", tmp_path)
+
+
+def _inside(clip: Path, mask: Path, folder: Path) -> Mask:
+    """What of the clip's first frame is animated."""
+    space = Workspace(folder / "space")
+    known = pipeline.look(clip, space, Settings(), Patience(), Stopwatch(), mask)
+    inside = known.division.inside(0)
+    assert inside is not None
+    return inside

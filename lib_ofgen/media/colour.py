@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lib_ofgen.values import Image
 
-__all__ = ["Colour", "colour_of", "settled", "to_rgb", "to_srgb"]
+__all__ = ["Colour", "alpha_of", "colour_of", "settled", "to_rgb", "to_srgb"]
 
 PQ, HLG = 16, 18
 BT2020 = 9
@@ -110,6 +110,16 @@ def to_rgb(frame: av.VideoFrame, colour: Colour) -> NDArray[Any]:
     if planar and not colour.mapped:
         return _over_black(array, _alpha_plane(frame))
     return array
+
+
+def alpha_of(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """(H, W) 0..255: how opaque each pixel is; 255 where the format holds no alpha."""
+    form = frame.format
+    if form.name.startswith("yuva"):
+        return _alpha_plane(frame)
+    if form.has_palette or any(component.is_alpha for component in form.components):
+        return np.ascontiguousarray(frame.reformat(format="rgba").to_ndarray()[..., 3])
+    return np.full((frame.height, frame.width), 255, np.uint8)
 
 
 def _alpha_plane(frame: av.VideoFrame) -> NDArray[np.uint8]:
