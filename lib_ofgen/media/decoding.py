@@ -64,11 +64,7 @@ class Decoder:
         try:
             first = next(self._running, None)
             if first is None:
-                raise VideoError(
-                    f"{path.name!r} has a video stream ({self.stream.codec_context.name}), but not"
-                    " one frame of it can be decoded; convert or copy the file again",
-                    bad_input=True,
-                )
+                raise VideoError(f"{path.name!r} {self._undecodable()}", bad_input=True)
         except BaseException:
             self.close()
             raise
@@ -77,6 +73,19 @@ class Decoder:
         self._seekable = first.stamp is not None
         self.origin = first.stamp or 0
         """The first frame's time in ticks."""
+
+    def _undecodable(self) -> str:
+        """Why not one frame came, and the remedy."""
+        codec = self.stream.codec_context.name
+        if codec == "webp":
+            return (
+                "is an animated WebP, which this build of libav cannot decode; convert it to GIF, "
+                "APNG or a video"
+            )
+        return (
+            f"has a video stream ({codec}), but not one frame of it can be decoded; convert or copy "
+            "the file again"
+        )
 
     def close(self) -> None:
         """Give the file back."""
