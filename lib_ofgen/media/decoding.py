@@ -83,8 +83,8 @@ class Decoder:
                 "APNG or a video"
             )
         return (
-            f"has a video stream ({codec}), but not one frame of it can be decoded; convert or copy "
-            "the file again"
+            f"has a video stream ({codec}), but not one frame of it can be decoded; convert or "
+            "copy the file again"
         )
 
     def close(self) -> None:
