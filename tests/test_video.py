@@ -729,6 +729,6 @@ def test_an_animated_webp_is_refused_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "moving.mp4"
     pictures = [PIL.Image.fromarray(numbered(index)) for index in range(3)]
     pictures[0].save(path, "WEBP", save_all=True, append_images=pictures[1:], duration=100)
-    with pytest.raises(VideoError, match="animated WebP.*; convert it to") as refused:
+    with pytest.raises(VideoError, match=r"animated WebP.*; convert it to") as refused:
         open_video(path)
     assert refused.value.exit_status == 2
