@@ -19,7 +19,7 @@ LAYERS = {
     0: {"values", "errors"},
     1: {
         "control", "settings", "images", "warp", "media", "weights", "checkpoints", "download",
-        "limits",
+        "addresses", "limits",
     },
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
