@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from lib_ofgen import pace
+from lib_ofgen.addresses import plain
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.values import Image
 
@@ -19,12 +20,15 @@ __all__ = ["Progress", "say"]
 
 
 def say(line: str, *, out: bool = False) -> None:
-    """One line on standard error or, with `out`, on standard output."""
+    """One line on standard error or, with `out`, on standard output.
+
+    Control codes, which names of files may hold, are escaped.
+    """
     stream = sys.stdout if out else sys.stderr
     if stream is None:  # closed by whoever started us
         return
     try:
-        _write(stream, line + "\n")
+        _write(stream, plain(line, keep="\n\t") + "\n")
     except OSError as error:
         # What is still buffered must not raise once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -46,7 +50,10 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 class Progress:
-    """A `Reporter` with one bar a stage; Ctrl-C stops at the next safe place, twice at once."""
+    """A `Reporter` with one bar a stage; Ctrl-C stops at the next safe place, twice at once.
+
+    What waits for a host asks `stopped` meanwhile, and is such a place.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         """Bars are drawn on standard error unless `quiet`."""
@@ -102,4 +109,4 @@ class Progress:
         self._stopped = True
         # Past Python's buffers: the signal may have come while the bar was being written.
         with contextlib.suppress(OSError):
-            os.write(2, b"\nofgen: stopping after this step; press again to stop at once\n")
+            os.write(2, b"\nofgen: stopping at the next safe place; press again to stop at once\n")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+from hostile_answers import ANSWERS
 
 from lib_ofgen.images import decode_png, encode_png
 
@@ -172,6 +174,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, {"detail": "Not Found"})
         elif how.isdigit():
             self._send(int(how), _REFUSALS.get(int(how), {"detail": "no"}))
+        elif how in ANSWERS:
+            self.close_connection = True
+            with suppress(OSError):
+                ANSWERS[how](self.wfile)
         elif how != "drop":
             self._send(200, _ODD[how])
 
