@@ -40,6 +40,8 @@ def decoded(data: bytes, size: Size) -> Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Pictures.DecompressionBombWarning)
             file = Pictures.open(io.BytesIO(data), formats=_FORMATS)
+    except Pictures.DecompressionBombError as error:
+        raise ValueError(f"painted far more than {size}: check that this is a webui") from error
     except Exception as error:  # Pillow's readers have as many errors as formats
         raise ValueError("the answer holds no picture: look at the webui's own log") from error
     _check(file, size)

@@ -208,9 +208,10 @@ class Host:
         """What an answer means that was not read to its end."""
         if isinstance(error, PackedError):
             return self.refuse("the answer is compressed: switch that off there, or at its proxy")
+        limited = most == limits.current().answer * MIB
+        hint = ", or raise --limit answer=MIB" if limited else ", which is more than was asked for"
         return self.refuse(
-            f"the answer is larger than {most / MIB:.0f} MiB: check that this is a webui, and see "
-            "--limit answer=MIB"
+            f"the answer is larger than {most / MIB:.0f} MiB: check that this is a webui{hint}"
         )
 
     def _said(self, text: str, longest: int = _LONGEST) -> str:

@@ -45,7 +45,9 @@ class FakeSdApi:
         self.auth = auth
         self.loaded = MODELS[0]["title"]
         self.calls: list[tuple[str, str, Any]] = []
-        self.failures: list[tuple[str, str]] = []
+        self.failures: list[tuple[str, Any]] = []
+        self.location = "http://elsewhere.invalid/"
+        """Where an answer of 3xx leads."""
         self.frozen = False
         self.missing: set[str] = set()
         self.controlnet: dict[str, Any] = {}
@@ -73,11 +75,15 @@ class FakeSdApi:
         self._server.server_close()
         self._thread.join()
 
+    def give(self, document: Any, *, route: str = "img2img", status: int = 200) -> None:
+        """The next answer on the route is this document, or these bytes."""
+        self.failures.append((route, (status, document)))
+
     def fail(self, how: str, *, times: int = 1, route: str = "img2img") -> None:
         """The next answers on the route are `how`: a status, or what `_Handler._fail` knows."""
         self.failures += [(route, how)] * times
 
-    def failure(self, route: str) -> str:
+    def failure(self, route: str) -> Any:
         """What goes wrong with this call; each failure is used once."""
         for number, (where, how) in enumerate(self.failures):
             if where == route:
@@ -165,8 +171,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(*host.answer(method, route, body))
 
-    def _fail(self, how: str) -> None:
-        if how == "cut":
+    def _fail(self, how: Any) -> None:
+        if isinstance(how, tuple):
+            self._send(*how)
+        elif how == "cut":
             self._send(200, {"images": ["x" * 500]}, short=300)
         elif how == "forget":  # a restart that comes back with the default checkpoint
             self.host.loaded = MODELS[0]["title"]
@@ -185,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
         if 300 <= status < 400:
-            self.send_header("Location", "http://elsewhere.invalid/")
+            self.send_header("Location", self.host.location)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data[: len(data) - short])

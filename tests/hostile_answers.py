@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pictures
 
 __all__ = ["ANSWERS", "answer", "picture"]
@@ -25,12 +26,23 @@ _IHDR = 33
 
 
 def picture(
-    form: str = "PNG", mode: str = "RGB", size: tuple[int, int] = SIZE, **more: Any
+    form: str = "PNG",
+    mode: str = "RGB",
+    size: tuple[int, int] = SIZE,
+    *,
+    image: NDArray[np.uint8] | None = None,
+    opacity: int = 255,
+    **more: Any,
 ) -> bytes:
-    """A file of noise."""
+    """A file of noise, or of `image`."""
     noise = np.random.default_rng(7).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    made = Pictures.fromarray(noise if image is None else image)
+    if mode == "I;16":
+        made = Pictures.fromarray(noise[..., 0].astype(np.uint16) * 257)
+    elif mode in ("RGBA", "LA"):
+        made.putalpha(opacity)
     file = io.BytesIO()
-    Pictures.fromarray(noise).convert(mode).save(file, form, **more)
+    (made if made.mode == mode else made.convert(mode)).save(file, form, **more)
     return file.getvalue()
 
 
@@ -74,10 +86,13 @@ def _webp(side: int) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def sent(body: bytes, *headers: str, status: str = "200 OK") -> Callable[[BinaryIO], None]:
+def sent(
+    make: Callable[[], bytes], *headers: str, status: str = "200 OK"
+) -> Callable[[BinaryIO], None]:
     """The whole answer with its true length."""
 
     def write(out: BinaryIO) -> None:
+        body = make()
         lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
         out.write("\r\n".join(lines).encode("latin-1") + body)
 
@@ -97,8 +112,8 @@ def _endless(out: BinaryIO, start: bytes, block: bytes, most: int, pause: float 
         time.sleep(pause)
 
 
-def _long(out: BinaryIO, length: str, blocks: int = 1500) -> None:
-    _endless(out, _begun(length) + b'{"images": ["', _BLOCK, blocks)
+def _long(out: BinaryIO, length: str) -> None:
+    _endless(out, _begun(length) + b'{"images": ["', _BLOCK, 1500)
 
 
 def _chunked(out: BinaryIO) -> None:
@@ -110,20 +125,20 @@ def _trickle(start: bytes, block: bytes) -> Callable[[BinaryIO], None]:
     return lambda out: _endless(out, start, block, 100, 0.2)
 
 
-def _many(item: bytes) -> bytes:
-    return b'{"images": [' + item * (25_000_000 // len(item)) + item.rstrip(b",") + b"]}"
+def _many(item: bytes, millions: int) -> bytes:
+    return b'{"images": [' + item * (millions * 1_000_000 // len(item)) + item[:-1] + b"]}"
 
 
 ANSWERS: dict[str, Callable[[BinaryIO], None]] = {
     "1.5 GB": lambda out: _long(out, f"Content-Length: {1500 << 20}"),
     "1.5 GB without a length": lambda out: _long(out, "Connection: close"),
-    "length of 2**62": lambda out: _long(out, f"Content-Length: {1 << 62}", 3),
+    "length of 2**62": lambda out: _long(out, f"Content-Length: {1 << 62}"),
     "negative length": lambda out: _long(out, "Content-Length: -5"),
     "chunks without end": _chunked,
     "a chunk of 2**62": lambda out: _endless(
         out, _begun("Transfer-Encoding: chunked") + b"4000000000000000\r\n", _BLOCK, 1500
     ),
-    "gzip": sent(gzip.compress(bytes(1 << 26)), "Content-Encoding: gzip"),
+    "gzip": sent(lambda: gzip.compress(bytes(1 << 26)), "Content-Encoding: gzip"),
     "trickle": _trickle(_begun("Content-Length: 999") + b'{"images": ["', b"A"),
     "trickle of headers": _trickle(b"HTTP/1.1 200 OK\r\nX: ", b"A"),
     "trickle of chunks": _trickle(_begun("Transfer-Encoding: chunked"), b"1\r\n \r\n"),
@@ -131,23 +146,25 @@ ANSWERS: dict[str, Callable[[BinaryIO], None]] = {
     "continue for ever": lambda out: _endless(
         out, b"", b"HTTP/1.1 100 Continue\r\n\r\n", 100_000, 0.0005
     ),
-    "nested lists": sent(b"[" * 5_000_000),
-    "nested objects": sent(b'{"a":' * 1_000_000),
-    "nested 900 deep": sent(b'{"images": ' + b"[" * 900 + b"]" * 900 + b"}"),
-    "nested error": sent(b'{"detail": ' + b"[" * 100_000, status="422 No"),
+    "nested lists": sent(lambda: b"[" * 900_000),
+    "nested objects": sent(lambda: b'{"a":' * 300_000),
+    "nested 900 deep": sent(lambda: b'{"images": ' + b"[" * 900 + b"]" * 900 + b"}"),
+    "nested error": sent(lambda: b'{"detail": ' + b"[" * 60_000, status="422 No"),
     "nested error, whole": sent(
-        b'{"detail": ' + b"[" * 980 + b"1" + b"]" * 980 + b"}", status="422 No"
+        lambda: b'{"detail": ' + b"[" * 980 + b"1" + b"]" * 980 + b"}", status="422 No"
     ),
-    "long error": sent(b'{"detail": "' + b"A" * (64 << 20) + b'"}', status="422 No"),
-    "25 MB of empty objects": sent(_many(b"{},")),
-    "25 MB of numbers": sent(_many(b"1.5,")),
-    "wide text": sent('{"images": ["🎨'.encode() + b"A" * (100 << 20) + b'"]}'),
-    "PNG bomb": sent(answer(bomb(30_000, 30_000))),
-    "PNG of 2**31": sent(answer(picture()[:16] + struct.pack(">II", 2**31 - 1, 2**31 - 1))),
-    "PNG of more rows than it says": sent(answer(picture()[:_IHDR] + bomb(9000, 9000)[_IHDR:])),
-    "PNG with packed words": sent(answer(_words())),
-    "JPEG of 65500": sent(answer(_jpeg(65500, 65500))),
-    "WebP of 16383": sent(answer(_webp(16383))),
-    "300,000 pictures": sent(answer(*["AAAA"] * 300_000)),
-    "names in a book": sent(answer(picture(), info="x" * (20 << 20))),
+    "long error": sent(lambda: b'{"detail": "' + b"A" * (64 << 20) + b'"}', status="422 No"),
+    "25 MB of empty objects": sent(lambda: _many(b"{},", 25)),
+    "7 MB of empty objects": sent(lambda: _many(b"{},", 7)),
+    "7 MB of numbers": sent(lambda: _many(b"1.5,", 7)),
+    "wide text": sent(lambda: '{"images": ["🎨'.encode() + b"A" * (7 << 20) + b'"]}'),
+    "PNG bomb": sent(lambda: answer(bomb(8000, 8000))),
+    "PNG of 2**31": sent(
+        lambda: answer(picture()[:16] + struct.pack(">II", 2**31 - 1, 2**31 - 1) + picture()[24:])
+    ),
+    "PNG with packed words": sent(lambda: answer(_words())),
+    "JPEG of 65500": sent(lambda: answer(_jpeg(65500, 65500))),
+    "WebP of 16383": sent(lambda: answer(_webp(16383))),
+    "status line": lambda out: _endless(out, b"\x1b]0;owned\x07\x9b\r\n", b"", 1),
+    "300,000 pictures": sent(lambda: answer(*["AAAA"] * 300_000)),
 }
