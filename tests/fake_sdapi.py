@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any
 
@@ -52,6 +52,8 @@ class FakeSdApi:
         self.missing: set[str] = set()
         self.controlnet: dict[str, Any] = {}
         """What `/controlnet/...` answers, by route; empty: there is no ControlNet."""
+        self.closed = Event()
+        """Nobody listens any more."""
         self.maps = True
         """Whether ControlNet works: what its units have seen is then among the pictures."""
         self.hides_maps = False
@@ -71,16 +73,24 @@ class FakeSdApi:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
+        self.close()
+        self._thread.join()
+
+    def close(self) -> None:
+        """From now on nobody listens."""
+        self.closed.set()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join()
 
     def give(self, document: Any, *, route: str = "img2img", status: int = 200) -> None:
         """The next answer on the route is this document, or these bytes."""
         self.failures.append((route, (status, document)))
 
     def fail(self, how: str, *, times: int = 1, route: str = "img2img") -> None:
-        """The next answers on the route are `how`: a status, or what `_Handler._fail` knows."""
+        """The next answers on the route are `how`: a status, or what `_Handler._fail` knows.
+
+        An empty one is right.
+        """
         self.failures += [(route, how)] * times
 
     def failure(self, route: str) -> Any:
@@ -180,6 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.host.loaded = MODELS[0]["title"]
         elif how == "starting":  # its pages are up, its API is not
             self._send(404, {"detail": "Not Found"})
+        elif how == "silence":
+            self.host.closed.wait(30)
         elif how.isdigit():
             self._send(int(how), _REFUSALS.get(int(how), {"detail": "no"}))
         elif how in ANSWERS:
