@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from lib_ofgen import (
     __version__,
@@ -48,34 +47,11 @@ _TAKEN = ("start", "end", "max_frames", "every_nth")
 """Settings that say which frames of a source are taken."""
 
 
-_FILE = re.compile(r"-[^=]*\.\w+")
-"""What looks like the name of a file and begins with a dash."""
-
 _SAID = ("prompt", "negative_prompt", "prompt_prefix", "prompt_suffix")
 """Settings that say what to paint."""
 
 _HOSTS = ("checkpoint", "inpaint_checkpoint", "sampler", "scheduler", "control_units")
 """Settings that name what only a webui has."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line and tell of names that begin with a dash."""
-
-    _words: Sequence[str] = ()
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        self._words = sys.argv[1:] if args is None else list(args)
-        return super().parse_known_args(args, namespace)
-
-    def error(self, message: str) -> NoReturn:
-        dashed = [word for word in self._words if _FILE.fullmatch(word)]
-        hint = f"; write ./{dashed[0]} for the file {dashed[0]}" if dashed else ""
-        for option, value in zip(self._words, [*self._words[1:], ""], strict=True):
-            name, equals, joined = option.partition("=")
-            if "auth" in name and (secret := joined if equals else value):
-                message = message.replace(repr(secret)[1:-1], "...").replace(secret, "...")
-        text = plain(without_secrets(f"{message}{hint}", self._words))
-        self.exit(2, f"ofgen: error: {text}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="ofgen", description="Turns a video into a steady animation.")
+    parser = console.Parser(prog="ofgen", description="Turns a video into a steady animation.")
     parser.add_argument("--version", action="version", version=f"ofgen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_animate(commands)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -91,15 +91,10 @@ class Easel:
         """Itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         """Leave the painter's stage, so that it restores what it found, and knows why."""
         self._stage = None
-        self._stack.__exit__(kind, error, trace)
+        self._stack.__exit__(*error)
 
     def words(self, stage: Stage, target: int) -> tuple[object, ...]:
         """All that rules, words and painter do to frame `target` in that stage; for digests."""

@@ -25,7 +25,7 @@ MIB = 1 << 20
 _LISTS = 16 * MIB  # bytes of a list of names
 _PARTS = 1_000_000  # values of an answer: more of them than bytes are what fills the memory
 _QUICK = 30.0  # seconds that a list of names may take
-_FAREWELL = 0.5  # seconds for a last word to the host when the user has asked to stop
+_FAREWELL = 0.3  # seconds for a last word to the host when the user has asked to stop
 _LONGEST_PAUSE = 8.0  # seconds between two tries
 _LOOK = 0.1  # seconds between two looks whether to stop
 _CRASHES = 3  # how often a 500 is tried again: it is the host's own error, and seldom passes
@@ -66,11 +66,7 @@ class Host:
         given = found if auth is None else auth.encode("utf-8", "surrogatepass")
         if given is not None and b":" not in given:
             raise PainterError(f"{self.url}: give the painter's credentials as user:password")
-        self._headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-        }
+        self._headers = {"Accept": "application/json", "Content-Type": "application/json"}
         self._secrets: list[str] = []
         if given is not None:
             token = base64.b64encode(given).decode()
@@ -208,11 +204,10 @@ class Host:
         """What an answer means that was not read to its end."""
         if isinstance(error, PackedError):
             return self.refuse("the answer is compressed: switch that off there, or at its proxy")
-        limited = most == limits.current().answer * MIB
-        hint = ", or raise --limit answer=MIB" if limited else ", which is more than was asked for"
-        return self.refuse(
-            f"the answer is larger than {most / MIB:.0f} MiB: check that this is a webui{hint}"
-        )
+        raised = most == limits.current().answer * MIB
+        hint = "check that this is a webui" + (", or raise --limit answer=MIB" if raised else "")
+        why = "" if raised else ", more than was asked for"
+        return self.refuse(f"the answer is larger than {most / MIB:.0f} MiB{why}: {hint}")
 
     def _said(self, text: str, longest: int = _LONGEST) -> str:
         """Words of the host on one line, without control codes and what it repeats of secrets."""
@@ -282,7 +277,7 @@ def _document(body: bytearray) -> Any:
     if sum(body.count(mark) for mark in b"[{,:") > _PARTS:
         return _NONE
     # One wide character, which may be escaped, makes the whole text four times as large.
-    if (not body.isascii() or b"\\u" in body) and 2 * len(body) > limits.current().answer * MIB:
+    if (not body.isascii() or b"\\u" in body) and 3 * len(body) > limits.current().answer * MIB:
         return _NONE
     try:
         text = body.decode("utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -241,3 +242,32 @@ def test_names_that_take_long_to_compare_do_not(host: FakeSdApi) -> None:
     host.give([{"title": name, "model_name": name} for name in names], route="sd-models")
     with pytest.raises(PainterError, match="has no checkpoint"):
         HttpPainter(host.url, checkpoint="phto" * 9, timeout=5).connect()
+
+
+_IN_PROCESS = """
+import sys
+import numpy as np
+from PIL import Image as Pictures
+from modules import processing
+from lib_ofgen.errors import PainterError
+from lib_ofgen.values import Repaint
+from lib_ofgen.webui.painter import Recipe, WebuiPainter
+
+image = np.random.default_rng(3).integers(0, 256, (40, 72, 3), dtype=np.uint8)
+processing.process_images = lambda p: processing.Processed(p, [Pictures.new("RGB", (72, 40))])
+try:
+    WebuiPainter(Recipe()).paint([Repaint(3, image, None, image, "a bunny", "", 0.4, 11)])
+except PainterError as error:
+    print(error)
+"""
+
+
+def test_a_black_picture_of_the_webui_in_process_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the webui brings torch, which is not installed here")
+    done = subprocess.run(
+        [sys.executable, "-c", _IN_PROCESS, "--data", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), "tests/fake_host"])},
+    )  # fmt: skip
+    assert "frame 3 in one flat colour" in done.stdout, done.stderr
+    assert "--no-half-vae" in done.stdout
