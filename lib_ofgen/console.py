@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -69,7 +70,7 @@ class Parser(argparse.ArgumentParser):
         """End with status 2."""
         dashed = [word for word in self._words if _FILE.fullmatch(word)]
         hint = f"; write ./{dashed[0]} for the file {dashed[0]}" if dashed else ""
-        for option, value in zip(self._words, [*self._words[1:], ""], strict=True):
+        for option, value in pairwise([*self._words, ""]):
             name, equals, joined = option.partition("=")
             secret = joined if equals else value
             if name.startswith("-") and "auth" in name and secret.strip("-"):

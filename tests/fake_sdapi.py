@@ -178,6 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, {"detail": "Incorrect username or password"})
         elif how := host.failure(route):
             self._fail(how)
+        elif route == "img2img" and body["prompt"] in ANSWERS:
+            self._fail(body["prompt"])
         else:
             self._send(*host.answer(method, route, body))
 
