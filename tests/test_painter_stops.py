@@ -101,7 +101,7 @@ def _ended(
 
 def _check(status: int, seconds: float, said: str) -> None:
     assert status == 130, said
-    assert seconds < 1, said
+    assert seconds < 2, said  # half a second where nobody else works
     assert "Traceback" not in said
     assert said.splitlines()[-1].startswith("ofgen: stopped")
 
