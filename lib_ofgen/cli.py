@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from lib_ofgen import (
     __version__,
@@ -31,6 +30,7 @@ from lib_ofgen import (
     wording,
     workspace,
 )
+from lib_ofgen.addresses import plain, without_secrets
 from lib_ofgen.brush import BrushPainter
 from lib_ofgen.cli_presets import add_settings, settings_of
 from lib_ofgen.errors import OfgenError, SettingsError, Stopped, VideoError
@@ -47,9 +47,6 @@ _TAKEN = ("start", "end", "max_frames", "every_nth")
 """Settings that say which frames of a source are taken."""
 
 
-_FILE = re.compile(r"-[^=]*\.\w+")
-"""What looks like the name of a file and begins with a dash."""
-
 _SAID = ("prompt", "negative_prompt", "prompt_prefix", "prompt_suffix")
 """Settings that say what to paint."""
 
@@ -57,24 +54,17 @@ _HOSTS = ("checkpoint", "inpaint_checkpoint", "sampler", "scheduler", "control_u
 """Settings that name what only a webui has."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line and tell of names that begin with a dash."""
-
-    def error(self, message: str) -> NoReturn:
-        dashed = [word for word in sys.argv[1:] if _FILE.fullmatch(word)]
-        hint = f"; write ./{dashed[0]} for the file {dashed[0]}" if dashed else ""
-        self.exit(2, f"ofgen: error: {message}{hint}; see {self.prog} --help\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser().parse_args(words)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         limits.change(getattr(options, "limit", []))
         return run(options)
     except OfgenError as error:
-        console.say(f"ofgen: {'' if isinstance(error, Stopped) else 'error: '}{error}")
+        text = plain(without_secrets(str(error), words))
+        console.say(f"ofgen: {'' if isinstance(error, Stopped) else 'error: '}{text}")
         return error.exit_status
     except KeyboardInterrupt:
         console.say("ofgen: stopped at once; what is finished is kept")
@@ -84,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="ofgen", description="Turns a video into a steady animation.")
+    parser = console.Parser(prog="ofgen", description="Turns a video into a steady animation.")
     parser.add_argument("--version", action="version", version=f"ofgen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_animate(commands)
@@ -191,13 +181,13 @@ def _animate(options: argparse.Namespace) -> int:
     output: Path = options.output
     folder = options.workspace or output.parent / f"{output.name}.ofgen"
     rows = _rows(options.prompts, folder)
-    painter = _painter(options, settings, rows)
     places = (options.input, options.output, folder)
     models = cli_weights.folders(options.models_dir)
     job = pipeline.Job(
         *places, settings, options.report, options.frames, models, options.mask, rows
     )
     with console.Progress(quiet=options.quiet) as progress:
+        painter = _painter(options, settings, rows, progress.stopped)
         outcome = pipeline.animate(job, painter, progress)
     damaged = outcome.facts["clip"]["damaged"]
     if damaged:
@@ -226,7 +216,12 @@ def _rows(path: Path | None, folder: Path) -> tuple[PromptRow, ...]:
     return prompt_list.read(path)
 
 
-def _painter(options: argparse.Namespace, settings: Settings, rows: Sequence[PromptRow]) -> Painter:
+def _painter(
+    options: argparse.Namespace,
+    settings: Settings,
+    rows: Sequence[PromptRow],
+    stopped: Callable[[], bool],
+) -> Painter:
     if settings.other_scripts:
         raise SettingsError(
             "other_scripts=True is for jobs inside the webui; behind its address it decides itself "
@@ -253,6 +248,7 @@ def _painter(options: argparse.Namespace, settings: Settings, rows: Sequence[Pro
         steps=settings.steps,
         cfg_scale=settings.cfg_scale,
         units=control.read(settings.control_units),
+        stopped=stopped,
     )
     painter.connect()
     return painter

@@ -1,30 +1,41 @@
-"""The terminal: progress with an estimate of what is left, and Ctrl-C."""
+"""The terminal: what is said there, progress with an estimate of what is left, and Ctrl-C."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from tqdm import tqdm
 
 from lib_ofgen import pace
+from lib_ofgen.addresses import plain, without_secrets
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.values import Image
 
-__all__ = ["Progress", "say"]
+__all__ = ["Parser", "Progress", "say"]
+
+_FILE = re.compile(r"-[^=]*\.\w+")
+"""What looks like the name of a file and begins with a dash."""
 
 
 def say(line: str, *, out: bool = False) -> None:
-    """One line on standard error or, with `out`, on standard output."""
+    """One line on standard error or, with `out`, on standard output.
+
+    Control codes, which names of files may hold, are escaped.
+    """
     stream = sys.stdout if out else sys.stderr
     if stream is None:  # closed by whoever started us
         return
     try:
-        _write(stream, line + "\n")
+        _write(stream, plain(line, keep="\n\t") + "\n")
     except OSError as error:
         # What is still buffered must not raise once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -45,8 +56,34 @@ def _write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line without passwords, and tell of names with a dash first."""
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; keeps the words for its errors."""
+        self._words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        dashed = [word for word in self._words if _FILE.fullmatch(word)]
+        hint = f"; write ./{dashed[0]} for the file {dashed[0]}" if dashed else ""
+        for option, value in pairwise([*self._words, ""]):
+            name, equals, joined = option.partition("=")
+            secret = joined if equals else value
+            if name.startswith("-") and "auth" in name and secret.strip("-"):
+                message = message.replace(repr(secret)[1:-1], "...").replace(secret, "...")
+        text = plain(without_secrets(f"{message}{hint}", self._words))
+        self.exit(2, f"ofgen: error: {text}; see {self.prog} --help\n")
+
+
 class Progress:
-    """A `Reporter` with one bar a stage; Ctrl-C stops at the next safe place, twice at once."""
+    """A `Reporter` with one bar a stage; Ctrl-C stops at the next safe place, twice at once.
+
+    What waits for a host asks `stopped` meanwhile, and is such a place.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         """Bars are drawn on standard error unless `quiet`."""
@@ -102,4 +139,4 @@ class Progress:
         self._stopped = True
         # Past Python's buffers: the signal may have come while the bar was being written.
         with contextlib.suppress(OSError):
-            os.write(2, b"\nofgen: stopping after this step; press again to stop at once\n")
+            os.write(2, b"\nofgen: stopping; press again to stop at once\n")

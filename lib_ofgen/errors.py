@@ -76,3 +76,10 @@ class Stopped(OfgenError):  # noqa: N818 - it is a wish, not a fault
     """The user asked to stop; what was finished is kept."""
 
     exit_status = 130
+
+    def __init__(
+        self,
+        message: str = "stopped; what is finished is kept, the same command goes on from there",
+    ) -> None:
+        """Keep the message, which by default is that of a job that paints."""
+        super().__init__(message)

@@ -19,6 +19,10 @@ __all__ = ["HttpControl"]
 
 _VERSIONS = (2, 3)
 """Of its API, which mean the same to us; Forge does not tell its own."""
+_MOST = 10_000
+"""Modules or models that are read of a list."""
+_LONGEST = 300
+"""Characters of the name of a module or model."""
 _SHOWS = 3
 """The version that gives back what each unit has seen, by which one knows that it was used."""
 
@@ -42,13 +46,14 @@ class HttpControl:
         try:
             modules, models = self._answer("module_list"), self._answer("model_list")
         except NoRouteError as error:
-            raise PainterError(
-                f"{self._host.url}: has no ControlNet, which control_units asks for: "
+            raise self._host.refuse(
+                "has no ControlNet, which control_units asks for: "
                 "install sd-webui-controlnet there, or empty control_units"
             ) from error
         version = self._optional("version", "version", 2)
         if version not in _VERSIONS:
-            raise self._changed(f", of version {version!r},")
+            known = version is None or isinstance(version, (int, float))
+            raise self._changed(f", of version {str(version)[:20]}," if known else "")
         self.units = self._matched(modules, models)
         self._refuse_too_many()
         options = self._host.call("options", quick=True)
@@ -72,41 +77,54 @@ class HttpControl:
         ]
         return {"controlnet": {"args": args}} if args else {}
 
+    def count(self, scripts: dict[str, Any]) -> int:
+        """How many units steer a request with these always-on scripts."""
+        return len(scripts["controlnet"]["args"]) if scripts else 0
+
     def check(self, answer: Any, scripts: dict[str, Any], target: int) -> None:
         """Nothing, unless the host has painted without the units: it only logs that they failed.
+
+        `answer` holds a list of pictures.
 
         Raises:
             PainterError: it has.
         """
-        asked = len(scripts["controlnet"]["args"]) if scripts else 0
-        if self._shows and len(answer.get("images") or ()) < 1 + asked:
-            raise PainterError(
-                f"{self._host.url}: ControlNet failed on frame {target}: look at the webui's own "
-                "log, and check that the control units' models fit the checkpoint"
+        if self._shows and len(answer["images"]) < 1 + self.count(scripts):
+            raise self._host.refuse(
+                f"ControlNet failed on frame {target}: look at the webui's own log, and check that "
+                "the control units' models fit the checkpoint"
             )
 
     def _matched(self, modules: dict[str, Any], models: dict[str, Any]) -> tuple[ControlUnit, ...]:
-        details = modules.get("module_detail") or {}
+        details = modules.get("module_detail")
+        described = details.items() if isinstance(details, dict) else ()
+        free = {
+            name: bool(one["model_free"])
+            for name, one in described
+            if isinstance(one, dict) and "model_free" in one
+        }
+        named = self._names(modules, "module_list"), self._names(models, "model_list")
         try:
-            free = {name: bool(detail["model_free"]) for name, detail in details.items()}
-            return control.matched(
-                self.units,
-                list(map(str, modules["module_list"])),
-                list(map(str, models["model_list"])),
-                free,
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise self._changed() from error
+            return control.matched(self.units, *named, free)
         except SettingsError as error:
-            raise PainterError(f"{self._host.url}: {error}") from error
+            raise self._host.refuse(str(error)) from error
+
+    def _names(self, answer: dict[str, Any], part: str) -> list[str]:
+        """The names of a list; what is too long for one is left out."""
+        names = answer.get(part)
+        if not isinstance(names, list):
+            raise self._changed()
+        return [name for name in names[:_MOST] if isinstance(name, str) and len(name) <= _LONGEST]
 
     def _refuse_too_many(self) -> None:
         """Nothing, unless the host would pass over some of the units."""
         most = self._optional("settings", "control_net_unit_count", control.MOST)
-        if len(self.units) > int(most):
-            raise PainterError(
-                f"{self._host.url}: its ControlNet takes {most} units, and control_units has "
-                f"{len(self.units)}: raise 'ControlNet unit number' in its settings, or drop some"
+        if not isinstance(most, int):
+            raise self._changed()
+        if len(self.units) > most:
+            raise self._host.refuse(
+                f"its ControlNet takes {most} units, and control_units has {len(self.units)}: "
+                "raise 'ControlNet unit number' in its settings, or drop some"
             )
 
     def _optional(self, route: str, part: str, otherwise: object) -> Any:
@@ -123,7 +141,7 @@ class HttpControl:
         return answer
 
     def _changed(self, what: str = "") -> PainterError:
-        return PainterError(
-            f"{self._host.url}: its ControlNet{what} answers otherwise than we know: "
+        return self._host.refuse(
+            f"its ControlNet{what} answers otherwise than we know: "
             "install sd-webui-controlnet 1.1.455 there, or empty control_units"
         )

@@ -6,24 +6,28 @@ import base64
 import difflib
 import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen.errors import PainterError
+from lib_ofgen.answers import BLANK, decoded, is_blank
+from lib_ofgen.errors import PainterError, Stopped
 from lib_ofgen.http_control import HttpControl
-from lib_ofgen.images import decode_png, encode_png, size_of
-from lib_ofgen.sdapi import Host, NoRouteError
-from lib_ofgen.values import ControlUnit, Image, Repaint, Stage
+from lib_ofgen.images import encode_png, size_of
+from lib_ofgen.sdapi import MIB, Host, NoRouteError
+from lib_ofgen.values import ControlUnit, Image, Repaint, Size, Stage
 
 __all__ = ["HttpPainter"]
 
 _MULTIPLE = 8  # px: the sizes that the host takes
 _SHOWN = ("title", "model_name", "hash")  # by which people know a checkpoint
+_BYTES = 24  # a pixel of an answer may take: eight times as much as it needs
+_NEAR = 200  # characters of a name that may be the nearest one
+_LOOKED_AT = 3000  # names among which the nearest is looked for
 
 
 class HttpPainter:
@@ -43,14 +47,16 @@ class HttpPainter:
         steps: int = 20,
         cfg_scale: float = 7.0,
         units: Sequence[ControlUnit] = (),
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """Keep what is asked for; contacts nobody.
 
         `timeout` s for one picture, `patience` s for a host that is away. An empty
         `inpaint_checkpoint` is `checkpoint`, an empty `checkpoint` the host's current one.
-        `units` are what the host's ControlNet steers by.
+        `units` are what the host's ControlNet steers by. Whatever is waited for ends in `Stopped`
+        as soon as `stopped` says that the user asks for it.
         """
-        self._host = Host(url, auth, timeout, patience)
+        self._host = Host(url, auth, timeout, patience, stopped)
         self._asked: dict[Stage, str] = {
             "keys": checkpoint,
             "holes": inpaint_checkpoint or checkpoint,
@@ -96,21 +102,21 @@ class HttpPainter:
         title, before = self._ready()[kind], self._loaded(patient=True)
         switched = not self._same(before, title)
         self._staged, self._stage = title, kind
-        whole = False
+        back = {"sd_model_checkpoint": before} if switched and before else None
         try:
             if switched:
                 self._host.insist("options", {"sd_model_checkpoint": title})
                 self._see(title)
             yield
-            whole = True
+        except BaseException as error:  # what went wrong first is what the user must read
+            if back:
+                stops = isinstance(error, Stopped) or not isinstance(error, Exception)
+                self._host.leave("options", back, brief=stops)
+            raise
         finally:
             self._staged = ""
-            if switched and before:
-                if whole:
-                    self._host.insist("options", {"sd_model_checkpoint": before})
-                else:  # what went wrong first is what the user must read
-                    with suppress(PainterError):
-                        self._host.call("options", {"sd_model_checkpoint": before})
+        if back:
+            self._host.insist("options", back)
 
     def paint(self, jobs: Sequence[Repaint]) -> list[Image]:
         """The pictures, one call each; bit-identical to the job's image where the mask is 0."""
@@ -122,16 +128,16 @@ class HttpPainter:
         if job.strength <= 0 or (job.mask is not None and not job.mask.any()):
             return job.image.copy()
         request = self._request(job)
-        answer = self._host.insist("img2img", request, self._reload)
-        picture = self._picture(answer)
-        self._control.check(answer, request["alwayson_scripts"], job.target)
-        size, wanted = size_of(picture), size_of(_padded(job.image))
-        if size != wanted:
-            raise PainterError(
-                f"{self._host.url}: painted {size} where {wanted} was asked: "
-                "switch off what resizes pictures there"
-            )
-        picture = picture[: job.image.shape[0], : job.image.shape[1]].copy()
+        scripts, wanted = request["alwayson_scripts"], size_of(_padded(job.image))
+        maps = self._control.count(scripts)
+        most = 8 * MIB + _BYTES * wanted.height * wanted.width * (1 + maps)
+        answer = self._host.insist("img2img", request, self._reload, most=most)
+        text = self._first(answer, 1 + maps)
+        self._control.check(answer, scripts, job.target)
+        del answer
+        picture = self._picture(text, wanted)[: job.image.shape[0], : job.image.shape[1]].copy()
+        if is_blank(picture, job):
+            raise self._host.refuse(f"painted frame {job.target} {BLANK}")
         if job.mask is not None:
             picture[job.mask == 0] = job.image[job.mask == 0]
         return picture
@@ -168,15 +174,30 @@ class HttpPainter:
             }
         return request
 
-    def _picture(self, answer: Any) -> Image:
-        """The first picture of an answer."""
+    def _first(self, answer: Any, most: int) -> str:
+        """The first picture of an answer of `most` pictures at most, as the host sends it."""
+        images = answer.get("images") if isinstance(answer, dict) else None
+        if not isinstance(images, list) or not images or not isinstance(images[0], str):
+            raise self._host.refuse("the answer holds no picture: look at the webui's own log")
+        if len(images) > most:
+            raise self._host.refuse(
+                f"gave {len(images)} pictures where {most} was asked: "
+                "switch off the scripts and extensions that add pictures there"
+            )
+        return images[0]
+
+    def _picture(self, text: str, size: Size) -> Image:
+        """The picture that is sent as base64, which may have `data:...;base64,` before it."""
         try:
-            text = answer["images"][0]
-            return decode_png(base64.b64decode(text.split(",", 1)[-1], validate=True))
-        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-            raise PainterError(
-                f"{self._host.url}: the answer holds no picture: look at the webui's own log"
+            data = base64.b64decode(text.split(",", 1)[-1], validate=True)
+        except ValueError as error:
+            raise self._host.refuse(
+                "the answer holds no picture: look at the webui's own log"
             ) from error
+        try:
+            return decoded(data, size)
+        except ValueError as error:
+            raise self._host.refuse(str(error)) from error
 
     def _ready(self) -> dict[Stage, str]:
         """The title of each stage's checkpoint; connects where nobody did."""
@@ -188,7 +209,7 @@ class HttpPainter:
         """The checkpoint that the host has loaded, as it calls it; may be empty."""
         host = self._host
         options = host.insist("options") if patient else host.call("options", quick=True)
-        return str((options.get("sd_model_checkpoint") if isinstance(options, dict) else "") or "")
+        return _text(options.get("sd_model_checkpoint")) if isinstance(options, dict) else ""
 
     def _same(self, loaded: str, title: str) -> bool:
         """Whether the checkpoint that is loaded is the one of that title; none asked for is."""
@@ -198,8 +219,8 @@ class HttpPainter:
         """Refuse a host that did not load what it was asked to."""
         loaded = self._loaded(patient=True)
         if not self._same(loaded, title):
-            raise PainterError(
-                f"{self._host.url}: kept checkpoint {loaded!r} when asked for {title!r}: "
+            raise self._host.refuse(
+                f"kept checkpoint {loaded[:_NEAR]!r} when asked for {title[:_NEAR]!r}: "
                 "start the webui without --freeze-settings"
             )
 
@@ -211,14 +232,15 @@ class HttpPainter:
     def _title(self, name: str, *, strict: bool = True) -> str:
         """The title of the host's checkpoint of that title, name, file or hash."""
         for model in self._models:
-            title = str(model.get("title", ""))
-            file = re.split(r"[/\\]", str(model.get("filename", "")))[-1]
-            keys = (title, _bare(title), model.get("model_name"), file)
-            hashes = (model.get("hash"), model.get("sha256"))
-            if _bare(name).lower() in [str(key).lower() for key in (*keys, *hashes) if key]:
+            title = _text(model.get("title"))
+            file = re.split(r"[/\\]", _text(model.get("filename")))[-1]
+            others = (_text(model.get(key)) for key in ("model_name", "hash", "sha256"))
+            if _bare(name).lower() in [
+                key.lower() for key in (title, _bare(title), file, *others) if key
+            ]:
                 return title
         if strict:
-            known = [str(model.get(key, "")) for model in self._models for key in _SHOWN]
+            known = [_text(model.get(key)) for model in self._models for key in _SHOWN]
             raise self._unknown("checkpoint", name, known)
         return name
 
@@ -231,22 +253,30 @@ class HttpPainter:
         except NoRouteError:
             return name  # hosts before 1.9 have no list of schedulers
         for entry in entries:
-            known = [entry.get("name"), entry.get("label"), *(entry.get("aliases") or [])]
-            if name.lower() in [str(key).lower() for key in known if key]:
-                return str(entry.get("name"))
-        raise self._unknown(kind, name, [str(entry.get("name")) for entry in entries])
+            aliases = entry.get("aliases")
+            known = [entry.get("name"), entry.get("label")]
+            known += aliases if isinstance(aliases, list) else []
+            if name.lower() in [_text(key).lower() for key in known]:
+                return _text(entry.get("name"))
+        raise self._unknown(kind, name, [_text(entry.get("name")) for entry in entries])
 
     def _unknown(self, kind: str, name: str, known: list[str]) -> PainterError:
         """The refusal of a name that the host does not have."""
-        lower = {key.lower(): key for key in known if key}
-        near = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.0)
+        lower = {key.lower(): key for key in known[:_LOOKED_AT] if 0 < len(key) <= _NEAR}
+        near = difflib.get_close_matches(name.lower()[:_NEAR], list(lower), n=1, cutoff=0.0)
         hint = f": the nearest it has is {lower[near[0]]!r}" if near else ": it has none"
-        return PainterError(f"{self._host.url}: has no {kind} {name!r}{hint}")
+        return self._host.refuse(f"has no {kind} {name[:_NEAR]!r}{hint}")
 
 
 def _bare(title: str) -> str:
     """A checkpoint's title without the hash, which the host adds once it has computed it."""
-    return re.sub(r"\s*\[[0-9a-fA-F]+\]$", "", title.strip())
+    name, opened, end = title.strip().rpartition("[")
+    return name.rstrip() if opened and re.fullmatch(r"[0-9a-fA-F]+\]", end) else title.strip()
+
+
+def _text(value: object) -> str:
+    """What a host says where a text is looked for; anything else is none."""
+    return value if isinstance(value, str) else ""
 
 
 def _entries(answer: Any) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -90,10 +91,10 @@ class Easel:
         """Itself."""
         return self
 
-    def __exit__(self, *error: object) -> None:
-        """Leave the painter's stage, so that it restores what it found."""
+    def __exit__(self, *error: Any) -> None:
+        """Leave the painter's stage, so that it restores what it found, and knows why."""
         self._stage = None
-        self._stack.close()
+        self._stack.__exit__(*error)
 
     def words(self, stage: Stage, target: int) -> tuple[object, ...]:
         """All that rules, words and painter do to frame `target` in that stage; for digests."""
@@ -153,4 +154,4 @@ class Easel:
             Stopped: the user did.
         """
         if self._reporter.stopped():
-            raise Stopped("stopped; what is finished is kept, the same command goes on from there")
+            raise Stopped

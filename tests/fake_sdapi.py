@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+from hostile_answers import ANSWERS
 
 from lib_ofgen.images import decode_png, encode_png
 
@@ -43,11 +45,15 @@ class FakeSdApi:
         self.auth = auth
         self.loaded = MODELS[0]["title"]
         self.calls: list[tuple[str, str, Any]] = []
-        self.failures: list[tuple[str, str]] = []
+        self.failures: list[tuple[str, Any]] = []
+        self.location = "http://elsewhere.invalid/"
+        """Where an answer of 3xx leads."""
         self.frozen = False
         self.missing: set[str] = set()
         self.controlnet: dict[str, Any] = {}
         """What `/controlnet/...` answers, by route; empty: there is no ControlNet."""
+        self.closed = Event()
+        """Nobody listens any more."""
         self.maps = True
         """Whether ControlNet works: what its units have seen is then among the pictures."""
         self.hides_maps = False
@@ -67,15 +73,27 @@ class FakeSdApi:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self.close()
         self._thread.join()
 
+    def close(self) -> None:
+        """From now on nobody listens."""
+        self.closed.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def give(self, document: Any, *, route: str = "img2img", status: int = 200) -> None:
+        """The next answer on the route is this document, or these bytes."""
+        self.failures.append((route, (status, document)))
+
     def fail(self, how: str, *, times: int = 1, route: str = "img2img") -> None:
-        """The next answers on the route are `how`: a status, or what `_Handler._fail` knows."""
+        """The next answers on the route are `how`: a status, or what `_Handler._fail` knows.
+
+        An empty one is right.
+        """
         self.failures += [(route, how)] * times
 
-    def failure(self, route: str) -> str:
+    def failure(self, route: str) -> Any:
         """What goes wrong with this call; each failure is used once."""
         for number, (where, how) in enumerate(self.failures):
             if where == route:
@@ -160,18 +178,28 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, {"detail": "Incorrect username or password"})
         elif how := host.failure(route):
             self._fail(how)
+        elif route == "img2img" and body["prompt"] in ANSWERS:
+            self._fail(body["prompt"])
         else:
             self._send(*host.answer(method, route, body))
 
-    def _fail(self, how: str) -> None:
-        if how == "cut":
+    def _fail(self, how: Any) -> None:
+        if isinstance(how, tuple):
+            self._send(*how)
+        elif how == "cut":
             self._send(200, {"images": ["x" * 500]}, short=300)
         elif how == "forget":  # a restart that comes back with the default checkpoint
             self.host.loaded = MODELS[0]["title"]
         elif how == "starting":  # its pages are up, its API is not
             self._send(404, {"detail": "Not Found"})
+        elif how == "silence":
+            self.host.closed.wait(30)
         elif how.isdigit():
             self._send(int(how), _REFUSALS.get(int(how), {"detail": "no"}))
+        elif how in ANSWERS:
+            self.close_connection = True
+            with suppress(OSError):
+                ANSWERS[how](self.wfile)
         elif how != "drop":
             self._send(200, _ODD[how])
 
@@ -179,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
         if 300 <= status < 400:
-            self.send_header("Location", "http://elsewhere.invalid/")
+            self.send_header("Location", self.host.location)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data[: len(data) - short])

@@ -19,13 +19,13 @@ LAYERS = {
     0: {"values", "errors", "reading"},
     1: {
         "control", "settings", "images", "warp", "media", "weights", "checkpoints", "download",
-        "limits",
+        "addresses", "exchange", "limits",
     },
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
         "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render", "coverage",
         "plots", "markup", "tagging", "prompts", "prompt_list", "pace",
-        "canvas", "families",
+        "canvas", "families", "answers",
     },
     3: {
         "presets", "survey", "painting", "making", "motion", "finishing", "polishing", "filming",

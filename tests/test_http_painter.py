@@ -201,6 +201,13 @@ def test_addresses_that_are_no_webui_are_refused(url: str) -> None:
     _one_line(error, repr(url), "http://HOST:PORT")
 
 
+@pytest.mark.parametrize("url", ["http://ann:p/w@host", "http://ann:12?34@host", "http://h/#a@b"])
+def test_an_address_whose_password_is_not_escaped_is_refused(url: str) -> None:
+    with pytest.raises(PainterError) as error:
+        HttpPainter(url)
+    _one_line(error, "'http://...'")
+
+
 def test_credentials(host: FakeSdApi) -> None:
     host.auth = "ann:p:w"
     _painter(host, auth="ann:p:w").connect()

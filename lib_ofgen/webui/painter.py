@@ -15,6 +15,7 @@ from modules import devices, processing, sd_models, sd_samplers, sd_schedulers, 
 from modules import errors as host_errors
 from PIL import Image as Pictures
 
+from lib_ofgen.answers import BLANK, is_blank
 from lib_ofgen.errors import OfgenError, PainterError, Stopped
 from lib_ofgen.images import size_of
 from lib_ofgen.values import ControlUnit, Image, Repaint, Stage
@@ -174,6 +175,9 @@ class WebuiPainter:
             self._load()
             self._families.learn(self._stage, shared.sd_model)
             found = self._processed(jobs)
+        for job, picture in zip(jobs, found, strict=True):
+            if is_blank(picture, job):
+                raise PainterError(f"the webui painted frame {job.target} {BLANK}")
         return [
             picture if job.mask is None else np.where(job.mask[..., None] > 0, picture, job.image)
             for job, picture in zip(jobs, found, strict=True)
