@@ -12,7 +12,7 @@ __all__ = ["plain", "shown", "without_secrets"]
 
 _LEFT_OUT = "..."
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]{0,15}://")
-_HOST = re.compile(r"(?:[\w. -]*|\[[0-9A-Fa-f:.]*\]?)(?::[0-9]{0,5})?")
+_HOST = re.compile(r"(?:(?:[\w. -]+|\[[0-9A-Fa-f:.]*\]?)(?::[0-9]{0,5})?)?")
 _STEP = re.compile(r"[\w.~ +-]{0,32}|[\w.~ +-]+\.[A-Za-z]{2,11}")
 """One step of a path that is no token: short, or the name of a file."""
 _MAY_HOLD = re.compile(r"(?![A-Za-z]:[\\/])(?:.*:.*@|.*[A-Za-z][\w+.-]+:/)", re.DOTALL)
