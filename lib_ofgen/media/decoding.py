@@ -32,7 +32,7 @@ MARGIN = 1.0
 """Seconds that seeking stays before its goal, so that no frame there lacks its references."""
 TRIES = 50
 """Reads in a row that may fail before the file counts as ended."""
-STILLS = ("bmp", "mjpeg", "png", "tiff", "webp")
+STILLS = ("bmp", "mjpeg", "png", "webp")
 """Codecs whose packets are files of pictures, which tell their size."""
 FALLBACK_RATE = Fraction(25)
 
