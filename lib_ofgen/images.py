@@ -14,7 +14,6 @@ import numpy as np
 import PIL.BmpImagePlugin
 import PIL.JpegImagePlugin
 import PIL.PngImagePlugin
-import PIL.TiffImagePlugin
 from numpy.typing import NDArray
 
 from lib_ofgen import limits
@@ -50,8 +49,6 @@ _PARSERS = {
     b"\x89PNG\r\n\x1a\n": PIL.PngImagePlugin.PngImageFile,
     b"\xff\xd8\xff": PIL.JpegImagePlugin.JpegImageFile,
     b"BM": PIL.BmpImagePlugin.BmpImageFile,
-    b"II*\x00": PIL.TiffImagePlugin.TiffImageFile,
-    b"MM\x00*": PIL.TiffImagePlugin.TiffImageFile,
 }
 """How files of pictures begin, and what reads their headers."""
 _BESIDE_PIXELS = 16 << 20
@@ -172,7 +169,7 @@ def encode_jpeg(image: Image, quality: int) -> bytes:
 
 
 def decode_png(data: bytes) -> Image:
-    """(H, W, 3) RGB picture of the bytes of a PNG, JPEG, WebP, BMP or TIFF file.
+    """(H, W, 3) RGB picture of the bytes of a PNG, JPEG, WebP or BMP file.
 
     Raises:
         ValueError: the bytes are no picture.
@@ -204,7 +201,7 @@ def check_header(file: BinaryIO, name: str = "the picture") -> Size:
     """The size that a file of a picture tells, if it is one that may be unpacked.
 
     Raises:
-        ValueError: it is no PNG, JPEG, WebP, BMP or TIFF file.
+        ValueError: it is no PNG, JPEG, WebP or BMP file.
         VideoError: it has more pixels than the limit; `name` is for the message.
     """
     head = file.read(30)

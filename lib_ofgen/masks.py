@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from lib_ofgen import images
 from lib_ofgen.errors import Stopped, VideoError
+from lib_ofgen.reading import regular_file
 from lib_ofgen.survey import Spool
 from lib_ofgen.values import Clip, Reporter, Size
 from lib_ofgen.video import Source, open_video
@@ -263,6 +264,8 @@ def _is_picture(path: Path) -> bool:
 def _content(path: Path) -> str:
     """The digest of all that the mask's pixels depend on."""
     try:
+        for item in _listed(path):
+            regular_file(item).close()  # a pipe would be waited for
         if path.is_dir():
             return digest([file_digest(item) for item in _listed(path)])
         return file_digest(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -18,7 +19,7 @@ def regular_file(path: Path) -> io.FileIO:
         ValueError: the path holds a null byte.
     """
     if path.is_dir():  # which may be opened on some systems, and not on others
-        raise OSError("it is a directory, no file")
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     file = io.FileIO(os.open(path, flags))
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -32,7 +32,7 @@ NEAR = 4.0
 """Seconds: a time before this is reached by decoding, a later one by seeking."""
 MARGIN = 1.0
 """Seconds that seeking stays before its goal, so that no frame there lacks its references."""
-STILLS = ("bmp", "mjpeg", "png", "tiff", "webp")
+STILLS = ("bmp", "mjpeg", "png", "webp")
 """Codecs whose packets are files of pictures, which tell their size."""
 FALLBACK_RATE = Fraction(25)
 GIF_SHORTEST, GIF_USUAL = 2, 10
