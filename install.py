@@ -16,7 +16,7 @@ from contextlib import suppress
 from importlib import metadata, util
 from pathlib import Path
 
-NEEDED = {"av": (12, 0), "click": (0, 0), "platformdirs": (0, 0)}
+NEEDED = {"av": (17, 1), "click": (0, 0), "platformdirs": (0, 0)}
 """Distribution, which is also its module, to the least version."""
 ALONE = {"scenedetect": (0, 7)}
 """The same, without dependencies."""

@@ -192,6 +192,9 @@ def _animate(options: argparse.Namespace) -> int:
     damaged = outcome.facts["clip"]["damaged"]
     if damaged:
         console.say(f"ofgen: note: {damaged} frames of the source are damaged and were left out")
+    left_out = outcome.facts["left_out"]
+    if left_out:
+        console.say(f"ofgen: note: {left_out} frames are left out: a GIF shows at most 50 a second")
     chosen = outcome.facts["flow"]
     if not options.quiet:
         console.say(f"flow    {chosen['estimator']} ({chosen['reason']})")
@@ -367,7 +370,7 @@ def _flow(options: argparse.Namespace) -> int:
 
 def _picture(path: Path) -> Any:
     try:
-        return images.decode_png(path.read_bytes())
+        return images.read_picture(path)
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or error
         raise VideoError(f"cannot read the picture '{path}': {cause}", bad_input=True) from error

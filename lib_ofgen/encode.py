@@ -23,14 +23,16 @@ import PIL.Image
 import PIL.PngImagePlugin
 
 from lib_ofgen.errors import VideoError
-from lib_ofgen.media.container import open_container, silence, sound_stream
-from lib_ofgen.media.formats import KINDS
+from lib_ofgen.media.container import silence
+from lib_ofgen.media.formats import KINDS, Kind
 from lib_ofgen.media.palette import Palette
-from lib_ofgen.media.soundtrack import Soundtrack
+from lib_ofgen.media.soundtrack import Soundtrack, open_soundtrack
 from lib_ofgen.values import Clip, Frame, check
 
-__all__ = ["FrameFolder", "Writer", "check_output", "write_video"]
+__all__ = ["FrameFolder", "Writer", "check_output", "left_out", "write_video"]
 
+GIF_SHORTEST = 2
+"""Hundredths of a second: browsers show a picture that is to last less for ten."""
 BT709 = 1
 LIMITED = 1
 
@@ -67,6 +69,31 @@ def check_output(path: Path) -> None:
     with _told(path):
         probe.touch()
         probe.unlink()
+
+
+def left_out(path: Path, clip: Clip) -> int:
+    """How many frames of the clip a file of that name cannot show: a GIF has at most 50 a second.
+
+    The name has passed `check_output`.
+    """
+    return clip.length - len(_schedule(clip, KINDS[path.suffix.lower()])[0])
+
+
+def _schedule(clip: Clip, kind: Kind) -> tuple[dict[int, int], int, Fraction]:
+    """When each frame that is shown begins, when the last one ends, and the seconds per unit."""
+    ticks = (*clip.ticks, clip.end)
+    if kind.container != "gif":
+        # Whole units: containers have no time base such as 1001/30000.
+        times = [tick * clip.time_base.numerator for tick in ticks]
+        return dict(enumerate(times[:-1])), times[-1], Fraction(1, clip.time_base.denominator)
+    times = [round(tick * clip.time_base * 100) for tick in ticks]
+    shown, last, end = {0: 0}, 0, max(times[-1], GIF_SHORTEST)
+    for index in range(1, clip.length):
+        begin = max(times[index], last + GIF_SHORTEST)
+        # One that would begin when the next is due is left out; the others wait a little.
+        if begin < times[index + 1] and begin + GIF_SHORTEST <= end:
+            shown[index] = last = begin
+    return shown, end, Fraction(1, 100)
 
 
 def write_video(
@@ -113,7 +140,8 @@ class Writer:
         self._crf = crf
         self._kind = KINDS[path.suffix.lower()]
         self._sounds = self._kind.sounds if sounds is None else sounds
-        self._times, self._time_base = self._schedule()
+        self._shown, end, self._time_base = _schedule(clip, self._kind)
+        self._times = [*self._shown.values(), end]
         self._written = 0
         self._output: Any = None
         self._stream: Any = None
@@ -142,11 +170,13 @@ class Writer:
                 f" {self._clip.length} is due; write each frame once, in order"
             )
         check(frame.image, f"{self._clip.size.height} {self._clip.size.width} 3", "frame")
+        self._written += 1
+        if frame.index not in self._shown:
+            return
         with _told(self.path):
             picture = av.VideoFrame.from_ndarray(frame.image, format="rgb24")
             picture.time_base = self._time_base
-            picture.pts = self._times[self._written]
-            self._written += 1
+            picture.pts = self._shown[frame.index]
             for shown in self._coloured(picture):
                 self._encode(shown)
             if self._sound is not None:
@@ -174,21 +204,6 @@ class Writer:
             self._abandon()
             raise
 
-    def _schedule(self) -> tuple[list[int], Fraction]:
-        """When each frame begins and the last one ends, and the seconds per unit of that."""
-        clip = self._clip
-        ticks = (*clip.ticks, clip.end)
-        if self._kind.container != "gif":
-            # Whole units: containers have no time base such as 1001/30000.
-            return [tick * clip.time_base.numerator for tick in ticks], Fraction(
-                1, clip.time_base.denominator
-            )
-        times: list[int] = []
-        for tick in ticks:
-            time = round(tick * clip.time_base * 100)
-            times.append(max(time, times[-1] + 1) if times else time)
-        return times, Fraction(1, 100)
-
     def _begin(self) -> None:
         """Open the temporary file with its streams."""
         kind, clip = self._kind, self._clip
@@ -213,24 +228,7 @@ class Writer:
             codec.color_range = LIMITED
             codec.options = self._options()
         if self._sound_from is not None and kind.sound_codec:
-            self._sound = self._soundtrack(self._sound_from)
-
-    def _soundtrack(self, path: Path) -> Soundtrack | None:
-        """The sound of the clip's range, or none where the source has none."""
-        source = open_container(path)
-        if sound_stream(source) is None:
-            source.close()
-            return None
-        kind = self._kind
-        return Soundtrack(
-            source,
-            self._output,
-            start=self._clip.start,
-            duration=self._clip.duration,
-            kept=self._sounds,
-            codec=kind.sound_codec,
-            rolls=kind.container in ("mp4", "mov"),
-        )
+            self._sound = open_soundtrack(self._sound_from, self._output, clip, kind, self._sounds)
 
     def _container_options(self) -> dict[str, str]:
         """What the container is told."""

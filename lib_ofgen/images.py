@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import av
 import av.error
 import cv2
 import numpy as np
+import PIL.BmpImagePlugin
+import PIL.JpegImagePlugin
+import PIL.PngImagePlugin
 from numpy.typing import NDArray
 
+from lib_ofgen import limits
+from lib_ofgen.reading import regular_file
 from lib_ofgen.values import Image, Size, check
 
 __all__ = [
     "around",
+    "boxed",
+    "check_header",
     "decode_png",
     "encode_jpeg",
     "encode_png",
@@ -23,12 +32,27 @@ __all__ = [
     "from_bgr",
     "luma",
     "pack",
+    "read_picture",
     "resize",
+    "scaled",
     "size_of",
     "squared",
     "to_bgr",
     "unpack",
 ]
+
+_LEAST = 8
+"""px: the smallest side of a working size."""
+
+
+_PARSERS = {
+    b"\x89PNG\r\n\x1a\n": PIL.PngImagePlugin.PngImageFile,
+    b"\xff\xd8\xff": PIL.JpegImagePlugin.JpegImageFile,
+    b"BM": PIL.BmpImagePlugin.BmpImageFile,
+}
+"""How files of pictures begin, and what reads their headers."""
+_BESIDE_PIXELS = 16 << 20
+"""Bytes of a file of a picture that may be something else."""
 
 
 def size_of(image: NDArray[Any]) -> Size:
@@ -93,6 +117,20 @@ def resize(image: NDArray[Any], size: Size) -> NDArray[Any]:
     return cv2.resize(image, dsize=(size.width, size.height), interpolation=kernel)
 
 
+def scaled(size: Size, share: float) -> Size:
+    """A size times `share`; no side falls below 8 px that is not below it already.
+
+    So that what looks at small pictures (flow, slopes, people) has something to look at, whatever
+    the shape.
+    """
+    return Size(*(max(min(side, _LEAST), round(side * share)) for side in size))
+
+
+def boxed(size: Size, box: Size) -> Size:
+    """The largest size of the same aspect that fits into `box`; see `scaled`."""
+    return scaled(size, min(box.height / size.height, box.width / size.width))
+
+
 def enlarged(image: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
     """The (H, W[, C]) array at a larger size; bilinear, so that nothing overshoots."""
     dsize = (size.width, size.height)
@@ -131,15 +169,79 @@ def encode_jpeg(image: Image, quality: int) -> bytes:
 
 
 def decode_png(data: bytes) -> Image:
-    """(H, W, 3) RGB picture of the bytes of a PNG, JPEG or WebP file.
+    """(H, W, 3) RGB picture of the bytes of a PNG, JPEG, WebP or BMP file.
 
     Raises:
         ValueError: the bytes are no picture.
+        VideoError: it has more pixels than the limit; nothing was unpacked.
     """
-    pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) if data else None
+    check_header(io.BytesIO(data))
+    pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise ValueError("these bytes are no picture")
     return from_bgr(pixels)
+
+
+def read_picture(path: Path) -> Image:
+    """(H, W, 3) RGB picture of a file; no more of it is read than a picture of its size can need.
+
+    Raises:
+        OSError: it cannot be read, or is a directory, a pipe or a device.
+        ValueError: it is no picture.
+        VideoError: it has more pixels than the limit; nothing was unpacked.
+    """
+    with regular_file(path) as file:
+        size = check_header(file)
+        file.seek(0)
+        data = file.read(_BESIDE_PIXELS + 8 * size.height * size.width)
+    return decode_png(data)
+
+
+def check_header(file: BinaryIO, name: str = "the picture") -> Size:
+    """The size that a file of a picture tells, if it is one that may be unpacked.
+
+    Raises:
+        ValueError: it is no PNG, JPEG, WebP or BMP file.
+        VideoError: it has more pixels than the limit; `name` is for the message.
+    """
+    head = file.read(30)
+    file.seek(0)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        size = _webp_size(head)
+    else:
+        size = _told_size(file, head)
+    limits.check_pixels(size.width, size.height, name)
+    return size
+
+
+def _told_size(file: BinaryIO, head: bytes) -> Size:
+    """The size by Pillow's parsers of headers, which unpack nothing.
+
+    They are taken by themselves, as `PIL.Image.open` warns of large pictures in its own way.
+    """
+    parser = next((kind for magic, kind in _PARSERS.items() if head.startswith(magic)), None)
+    if parser is None:
+        raise ValueError("these bytes are no picture")
+    try:
+        with parser(file) as header:
+            return Size(header.height, header.width)
+    except (SyntaxError, OSError, OverflowError, MemoryError) as error:
+        raise ValueError("these bytes are no picture") from error
+
+
+def _webp_size(head: bytes) -> Size:
+    """The size in the first chunk of a WebP file (RFC 9649); Pillow would unpack the picture."""
+    kind, fields = head[12:16], head[20:30]
+    if len(fields) < 10 or kind not in (b"VP8 ", b"VP8L", b"VP8X"):
+        raise ValueError("these bytes are no picture")
+    if kind == b"VP8X":
+        wide, high = (int.from_bytes(fields[at : at + 3], "little") for at in (4, 7))
+        return Size(high + 1, wide + 1)
+    if kind == b"VP8L":
+        both = int.from_bytes(fields[1:5], "little")
+        return Size((both >> 14 & 0x3FFF) + 1, (both & 0x3FFF) + 1)
+    wide, high = (int.from_bytes(fields[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    return Size(high, wide)
 
 
 def pack(image: Image) -> bytes:

@@ -6,12 +6,14 @@ it, for these come from strangers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
 
 from lib_ofgen.errors import SettingsError, VideoError
 
-__all__ = ["Limits", "change", "check_pixels", "current", "table"]
+__all__ = ["Limits", "change", "check_aspect", "check_pixels", "current", "table"]
 
 
 def _limit(most: int, unit: str, text: str) -> int:
@@ -25,7 +27,7 @@ class Limits:
 
     pixels: int = _limit(36_000_000, "px", "of one frame, picture or flow; 8192x4320 fits")
     pixel_aspect: int = _limit(8, "", "width of a pixel over its height, or height over width")
-    silence: int = _limit(3600, "s", "of missing sound that are filled at one place")
+    silence: int = _limit(21_600, "s", "of missing sound that is filled with silence at one place")
     rows: int = _limit(100_000, "", "rows of a list of prompts")
     answer: int = _limit(128, "MiB", "of one answer of a painter")
 
@@ -70,6 +72,22 @@ def check_pixels(width: int, height: int, name: str) -> None:
         raise VideoError(
             f"{name} is {width}x{height} and over the limit of {_current.pixels} px; make it "
             f"smaller, or raise the limit with --limit pixels={width * height}",
+            bad_input=True,
+        )
+
+
+def check_aspect(aspect: Fraction, name: str) -> None:
+    """Do nothing if pixels may be `aspect` times as wide as high; `name` is for the message.
+
+    Raises:
+        VideoError: if they are wider, or higher, than the limit.
+    """
+    longer = max(aspect, 1 / aspect)
+    if longer > _current.pixel_aspect:
+        raise VideoError(
+            f"the pixels of {name} are {aspect.numerator}:{aspect.denominator} and over the limit "
+            f"of {_current.pixel_aspect}:1; make them square, or raise the limit with --limit "
+            f"pixel_aspect={math.ceil(longer)}",
             bad_input=True,
         )
 

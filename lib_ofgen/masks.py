@@ -1,7 +1,8 @@
 """Masks of the subject, read beside the clip: white is animated, black is background.
 
 A mask is a video, a folder of pictures or one picture. It is framed as the clip is, and kept in the
-workspace as a spool of its own.
+workspace as a spool of its own. Alpha belongs to it: what is transparent is background, and of a
+cut-out, whose pixels are no mask but the subject itself, alpha is all of it.
 """
 
 from __future__ import annotations
@@ -15,36 +16,39 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lib_ofgen import images
 from lib_ofgen.errors import Stopped, VideoError
-from lib_ofgen.media import framing
+from lib_ofgen.reading import regular_file
 from lib_ofgen.survey import Spool
-from lib_ofgen.values import Image, Reporter, Size
-from lib_ofgen.video import open_video
+from lib_ofgen.values import Clip, Reporter, Size
+from lib_ofgen.video import Source, open_video
 from lib_ofgen.workspace import digest, file_digest
 
 __all__ = ["check", "read"]
 
-_READER = 1
+_READER = 2
 """Goes up when the pixels that are read change, so that old spools are read anew."""
-_PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _ASPECT = 0.02
 """Share by which the aspects of mask and clip may differ; the rest is rounding."""
-_RATE = 0.01
-"""Share by which their frame rates may differ."""
+_LENGTH = 0.01
+"""Share by which the lengths may differ of a mask and a clip that have as many frames."""
+_COLOURFUL = 32
+"""Levels by which red, green and blue of a pixel differ that belongs to no mask."""
+_CUT_OUT = 0.02
+"""Share of the visible pixels that are colourful in a cut-out."""
 
 
 def check(path: Path, shown: Size) -> None:
-    """Nothing, if `path` can be the mask of a source that is `shown` px large.
+    """Do nothing if `path` can be the mask of a source that is `shown` px large.
 
     Raises:
-        VideoError: it cannot be read, or has another aspect.
+        VideoError: if it cannot be read, or has another aspect.
     """
-    if path.is_dir() or _is_picture(path):
-        _picture(_listed(path)[0], shown)
-        return
-    with open_video(path) as source:
+    file = _listed(path)[0]
+    with _opened(file) as source:
         _agree(path, source.shown, shown)
 
 
@@ -54,21 +58,23 @@ def read(
     """The masks of the clip's frames, grey pictures at its size, as a spool.
 
     `sampling` (keywords of `open_video`) is that of the clip, and `shown` its source's size. Of a
-    folder, each picture belongs to a frame of the source, in natural order of the names.
+    folder, each picture belongs to a frame of the source, in natural order of the names; of a
+    video, each frame to those of the clip that are shown at its time.
 
     Raises:
-        VideoError: the mask cannot be read, is too short, or of another aspect or rate.
-        Stopped: the user asked to stop.
+        VideoError: if the mask cannot be read, is not as long as the clip, or of another aspect.
+        Stopped: if the user asked to stop.
     """
     clip, workspace = spool.clip, spool.workspace
     key = digest("mask", _READER, _content(path), spool.key)
     if workspace.clip(key) is None:
         count = 0
+        grey = _Grey()
         for image in islice(_framed(path, spool, sampling, shown), clip.length):
-            grey = np.rint(images.luma(image)).astype(np.uint8)
-            workspace.save_source(key, count, np.repeat(grey[..., None], 3, axis=2))
+            mask = np.repeat(grey.of(image)[..., None], 3, axis=2)
+            workspace.save_source(key, count, mask)
             count += 1
-            reporter.step("decode", count, clip.length, image)
+            reporter.step("decode", count, clip.length, mask)
             if reporter.stopped():
                 raise Stopped("stopped; run the same command again to go on")
         if count < clip.length:
@@ -81,38 +87,135 @@ def read(
     return Spool(workspace, key, clip)
 
 
+class _Grey:
+    """How much of each pixel is animated; whether a file holds cut-outs is seen once."""
+
+    def __init__(self) -> None:
+        self._cut_out: bool | None = None
+
+    def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(H, W) 0..255 of an (H, W, 4) picture, RGB over black and alpha."""
+        alpha = image[..., 3]
+        if self._cut_out is None and alpha.any() and not alpha.all():
+            self._cut_out = _is_cut_out(image)
+        if self._cut_out:
+            return np.ascontiguousarray(alpha)
+        return np.rint(images.luma(np.ascontiguousarray(image[..., :3]))).astype(np.uint8)
+
+
+def _is_cut_out(image: NDArray[np.uint8]) -> bool:
+    """Whether the visible pixels are those of a film, or black: a mask's are grey."""
+    visible = image[image[..., 3] > 0][:, :3].astype(np.int16)
+    if not visible.any():
+        return True
+    colourful = visible.max(axis=1) - visible.min(axis=1) > _COLOURFUL
+    return bool(colourful.mean() > _CUT_OUT)
+
+
 def _framed(
     path: Path, spool: Spool, sampling: dict[str, Any], shown: Size
-) -> Iterator[Image]:  # fmt: skip
+) -> Iterator[NDArray[np.uint8]]:
     """The mask's pictures for the clip's frames, as many as there are, at the clip's size."""
-    size, fit = spool.clip.size, sampling["fit"]
+    size = spool.clip.size
+    fit = sampling["fit"] if sampling["fit"] != "fit" else "stretch"
+    framing = {"width": size.width, "height": size.height, "fit": fit}
     if not (path.is_dir() or _is_picture(path)):
-        yield from _decoded(path, spool, sampling, shown)
+        yield from _decoded(path, spool.clip, {**sampling, **framing}, shown)
         return
     taken: Iterator[Path] = repeat(path)
     if path.is_dir():
+        _check_count(path, spool.clip, sampling)
         nth = sampling["every_nth"]
         first = math.ceil(round(sampling["start"] * float(spool.clip.rate * nth), 3))
         taken = islice(_listed(path), first, None, nth)
     for file in taken:
-        yield framing.fitted(_picture(file, shown), 1.0, size, fit)
+        with _opened(file, **framing) as source:
+            _agree(path if path.is_file() else file, source.shown, shown)
+            yield next(iter(source)).image
 
 
-def _decoded(path: Path, spool: Spool, sampling: dict[str, Any], shown: Size) -> Iterator[Image]:
-    """Those of a video."""
-    size, rate = spool.clip.size, spool.clip.rate
-    fit = sampling["fit"] if sampling["fit"] != "fit" else "stretch"
-    asked = {**sampling, "width": size.width, "height": size.height, "fit": fit}
-    with open_video(path, **asked) as source:
+def _check_count(path: Path, clip: Clip, sampling: dict[str, Any]) -> None:
+    """Do nothing if a folder does not hold more pictures than a clip of all frames has frames.
+
+    Raises:
+        VideoError: if it does.
+    """
+    partly = sampling["start"] or sampling["end"] or sampling["max_frames"]
+    count, frames = len(_listed(path)), clip.length * sampling["every_nth"]
+    if not partly and count > frames:
+        raise VideoError(
+            f"the mask '{path}' has {count} pictures and the video {frames} frames; give one "
+            "picture for each frame",
+            bad_input=True,
+        )
+
+
+def _decoded(
+    path: Path, clip: Clip, asked: dict[str, Any], shown: Size
+) -> Iterator[NDArray[np.uint8]]:
+    """Those of a video: for each of the clip's frames the one that is shown at its time."""
+    with _opened(path, **asked) as source:
         _agree(path, source.shown, shown)
-        if abs(source.rate / rate - 1) > Fraction(_RATE):
-            raise VideoError(
-                f"the mask '{path}' has {float(source.rate):.4g} frames a second and the clip "
-                f"{float(rate):.4g}; give a frame for each of the clip's, or a folder of pictures",
-                bad_input=True,
-            )
-        for frame in source:
+        places = _matched(path, source.measure(), clip)
+    with _opened(path, **asked) as source:
+        frames = iter(source)
+        frame = next(frames)
+        for place in places:
+            while frame.index < place:
+                frame = next(frames)
             yield frame.image
+
+
+def _matched(path: Path, mask: Clip, clip: Clip) -> list[int]:
+    """Which of the mask's frames belongs to each of the clip's, in order.
+
+    With as many frames in the same length, the one of the same number. Else the one that is nearest
+    in time, within half a frame of the clip.
+
+    Raises:
+        VideoError: if the lengths differ by more than a frame, or a frame of the clip has none.
+    """
+    longer = mask.duration - clip.duration
+    if mask.length == clip.length and abs(longer) <= _LENGTH * clip.duration:
+        return list(range(clip.length))
+    step = 1 / clip.rate
+    if abs(longer) > step * Fraction(3, 2):
+        raise VideoError(
+            f"the mask '{path}' has {mask.length} frames and lasts {float(mask.duration):.3f} s, "
+            f"and the clip has {clip.length} and lasts {float(clip.duration):.3f} s; give one that "
+            "is as long, or a part of the clip with --start, --end or --max-frames",
+            bad_input=True,
+        )
+    times = np.array([mask.seconds(index) for index in range(mask.length)])
+    own = np.array([clip.seconds(index) for index in range(clip.length)])
+    order = np.searchsorted(times, own)
+    before, after = np.clip(order - 1, 0, None), np.clip(order, None, mask.length - 1)
+    nearest = np.where(own - times[before] <= times[after] - own, before, after)
+    apart = np.abs(times[nearest] - own)
+    if apart.max() > float(step) / 2:
+        worst = int(apart.argmax())
+        raise VideoError(
+            f"the mask '{path}' has {mask.length} frames and the clip {clip.length}: none is shown "
+            f"with the clip's frame {worst}, at {own[worst]:.3f} s; give a frame for each of the "
+            "clip's, or a folder of pictures",
+            bad_input=True,
+        )
+    return nearest.tolist()
+
+
+def _opened(path: Path, **asked: Any) -> Source:
+    """The mask, or one picture of it, with its alpha.
+
+    Raises:
+        VideoError: if it cannot be read.
+    """
+    try:
+        return open_video(path, alpha=True, **asked)
+    except VideoError as error:
+        if _is_picture(path):
+            raise VideoError(f"cannot read the mask: {error}, or PNG or JPEG files",
+                             bad_input=True) from error  # fmt: skip
+        raise
 
 
 def _agree(path: Path, size: Size, shown: Size) -> None:
@@ -124,15 +227,6 @@ def _agree(path: Path, size: Size, shown: Size) -> None:
             "shows the video's whole frame, at any size",
             bad_input=True,
         )
-
-
-def _picture(path: Path, shown: Size) -> Image:
-    try:
-        image = images.decode_png(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    _agree(path, images.size_of(image), shown)
-    return image
 
 
 def _unreadable(path: Path, error: Exception) -> VideoError:
@@ -170,6 +264,8 @@ def _is_picture(path: Path) -> bool:
 def _content(path: Path) -> str:
     """The digest of all that the mask's pixels depend on."""
     try:
+        for item in _listed(path):
+            regular_file(item).close()  # a pipe would be waited for
         if path.is_dir():
             return digest([file_digest(item) for item in _listed(path)])
         return file_digest(path)

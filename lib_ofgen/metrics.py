@@ -139,4 +139,4 @@ def _judged(image: Image, widest: int) -> Image:
     size = images.size_of(image)
     if size.width <= widest:
         return image
-    return images.resize(image, Size(round(size.height * widest / size.width), widest))
+    return images.resize(image, images.scaled(size, widest / size.width))

@@ -151,7 +151,7 @@ def glimpse(film: Film, frame: int, *, whole: bool) -> Glimpse:
 
 def _fitted(size: Size) -> Size:
     shrunk = min(1.0, _WIDEST / max(size))
-    return Size(max(1, round(size.height * shrunk)), max(1, round(size.width * shrunk)))
+    return images.scaled(size, shrunk)
 
 
 def _nearest(array: NDArray[Any], size: Size) -> NDArray[Any]:

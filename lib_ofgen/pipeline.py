@@ -28,7 +28,7 @@ from lib_ofgen import (
     wording,
 )
 from lib_ofgen.coverage import Gap
-from lib_ofgen.encode import FrameFolder, check_output
+from lib_ofgen.encode import FrameFolder, check_output, left_out
 from lib_ofgen.errors import VideoError
 from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow import flo
@@ -237,6 +237,7 @@ def animate(
             "estimator": chosen.name, "asked": job.settings.flow, "reason": chosen.reason
         }  # fmt: skip
         facts["painter"] = painter.identity
+        facts["left_out"] = left_out(job.output, known.spool.clip)
         facts["seconds"]["total"] = round(perf_counter() - begun, 3)
         return _closed(job, known, makers, facts)
 

@@ -108,5 +108,5 @@ class Reel:
     def _shown(self, image: Image) -> bytes:
         size = images.size_of(image)
         shrunk = min(1.0, _WIDEST / max(size))
-        small = Size(*(max(1, round(side * shrunk)) for side in size))
+        small = images.scaled(size, shrunk)
         return images.encode_jpeg(images.resize(image, small), _QUALITY)

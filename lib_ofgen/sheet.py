@@ -14,6 +14,8 @@ __all__ = ["contact_sheet", "spread", "thumb"]
 
 _THUMB = 240
 """px: width of one picture."""
+_HIGHEST = 2 * _THUMB
+"""px: the most that one picture is high; a taller one is narrower."""
 _LINE = 22
 """px: height of the text under it."""
 _MOST = 24
@@ -34,7 +36,8 @@ def contact_sheet(
     sheet = np.full((rows * (height + _LINE), columns * _THUMB, 3), 24, np.uint8)
     for place, (caption, small) in enumerate(thumbs):
         top, left = place // columns * (height + _LINE), place % columns * _THUMB
-        sheet[top : top + height, left : left + _THUMB] = small
+        inset = (_THUMB - small.shape[1]) // 2
+        sheet[top : top + height, left + inset : left + inset + small.shape[1]] = small
         cv2.putText(
             sheet,
             caption,
@@ -53,6 +56,6 @@ def spread(count: int) -> list[int]:
 
 
 def thumb(image: Image) -> Image:
-    """The picture at the width of a thumb."""
-    size = images.size_of(image)
-    return images.resize(image, Size(max(1, round(size.height * _THUMB / size.width)), _THUMB))
+    """The picture at the width of a thumb, or at its greatest height."""
+    size = images.boxed(images.size_of(image), Size(_HIGHEST, _THUMB))
+    return images.resize(image, size)

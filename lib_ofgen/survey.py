@@ -17,7 +17,7 @@ import numpy as np
 from lib_ofgen import coverage, images, keyframes, scenes
 from lib_ofgen.errors import SettingsError, Stopped
 from lib_ofgen.flow import dis
-from lib_ofgen.values import Clip, Frame, Image, KeyFrame, Mask, Reporter, Scene, Size, Sound
+from lib_ofgen.values import Clip, Frame, Image, Jump, KeyFrame, Mask, Reporter, Scene, Size, Sound
 from lib_ofgen.video import open_video
 from lib_ofgen.workspace import Workspace, digest, file_digest
 
@@ -77,7 +77,8 @@ def read_source(
         Stopped: the user asked to stop.
     """
     with open_video(path, **sampling) as source:
-        key = digest("spool", _READER, file_digest(path), sampling, source.size)
+        taken = (file_digest(path), sampling, source.size, *source.traits)
+        key = digest("spool", _READER, *taken)
         held = known_clip(workspace, key)
         if held is not None:
             return Spool(workspace, key, held)
@@ -197,7 +198,7 @@ class Reach:
         self._spool, self._threshold, self._reporter = spool, threshold, reporter
         size = spool.clip.size
         shrunk = min(1.0, _SMALL / size.width)
-        self._size = Size(round(size.height * shrunk), round(size.width * shrunk))
+        self._size = images.scaled(size, shrunk)
         self._estimator = dis.DisEstimator(radius * shrunk)
         self._small = lru_cache(maxsize=4 * _RECENT)(self._shrunk)
         self._sure = lru_cache(maxsize=_KNOWN)(self._seen)
@@ -249,7 +250,7 @@ def _go_on(reporter: Reporter, stage: str, done: int, of: int, preview: Image) -
 
 def _plain(clip: Clip) -> dict[str, Any]:
     """The clip as JSON has it."""
-    plain = dataclasses.asdict(clip)
+    plain = dataclasses.asdict(clip) | {"jumps": [[*map(str, jump)] for jump in clip.jumps]}
     return {name: str(v) if isinstance(v, Fraction) else v for name, v in plain.items()}
 
 
@@ -257,5 +258,7 @@ def _clip_of(plain: dict[str, Any]) -> Clip:
     """The clip that `_plain` described."""
     exact = {name: Fraction(plain[name]) for name in ("rate", "time_base", "start")}
     sound = Sound(**plain["sound"]) if plain["sound"] else None
+    jumps = tuple(Jump(*map(Fraction, jump)) for jump in plain.get("jumps", ()))
     rest = {"size": Size(*plain["size"]), "ticks": tuple(plain["ticks"]), "sound": sound}
+    rest["jumps"] = jumps
     return Clip(**{**plain, **exact, **rest})

@@ -20,6 +20,8 @@ __all__ = ["Planned", "strip", "timeline"]
 _PICTURES = 12
 _WIDE = 112
 """px: width of a picture of the strip."""
+_HIGH = 2 * _WIDE
+"""px: the most that it is high."""
 _QUALITY = 70
 _MOST = 400
 """Key frames that are drawn as buttons; more could not be told apart."""
@@ -41,7 +43,7 @@ def strip(clip: Clip, picture: Callable[[int], Image]) -> list[tuple[int, bytes]
     """Evenly spread frames of the clip, small."""
     count = min(_PICTURES, clip.length)
     places = [int((place + 0.5) * clip.length / count) for place in range(count)]
-    size = Size(max(1, round(clip.size.height * _WIDE / clip.size.width)), _WIDE)
+    size = images.boxed(clip.size, Size(_HIGH, _WIDE))
     return [
         (place, images.encode_jpeg(images.resize(picture(place), size), _QUALITY))
         for place in places

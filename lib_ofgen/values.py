@@ -27,6 +27,7 @@ __all__ = [
     "FrameSink",
     "Fused",
     "Image",
+    "Jump",
     "KeyFrame",
     "Mask",
     "Painted",
@@ -118,6 +119,17 @@ class Sound:
     channels: int
 
 
+class Jump(NamedTuple):
+    """A place where the source's clock jumps, as it does where recordings were joined."""
+
+    time: Fraction
+    """Seconds into the clip at which the picture after the jump is shown."""
+    before: Fraction
+    """Seconds on the source's clock at which the picture before it ends."""
+    after: Fraction
+    """Seconds on the source's clock at which the picture after it begins."""
+
+
 @dataclass(frozen=True)
 class Clip:
     """The frames taken from a source: their size and their time."""
@@ -135,6 +147,8 @@ class Clip:
     start: Fraction
     """Seconds into the source at which the first frame lies; sound is cut there."""
     sound: Sound | None
+    jumps: tuple[Jump, ...] = ()
+    """Where the source's clock jumps inside the clip; the clip's own clock does not."""
     damaged: int = 0
     """Frames that the source's header promises and its data no longer holds."""
 

@@ -12,12 +12,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lib_ofgen import limits
 from lib_ofgen.errors import VideoError
 from lib_ofgen.media import colour, framing, timing
-from lib_ofgen.media.decoding import Decoder, display_matrix
+from lib_ofgen.media.decoding import Decoder
+from lib_ofgen.media.display import display_matrix
 from lib_ofgen.media.framing import working_size
-from lib_ofgen.media.interlace import Picture
-from lib_ofgen.values import Clip, Frame, Image, Size, Sound
+from lib_ofgen.media.interlace import Picture, Times
+from lib_ofgen.values import Clip, Frame, Image, Jump, Size, Sound
 
 __all__ = ["Source", "open_video", "working_size"]
 
@@ -30,6 +35,7 @@ class Sampling(NamedTuple):
     max_frames: int
     every_nth: int
     fit: str
+    alpha: bool
 
 
 def open_video(
@@ -42,19 +48,21 @@ def open_video(
     width: int = 0,
     height: int = 0,
     fit: str = "fit",
+    alpha: bool = False,
 ) -> Source:
     """A stream of the frames of `path` with start <= t < end, every nth of them, at a working size.
 
     Times are seconds after the video's first frame. 0 stands for: to the clip's end, all frames,
     the source's width or height. `fit` is `fit`, `crop`, `pad` or `stretch`; see
-    `framing.working_size`.
+    `framing.working_size`. With `alpha` the pictures are (H, W, 4): RGB over black, and how opaque
+    each pixel is.
 
     Raises:
         VideoError: nothing can be read, or the range holds no frame.
     """
     decoder = Decoder(Path(path))
     try:
-        sampling = Sampling(start, end, max_frames, max(1, every_nth), fit)
+        sampling = Sampling(start, end, max_frames, max(1, every_nth), fit, alpha)
         return Source(decoder, sampling, width=width, height=height)
     except BaseException:
         decoder.close()
@@ -73,8 +81,11 @@ class Source:
         self._sampling = sampling
         self._clip: Clip | None = None
         self._stamps: list[int | None] = []  # of every source frame in the range
-        self._after: Picture | None = None  # the frame that ended the range
-        self._last: Picture | None = None
+        self._before: list[timing.SeenJump] = []  # jumps of the clock before the range
+        self._begun = 0  # the first frame of the range on the clock without jumps
+        self._after: Times | None = None  # of the frame that ended the range
+        self._last: Times | None = None
+        self._matrices: dict[int, NDArray[np.int32] | None] = {}  # by rotation in degrees
         self._kept = self._keep()
         self._first = next(self._kept, None)
         if self._first is None:
@@ -84,11 +95,17 @@ class Source:
         """Size of the source's pictures in square pixels, the way up that they are shown."""
         self.size = working_size(self.shown, width, height, sampling.fit)
         """Working size."""
+        limits.check_pixels(self.size.width, self.size.height, f"the film of {self.path.name!r}")
         self.rate = decoder.rate / sampling.every_nth
         """Average frames per second after sampling, as the header tells it."""
         self.expected = self._estimate()
         """Best guess of the number of frames to come."""
         self.sound: Sound | None = decoder.sound
+
+    @property
+    def traits(self) -> list[object]:
+        """What of the file's pictures is taken, if that is not all of its first stream."""
+        return self._decoder.traits
 
     def __enter__(self) -> Source:
         """The source itself."""
@@ -111,11 +128,21 @@ class Source:
         """The frames; a source is read once."""
         if self._first is None:
             raise RuntimeError(f"the frames of {self.path.name!r} have been read; open it again")
-        first, self._first = self._first, None
-        yield Frame(0, self._image(first))
+        image, self._first = self._image(self._first), None
+        yield Frame(0, image)
         for index, picture in enumerate(self._kept, start=1):
             yield Frame(index, self._image(picture))
         self._clip = self._finished()
+
+    def measure(self) -> Clip:
+        """The clip, by reading through the frames and making no pictures of them."""
+        if self._first is None:
+            raise RuntimeError(f"the frames of {self.path.name!r} have been read; open it again")
+        self._first = None
+        for picture in self._kept:
+            picture.free()
+        self._clip = self._finished()
+        return self._clip
 
     @property
     def clip(self) -> Clip:
@@ -126,56 +153,78 @@ class Source:
 
     def _keep(self) -> Iterator[Picture]:
         """The pictures that become frames; notes the time of those between them."""
-        start, end, most, nth, _ = self._sampling
+        start, end, most, nth, *_ = self._sampling
         decoder = self._decoder
         rounding = min(float(decoder.time_base) / 2, 0.0005)
         step = max(1, round(1 / (decoder.rate * decoder.time_base)))
         stamp, kept = decoder.origin - step, 0
+        clock = timing.SteadyClock(step, decoder.time_base)
         for picture in decoder.pictures(start):
             stamp = stamp + step if picture.stamp is None else picture.stamp
-            time = float(decoder.seconds(stamp)) + rounding
+            jump, steady = clock.jump_at(stamp), clock.read(stamp)
+            if jump and not self._stamps:
+                self._before.append(jump)
+            time = float(decoder.seconds(steady)) + rounding
             if time < start:
                 continue
+            if not self._stamps:
+                self._begun = steady
             due = len(self._stamps) % nth == 0
             if (end and time >= end) or (due and most and kept == most):
-                self._after = picture
+                self._after = picture.times
                 return
             self._stamps.append(picture.stamp)
-            self._last = picture
+            self._last = picture.times
             if due:
                 kept += 1
                 yield picture
 
     def _shown(self, picture: Picture) -> Size:
         """The size of a picture in square pixels, the way up that it is shown."""
-        frame = picture.frame
-        wide = max(1, round(frame.width * self._decoder.aspect))
+        height, width = self._decoder.cropped(picture.frame).size
+        name = repr(self.path.name)
+        limits.check_aspect(self._decoder.aspect, name)
+        wide = max(1, round(width * self._decoder.aspect))
+        limits.check_pixels(wide, height, f"the picture of {name} in square pixels")
         if self._turned(picture):
-            return Size(wide, frame.height)
-        return Size(frame.height, wide)
+            return Size(wide, height)
+        return Size(height, wide)
 
-    @staticmethod
-    def _turned(picture: Picture) -> bool:
+    def _turned(self, picture: Picture) -> bool:
         """Whether height and width change places."""
-        matrix = display_matrix(picture.frame)
+        matrix = self._matrix(picture)
         return matrix is not None and abs(int(matrix[1])) > abs(int(matrix[0]))
+
+    def _matrix(self, picture: Picture) -> NDArray[np.int32] | None:
+        """The picture's display matrix; asked of the first frame of each rotation only.
+
+        A frame that was asked holds itself, and so its memory, until the collector looks for it.
+        """
+        rotation = picture.frame.rotation
+        if rotation not in self._matrices:
+            self._matrices[rotation] = display_matrix(picture.frame)
+        return self._matrices[rotation]
 
     def _image(self, picture: Picture) -> Image:
         """The picture at the working size, as sRGB."""
         codec = colour.colour_of(self._decoder.codec)
         told = colour.settled(picture.frame, self._decoder.colour, codec)
         array = colour.to_rgb(picture.frame, told)
+        if self._sampling.alpha:
+            array = np.dstack([colour.to_srgb(array, told), colour.alpha_of(picture.frame)])
+        array = self._decoder.cropped(picture.frame).of(array)
         aspect = float(self._decoder.aspect)
-        matrix = display_matrix(picture.frame)
+        matrix = self._matrix(picture)
         if matrix is not None:
             array = framing.oriented(array, matrix)
             aspect = 1 / aspect if self._turned(picture) else aspect
+        picture.free()
         # Tone mapping comes last: at the working size it costs least.
         return colour.to_srgb(framing.fitted(array, aspect, self.size, self._sampling.fit), told)
 
     def _estimate(self) -> int:
         """How many frames will come, by the header."""
-        start, end, most, nth, _ = self._sampling
+        start, end, most, nth, *_ = self._sampling
         decoder = self._decoder
         lasts = decoder.duration or Fraction(1) / decoder.rate
         # A container may count frames that it does not show, and round its length up.
@@ -209,17 +258,42 @@ class Source:
             end=kept.end,
             start=begin * decoder.time_base,
             sound=self.sound,
+            jumps=self._jumps_of(line),
             damaged=missing,
         )
+
+    def _jumps_of(self, line: timing.Timeline) -> tuple[Jump, ...]:
+        """The jumps of the source's clock, `line` being when the source's frames are shown."""
+        base = self._decoder.time_base
+        found = [
+            Jump((jump.steady - self._begun) * base, jump.before * base, jump.after * base)
+            for jump in self._before
+        ]
+        clock = timing.SteadyClock(self._step(), base)
+        for tick, stamp in zip(line.ticks, self._stamps, strict=False):
+            jump = None if stamp is None else clock.jump_at(stamp)
+            if jump:
+                found.append(Jump(tick * line.time_base, jump.before * base, jump.after * base))
+            if stamp is not None:
+                clock.read(stamp)
+        return tuple(found)
+
+    def _step(self) -> int:
+        """The usual distance of the source's frames in the range, in ticks."""
+        decoder = self._decoder
+        told = round(1 / (decoder.rate * decoder.time_base))
+        return timing.typical_step(self._stamps, told)
 
     def _timeline(self) -> timing.Timeline:
         """The times of the source's frames in the range, rising, from 0."""
         decoder, last, after = self._decoder, self._last, self._after
         assert last is not None
-        step = round(1 / (decoder.rate * decoder.time_base))
-        step = timing.typical_step(self._stamps, step)
+        step = self._step()
         ended = [] if after is None else [after.stamp]
-        times = timing.mend([*self._stamps, *ended], step, decoder.time_base)
+        stamps = [*self._stamps, *ended]
+        if not decoder.ordered:
+            stamps = timing.in_order(stamps)
+        times = timing.mend(stamps, step, decoder.time_base)
         if after is None:
             times.append(times[-1] + (last.duration or step))
             times = self._closed(times)
@@ -246,18 +320,29 @@ class Source:
 
     def _missing(self, source: timing.Timeline) -> int:
         """Frames that the header promises and the data does not hold; 0 where nothing tells."""
-        decoder, end = self._decoder, self._sampling.end
+        decoder = self._decoder
         step = 1 / (decoder.rate * decoder.time_base)
-        upto = Fraction(source.end)
-        if self._after is None and decoder.end is not None:
-            begin = self._stamps[0] or decoder.origin
-            asked = end / decoder.time_base + decoder.origin if end else math.inf
-            upto = max(upto, Fraction(min(decoder.end, asked)) - begin)
-        if not decoder.faults and upto < source.end + 1.5 * step:
+        tail = self._tail(source, float(step))
+        if not decoder.faults and not tail:
             return 0
-        if self._after is None and decoder.whole and decoder.promised and not end:
-            return max(0, decoder.promised - decoder.decoded)
-        return max(0, round(upto / step) - len(source.ticks))
+        if self._after is None and decoder.whole and decoder.promised and not self._sampling.end:
+            return max(0, decoder.promised - decoder.repeats - decoder.decoded)
+        due = round((source.end + tail) / step)
+        return max(0, due - decoder.repeats - len(source.ticks))
+
+    def _tail(self, source: timing.Timeline, step: float) -> float:
+        """Ticks by which the pictures end before the header says; 0 up to a frame and a half.
+
+        Headers count their end from the first picture, from the stream's start or from zero.
+        """
+        stamps = [stamp for stamp in self._stamps if stamp is not None]
+        if self._after is not None or not stamps or not self._decoder.ends:
+            return 0
+        ended = max(stamps[-1], stamps[0]) + source.end - source.ticks[-1]
+        end = self._sampling.end
+        asked = end / self._decoder.time_base + self._decoder.origin if end else math.inf
+        late = [float(min(told, asked)) - ended for told in self._decoder.ends]
+        return 0 if min(map(abs, late)) < 1.5 * step else max(0, late[0])
 
     def _nothing_there(self) -> str:
         """Why the range is empty, in a line."""

@@ -139,3 +139,20 @@ def plain_clip(
     base = Fraction(1, rate.numerator)
     ticks = tuple(place * rate.denominator for place in range(length))
     return Clip(size, rate, base, ticks, length * rate.denominator, start, None)
+
+
+def beeps(path: Path, level: float = 0.05) -> list[float]:
+    """When the tones of a file begin, in seconds on its own clock; 0.3 s of silence part them."""
+    found: list[float] = []
+    last = -1.0
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler(format="fltp", layout="mono", rate=RATE)
+        for frame in container.decode(audio=0):
+            time, frame.pts = float(frame.pts * frame.time_base), None
+            for piece in resampler.resample(frame):
+                wave = np.abs(piece.to_ndarray()[0])
+                for loud in time + np.flatnonzero(wave > level) / RATE:
+                    found += [float(loud)] if loud - last > 0.3 else []
+                    last = loud
+                time += len(wave) / RATE
+    return found

@@ -724,4 +724,4 @@ def test_a_list_of_other_files_is_no_video(ofgen: Command, tmp_path: Path, head:
     (tmp_path / "a.mp4").write_text(head)
     said = ofgen("animate", tmp_path / "a.mp4", "-o", tmp_path / "b.mp4")
     assert said.status == 2
-    assert "list of other files" in said.refusal
+    assert "names other files" in said.refusal

@@ -16,7 +16,7 @@ from conftest import ROOT
 import lib_ofgen
 
 LAYERS = {
-    0: {"values", "errors"},
+    0: {"values", "errors", "reading"},
     1: {
         "control", "settings", "images", "warp", "media", "weights", "checkpoints", "download",
         "addresses", "exchange", "limits",
@@ -38,7 +38,11 @@ LAYERS = {
 }  # fmt: skip
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
+    ("images", "limits"),
+    ("media", "images"),
+    ("media", "limits"),
     ("settings", "control"),
+    ("media", "limits"),
     ("http_painter", "http_control"),
     ("filling", "painting"),
     ("filling", "survey"),

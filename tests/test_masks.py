@@ -15,8 +15,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from moving import make_video
+from numpy.typing import NDArray
 from test_jobs import Counting, Patience, kept
 from webui.fused_again import Keeper
 
@@ -388,6 +390,70 @@ def test_a_mask_is_cropped_and_padded_as_the_clip_is(clip: Path, tmp_path: Path)
             assert found[wanted].all()
 
 
+# alpha, and times of its own
+
+
+def masks_of(clip: Path, mask: Path, space: Path, **sampling: object) -> list[Mask]:
+    """Where each frame of the clip is animated."""
+    settings = Settings().replace(sampling)
+    known = pipeline.look(clip, Workspace(space), settings, Patience(), Stopwatch(), mask)
+    return [known.division.inside(index) for index in range(known.spool.clip.length)]
+
+
+def outlined(kind: str) -> NDArray[np.uint8]:
+    """The subject's place of frame 6, on transparency, as OpenCV writes it."""
+    inside = white(6)
+    picture = np.zeros((*SIZE, 4), np.uint8)
+    picture[inside, 3] = 255
+    if kind in ("white", "opaque grey"):
+        picture[..., :3] = 255  # transparent pixels may hold any colour
+    if kind == "cut-out":
+        picture[..., :3] = np.random.default_rng(4).integers(0, 255, (*SIZE, 3))
+    if kind == "opaque grey":
+        picture[..., 3], picture[~inside, :3] = 255, 0
+    return picture  # else black, a silhouette
+
+
+@pytest.mark.parametrize("kind", ["white", "cut-out", "silhouette", "opaque grey"])
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff"])
+def test_alpha_belongs_to_a_picture(clip: Path, tmp_path: Path, kind: str, suffix: str) -> None:
+    mask = tmp_path / f"mask{suffix}"
+    assert cv2.imwrite(str(mask), outlined(kind), [cv2.IMWRITE_WEBP_QUALITY, 101])
+    for inside in masks_of(clip, mask, tmp_path / "space"):
+        assert (inside != white(6)).mean() < 0.01
+
+
+def test_alpha_belongs_to_grey_with_alpha(clip: Path, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    alpha = PIL.Image.fromarray(white(6).astype(np.uint8) * 255)
+    PIL.Image.merge("LA", (PIL.Image.new("L", alpha.size, 255), alpha)).save(mask)
+    assert (masks_of(clip, mask, tmp_path / "space")[0] != white(6)).mean() < 0.01
+
+
+@pytest.mark.parametrize("kind", ["white", "cut-out"])
+def test_alpha_belongs_to_a_video(clip: Path, tmp_path: Path, kind: str) -> None:
+    pictures = [outlined(kind)[..., [2, 1, 0, 3]]] * LENGTH
+    mask = make_video(tmp_path / "m.mkv", pictures, codec="ffv1", form="bgra", given="rgba")
+    for inside in masks_of(clip, mask, tmp_path / "space"):
+        assert (inside != white(6)).mean() < 0.01
+
+
+def test_a_mask_with_the_clips_own_times_belongs_to_it(tmp_path: Path) -> None:
+    times = [0, 18, 68, 115, 132, 165, 215, 250, 299, 331, 348, 400, 433]
+    how = {"times": times, "time_base": Fraction(1, 1000)}
+    clip = make_video(tmp_path / "in.mkv", [grey(index) for index in range(LENGTH)], **how)
+    mask = make_video(tmp_path / "mask.mkv", [grey(index) for index in range(LENGTH)], **how)
+    for index, inside in enumerate(masks_of(clip, mask, tmp_path / "space")):
+        assert (inside != white(index)).mean() < 0.01
+
+
+def test_a_mask_of_another_rate_is_matched_by_time(clip: Path, tmp_path: Path) -> None:
+    pictures = [grey(index // 2) for index in range(2 * LENGTH)]
+    mask = make_video(tmp_path / "mask.mkv", pictures, rate=Fraction(50))
+    for index, inside in enumerate(masks_of(clip, mask, tmp_path / "space")):
+        assert (inside != white(index)).mean() < 0.02
+
+
 # refusals
 
 
@@ -396,6 +462,7 @@ def test_masks_that_cannot_be_used_are_refused(clip: Path, tmp_path: Path) -> No
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "text.mp4").write_text("no video")
     short = folder(tmp_path / "short", length=5)
+    long = folder(tmp_path / "long", length=14)
     wrong = write(tmp_path / "wide.png", np.zeros((50, 200, 3), np.uint8))
     cases = [
         (tmp_path / "none", "none.*no picture"),
@@ -405,8 +472,13 @@ def test_masks_that_cannot_be_used_are_refused(clip: Path, tmp_path: Path) -> No
         (tmp_path / "gone", "gone.*No such file"),
         (short, "short' ends after 5 of the clip's 13 frames; give"),
         (wrong, r"wide\.png' is 200x50 and the video 160x96: another aspect"),
-        (make_video(tmp_path / "few.mp4", [grey(0)] * 4), r"few\.mp4' ends after 4 of"),
-        (make_video(tmp_path / "fast.mp4", [grey(0)] * 26, rate=Fraction(50)), "50 frames"),
+        (long, "long' has 14 pictures and the video 13 frames; give"),
+        (make_video(tmp_path / "few.mp4", [grey(0)] * 4), r"few.* 0\.160 s, .* 13 .* 0\.520 s"),
+        (make_video(tmp_path / "many.mp4", [grey(0)] * 20), r"many.* 0\.800 s, .* 0\.520 s"),
+        (
+            make_video(tmp_path / "slow.mp4", [grey(0)] * 7, rate=Fraction(27, 2)),
+            "7 frames and the clip 13: none is shown",
+        ),
     ]
     for mask, said in cases:
         painter = Counting()

@@ -15,6 +15,7 @@ import av
 import av.logging
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -722,3 +723,12 @@ def test_codecs_are_silent_when_opened_and_when_closed(tmp_path: Path) -> None:
         assert av.logging.get_level() is None
     finally:
         av.logging.set_level(None)
+
+
+def test_an_animated_webp_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "moving.mp4"
+    pictures = [PIL.Image.fromarray(numbered(index)) for index in range(3)]
+    pictures[0].save(path, "WEBP", save_all=True, append_images=pictures[1:], duration=100)
+    with pytest.raises(VideoError, match=r"animated WebP.*; convert it to") as refused:
+        open_video(path)
+    assert refused.value.exit_status == 2

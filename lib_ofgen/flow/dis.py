@@ -17,6 +17,8 @@ __all__ = ["DisEstimator"]
 
 _LEAST_SIDE = 64
 """px: DIS's coarsest grid needs room for its 8 px patches; smaller pictures are enlarged."""
+_LARGEST_SIDE = 16_000
+"""px: OpenCV's DIS fails on sides of twice as many."""
 
 
 class DisEstimator:
@@ -67,6 +69,8 @@ def both_ways(source: Image, target: Image) -> tuple[NDArray[np.float32], NDArra
     size = images.size_of(target)
     grow = max(1.0, _LEAST_SIDE / min(size))
     larger = Size(round(size.height * grow), round(size.width * grow))
+    if max(larger) > _LARGEST_SIDE:  # a ribbon is stretched across
+        larger = Size(*(max(side, _LEAST_SIDE) for side in size))
     greys = [
         images.luma(images.resize(image, larger)).astype(np.uint8) for image in (source, target)
     ]

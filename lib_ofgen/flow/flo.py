@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lib_ofgen import limits
 from lib_ofgen.values import Image, check
 
 __all__ = ["from_flo", "picture", "to_flo"]
@@ -28,10 +29,14 @@ def from_flo(data: bytes) -> NDArray[np.float32]:
 
     Raises:
         ValueError: the bytes are no `.flo` file, or end early.
+        VideoError: it has more pixels than the limit.
     """
     if data[:4] != _MAGIC or len(data) < 12:
         raise ValueError("these bytes are no .flo file")
     width, height = (int(side) for side in np.frombuffer(data, "<i4", count=2, offset=4))
+    if width <= 0 or height <= 0:
+        raise ValueError(f"a .flo file of {width}x{height} has no pixels")
+    limits.check_pixels(width, height, "the .flo file")
     if len(data) != 12 + 8 * width * height:
         raise ValueError(f"a .flo file of {width}x{height} is not {len(data)} bytes long")
     vectors = np.frombuffer(data, "<f4", offset=12).reshape(height, width, 2)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lib_ofgen.values import Image
 
-__all__ = ["Colour", "colour_of", "settled", "to_rgb", "to_srgb"]
+__all__ = ["Colour", "alpha_of", "colour_of", "settled", "to_rgb", "to_srgb"]
 
 PQ, HLG = 16, 18
 BT2020 = 9
@@ -35,6 +35,12 @@ TO_BT709 = np.array(
     dtype=np.float32,
 )
 """Linear BT.2020 to linear BT.709 (ITU-R BT.2087, table 2 inverted)."""
+
+
+_ORDERS = {"rgba": slice(0, 3), "bgra": slice(2, None, -1)}
+"""Packed formats of 8 bits with alpha last, and where red, green and blue lie in them."""
+_BAND = 1 << 18
+"""px that are laid over black at a time."""
 
 
 class Colour(NamedTuple):
@@ -83,9 +89,12 @@ def settled(frame: av.VideoFrame, container: Colour, codec: Colour) -> Colour:
 
 def to_rgb(frame: av.VideoFrame, colour: Colour) -> NDArray[Any]:
     """(H, W, 3) RGB, alpha over black; uint8, or uint16 where `to_srgb` has work to do."""
-    has_alpha = any(component.is_alpha for component in frame.format.components)
     planar = frame.format.name.startswith("yuva")
-    options: dict[str, Any] = {"format": "rgba" if has_alpha and not planar else "rgb24"}
+    has_alpha = any(component.is_alpha for component in frame.format.components)
+    packed = has_alpha and not planar and not colour.mapped
+    options: dict[str, Any] = {"format": "rgba" if packed else "rgb24"}
+    if packed and frame.format.name in _ORDERS:
+        return _unpacked(frame)
     if colour.mapped:
         # Planar: the swscale of PyAV 16 garbles packed pictures of 16 bits.
         options["format"] = "gbrp16le"
@@ -95,16 +104,22 @@ def to_rgb(frame: av.VideoFrame, colour: Colour) -> NDArray[Any]:
         # PyAV before 17 heeds these only where the other side differs; RGB itself has neither.
         options["dst_colorspace"] = 1 if colour.matrix == 5 else 5
         options["dst_color_range"] = FULL
-    try:
-        array: NDArray[Any] = frame.reformat(**options).to_ndarray()
-    except KeyError:  # PyAV before 14 has no word for the matrix of BT.2020
-        options["src_colorspace"] = 1
-        array = _reread(frame.reformat(**options).to_ndarray())
-    if array.shape[2] == 4:
-        return _over_black(array[..., :3], array[..., 3])
+    if packed:
+        return _unpacked(frame.reformat(**options))
+    array: NDArray[Any] = frame.reformat(**options).to_ndarray()
     if planar and not colour.mapped:
         return _over_black(array, _alpha_plane(frame))
     return array
+
+
+def alpha_of(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """(H, W) 0..255: how opaque each pixel is; 255 where the format holds no alpha."""
+    form = frame.format
+    if form.name.startswith("yuva"):
+        return _alpha_plane(frame)
+    if form.has_palette or any(component.is_alpha for component in form.components):
+        return np.ascontiguousarray(frame.reformat(format="rgba").to_ndarray()[..., 3])
+    return np.full((frame.height, frame.width), 255, np.uint8)
 
 
 def _alpha_plane(frame: av.VideoFrame) -> NDArray[np.uint8]:
@@ -114,14 +129,6 @@ def _alpha_plane(frame: av.VideoFrame) -> NDArray[np.uint8]:
     samples = np.frombuffer(plane, dtype=np.uint8 if bits == 8 else np.dtype("<u2"))
     rows = samples.reshape(plane.height, -1)[:, : plane.width]
     return (rows >> (bits - 8)).astype(np.uint8)
-
-
-def _reread(array: NDArray[Any]) -> NDArray[Any]:
-    """RGB by the matrix of BT.2020 where that of BT.709 was used."""
-    bt709 = np.array([[1, 0, 1.5748], [1, -0.1873, -0.4681], [1, 1.8556, 0]])
-    bt2020 = np.array([[1, 0, 1.4746], [1, -0.16455, -0.57135], [1, 1.8814, 0]])
-    moved = cv2.transform(array.astype(np.float32), bt2020 @ np.linalg.inv(bt709))
-    return np.clip(moved + 0.5, 0, np.iinfo(array.dtype).max).astype(array.dtype)
 
 
 def to_srgb(array: NDArray[Any], colour: Colour) -> Image:
@@ -140,9 +147,23 @@ def to_srgb(array: NDArray[Any], colour: Colour) -> Image:
     return _display_table()[(steps * 4095 + 0.5).astype(np.uint16)]
 
 
-def _over_black(array: NDArray[Any], alpha: NDArray[np.uint8]) -> NDArray[Any]:
-    """(H, W, 3) of a picture laid over black."""
-    return ((array * alpha[..., None].astype(np.uint16) + 127) // 255).astype(np.uint8)
+def _unpacked(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """(H, W, 3) over black of a frame of one of `_ORDERS`, read where it lies."""
+    plane: Any = frame.planes[0]
+    shape, strides = (frame.height, frame.width, 4), (plane.line_size, 4, 1)
+    whole = np.ndarray(shape, np.uint8, plane, strides=strides)
+    return _over_black(whole[..., _ORDERS[frame.format.name]], whole[..., 3])
+
+
+def _over_black(array: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) of a picture laid over black; a band at a time, which needs no room beside it."""
+    laid = np.empty(array.shape, np.uint8)
+    step = max(1, _BAND // array.shape[1])
+    for top in range(0, len(array), step):
+        band = slice(top, top + step)
+        share = alpha[band, :, None].astype(np.uint16)
+        laid[band] = (array[band] * share + 127) // 255
+    return laid
 
 
 @lru_cache(maxsize=4)

@@ -11,16 +11,43 @@ import av
 import av.error
 import av.filter
 
-__all__ = ["Deinterlacer", "Picture"]
+__all__ = ["Deinterlacer", "Picture", "Times"]
+
+LEAST = 4
+"""px: bwdif takes no smaller pictures; such have no lines to weave."""
 
 
-class Picture(NamedTuple):
-    """A decoded frame and its time as the file tells it, in ticks of the stream."""
+class Times(NamedTuple):
+    """When a frame begins and how long it lasts, as the file tells it, in ticks of the stream."""
 
-    frame: av.VideoFrame
     stamp: int | None
     duration: int
     """0 where the file does not tell."""
+
+
+class Picture:
+    """A decoded frame and its times; whoever has made use of the frame gives its memory back."""
+
+    def __init__(self, frame: av.VideoFrame, times: Times) -> None:
+        """Hold the frame."""
+        self._frame: av.VideoFrame | None = frame
+        self.times = times
+
+    @property
+    def frame(self) -> av.VideoFrame:
+        """The frame, until it is given back."""
+        if self._frame is None:
+            raise RuntimeError("a frame was given back, and is used")
+        return self._frame
+
+    @property
+    def stamp(self) -> int | None:
+        """When it begins, in ticks."""
+        return self.times.stamp
+
+    def free(self) -> None:
+        """Give the frame back: generators on the way still hold its picture."""
+        self._frame = None
 
 
 class Deinterlacer:
@@ -38,20 +65,20 @@ class Deinterlacer:
 
     def give(self, picture: Picture) -> Iterator[Picture]:
         """What is finished once `picture` has come."""
-        frame = picture.frame
-        form = (frame.width, frame.height, frame.format.name)
+        form = (picture.frame.width, picture.frame.height, picture.frame.format.name)
         if self._graph is not None and form != self._form:
             yield from self.flush()
         if self._graph is None:
-            if not frame.interlaced_frame:
+            frame = picture.frame
+            if not frame.interlaced_frame or min(frame.width, frame.height) < LEAST:
                 yield picture
                 return
-            self._graph, self._form = self._built(frame), form
+            self._graph, self._form = self._built(picture.frame), form
         graph = self._graph
         self._waiting.append(picture)
         # Times go round the filter: it doubles the time base and guesses what is missing.
-        frame.pts = None
-        graph.push(frame)
+        picture.frame.pts = None
+        graph.push(picture.frame)
         yield from self._finished()
 
     def flush(self) -> Iterator[Picture]:
@@ -80,4 +107,4 @@ class Deinterlacer:
                 frame: Any = self._graph.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            yield self._waiting.popleft()._replace(frame=frame)
+            yield Picture(frame, self._waiting.popleft().times)

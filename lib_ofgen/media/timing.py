@@ -11,13 +11,96 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from statistics import median_low
+from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Timeline", "mend", "nominal_rate", "typical_step"]
+from lib_ofgen.values import Jump
+
+__all__ = [
+    "JoinedClock",
+    "SteadyClock",
+    "Timeline",
+    "in_order",
+    "mend",
+    "nominal_rate",
+    "typical_step",
+]
 
 DISCONTINUITY = 10
 """Seconds: a jump further than this, or backwards by more than a second, restarts the clock."""
+
+
+class SeenJump(NamedTuple):
+    """A jump of a clock, in ticks."""
+
+    steady: int
+    """When the frame after it comes, on the clock without jumps."""
+    before: int
+    """When the frame before it ends."""
+    after: int
+    """When the frame after it begins."""
+
+
+class SteadyClock:
+    """Takes the jumps out of a clock, stamp by stamp: joined recordings follow each other."""
+
+    def __init__(self, step: int, time_base: Fraction) -> None:
+        """`step` is the distance in ticks at which the clock goes on after a jump."""
+        self._step = step
+        self._far = max(DISCONTINUITY / time_base, Fraction(2 * step))
+        self._back = 1 / time_base
+        self._shift = 0
+        self._last: int | None = None
+
+    def jump_at(self, stamp: int) -> SeenJump | None:
+        """The jump of the clock between the stamp that was read last and this one, or None."""
+        last, shift = self._last, self._shift
+        if last is None or -self._back <= stamp + shift - last <= self._far:
+            return None
+        return SeenJump(last + self._step, last + self._step - shift, stamp)
+
+    def read(self, stamp: int) -> int:
+        """The time of `stamp` in ticks on a clock without jumps, counted as the first stamp is."""
+        jump = self.jump_at(stamp)
+        if jump:
+            self._shift = jump.steady - stamp
+        self._last = stamp + self._shift
+        return self._last
+
+
+class JoinedClock:
+    """Takes a file's sound to the clip's clock, with the jumps that its pictures have."""
+
+    def __init__(self, start: Fraction, jumps: Sequence[Jump]) -> None:
+        """`start` is where the clip begins on the source's clock; `jumps` are the clip's."""
+        self._jumps = list(jumps)
+        self._shift = jumps[0].time - jumps[0].before if jumps else -start
+        self._last: Fraction | None = None
+        self.joins = 0
+        """How many jumps of the pictures the sound has followed."""
+
+    def read(self, time: Fraction) -> Fraction:
+        """Seconds into the clip of `time`, in seconds on the source's clock.
+
+        Times are given in the order of the file. Where they jump, the sound follows the next jump
+        of the pictures behind which the time lies.
+        """
+        if self._last is not None and not -1 <= time - self._last <= DISCONTINUITY:
+            self._follow(time)
+        self._last = time
+        return time + self._shift
+
+    def _follow(self, time: Fraction) -> None:
+        """Go behind the next jump of the pictures that fits, give or take a second."""
+        ends = [jump.before for jump in self._jumps[1:]]
+        for place, jump in enumerate(self._jumps):
+            end = ends[place] if place < len(ends) else time
+            if jump.after - 1 <= time <= end + 1:
+                self._shift = jump.time - jump.after
+                self.joins += 1
+                del self._jumps[: place + 1]
+                return
 
 
 @dataclass(frozen=True)
@@ -83,6 +166,12 @@ def typical_step(stamps: Sequence[int | None], fallback: int) -> int:
     return median_low(steps) if steps else max(1, fallback)
 
 
+def in_order(stamps: Sequence[int | None]) -> list[int | None]:
+    """The same stamps, those that are there in rising order; for files that store no other."""
+    rising = iter(sorted(stamp for stamp in stamps if stamp is not None))
+    return [None if stamp is None else next(rising) for stamp in stamps]
+
+
 def mend(stamps: Sequence[int | None], step: int, time_base: Fraction) -> list[int]:
     """Strictly rising times for frames whose stamps may be missing, repeated or out of order.
 
@@ -107,18 +196,8 @@ def mend(stamps: Sequence[int | None], step: int, time_base: Fraction) -> list[i
 
 def _continuous(stamps: Sequence[int | None], step: int, time_base: Fraction) -> list[int | None]:
     """The stamps with jumps of the clock taken out."""
-    far, back = DISCONTINUITY / time_base, 1 / time_base
-    shift, last = 0, None
-    joined: list[int | None] = []
-    for stamp in stamps:
-        if stamp is None:
-            joined.append(None)
-            continue
-        if last is not None and not -back <= stamp + shift - last <= far:
-            shift = last + step - stamp
-        last = stamp + shift
-        joined.append(last)
-    return joined
+    clock = SteadyClock(step, time_base)
+    return [None if stamp is None else clock.read(stamp) for stamp in stamps]
 
 
 def _longest_rise(stamps: Sequence[int | None]) -> list[int]:
