@@ -19,13 +19,13 @@ LAYERS = {
     0: {"values", "errors"},
     1: {
         "control", "settings", "images", "warp", "media", "weights", "checkpoints", "download",
-        "limits",
+        "limits", "files", "seals",
     },
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
         "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render", "coverage",
         "plots", "markup", "tagging", "prompts", "prompt_list", "pace",
-        "canvas", "families",
+        "canvas", "families", "drafts",
     },
     3: {
         "presets", "survey", "painting", "making", "motion", "finishing", "polishing", "filming",
@@ -39,6 +39,7 @@ LAYERS = {
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
     ("settings", "control"),
+    ("workspace", "drafts"),
     ("http_painter", "http_control"),
     ("filling", "painting"),
     ("filling", "survey"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from lib_ofgen.errors import WorkspaceError
 from lib_ofgen.values import Painted
@@ -87,12 +88,20 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_whole(tmp_path / "file" / "out.json", b"x")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    (tmp_path / ".out.json.partial").symlink_to("/dev/full")
-    with pytest.raises(WorkspaceError, match="make room"):
-        write_whole(tmp_path / "out.json", b"x" * 100)
-    assert not (tmp_path / "out.json").exists()
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from lib_ofgen.errors import WorkspaceError\n"
+        "from lib_ofgen.workspace import write_whole\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))\n"
+        "try: write_whole(Path(sys.argv[1]), b'x' * 100)\n"
+        "except WorkspaceError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out.json")]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    assert "make room" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_a_workspace_is_deleted(tmp_path: Path) -> None:
