@@ -439,14 +439,21 @@ def keep_apart(kept: Sequence[Path], written: Sequence[Path | None]) -> None:
     """
     for path in written:
         for other in kept:
-            same = path is not None and os.path.realpath(path) == os.path.realpath(other)
-            if same or (
-                path is not None and path.exists() and other.exists() and path.samefile(other)
-            ):
+            if path is not None and _same(path, other):
                 raise VideoError(
                     f"'{path}' would be written over '{other}'; give it another name",
                     bad_input=True,
                 )
+
+
+def _same(path: Path, other: Path) -> bool:
+    """Whether both name one file."""
+    if os.path.realpath(path) == os.path.realpath(other):
+        return True
+    try:
+        return path.samefile(other)
+    except OSError:  # one is not there, or may not be seen: then nothing is written over it either
+        return False
 
 
 def rules_of(settings: Settings, seed: int) -> Rules:

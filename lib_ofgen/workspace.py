@@ -22,6 +22,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -123,10 +124,10 @@ def clean(folder: Path) -> int:
     Raises:
         WorkspaceError: the folder is no workspace, or a job is using it.
     """
-    if not all((folder / name).is_dir() for name in _FOLDERS):
-        raise WorkspaceError(f"'{folder}' is no workspace; give a folder that a job has made")
     freed = 0
     try:
+        if not all((folder / name).is_dir() for name in _FOLDERS):
+            raise WorkspaceError(f"'{folder}' is no workspace; give a folder that a job has made")
         with Workspace(folder).locked(keep=False):
             for item in list(_artifacts(folder)):
                 freed += item.stat().st_size
@@ -238,9 +239,9 @@ class Workspace:
     def _seed_of_before(self) -> int | None:
         """The seed of a workspace from before there were seals: it has no second copy."""
         second, first = (self.folder / name for name in _SEEDS)
-        if second.exists():
-            return None
         try:
+            if second.exists():
+                return None
             found = json.loads(first.read_bytes())
         except (OSError, ValueError):
             return None
@@ -364,7 +365,8 @@ def _parsed(path: Path, parse: Callable[[bytes], _Value]) -> _Value | None:
     try:
         data = path.read_bytes()
     except OSError as error:
-        if error.errno in _MISSING or path.is_dir():
+        folder = os.name == "nt" and path.is_dir()  # there to read a folder is forbidden
+        if error.errno in _MISSING or folder:
             return None
         raise WorkspaceError(
             f"cannot read '{path}': {error.strerror or error}; see to it that it may be read, "

@@ -36,9 +36,9 @@ def _mark(index: int, chunks: list[bytes]) -> bytes:
 
 def is_ours(path: Path, index: int) -> bool:
     """Whether the file was `marked` as picture `index`, and nothing has changed it since."""
-    if path.is_symlink() or not path.is_file():
-        return False
     try:
+        if path.is_symlink() or not path.is_file():
+            return False
         with path.open("rb") as file:
             chunks = _chunks(file)
             end = chunks.pop()
