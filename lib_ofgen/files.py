@@ -26,6 +26,8 @@ FOLDER_LOCK = ".ofgen.lock"
 """The name of the lock in a folder of frames that is being written."""
 _LONGEST = 255
 """Bytes in a name, on the usual file systems."""
+_LOCKLESS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""What file systems say that know no locks; there nobody can be kept out."""
 _ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -133,7 +135,7 @@ def exclusive(path: Path, *, keep: bool = False) -> Iterator[None]:
 
     Raises:
         BlockingIOError: if another process, or another thread of this one, holds it.
-        OSError: if it cannot be made, or the file system has no locks.
+        OSError: if it cannot be made.
     """
     file = _taken(path)
     try:
@@ -147,7 +149,8 @@ def _taken(path: Path) -> int:
     while True:
         file = _opened(path)
         try:
-            _lock(file)
+            with _lockless():
+                _lock(file)
             if os.name == "nt" or _names(path, file):
                 return file
         except BaseException:
@@ -162,6 +165,16 @@ def _opened(path: Path) -> int:
         return os.open(path, flags | os.O_RDWR, 0o666)
     except PermissionError:  # another user's: to lock it needs no more than to read it
         return os.open(path, flags | os.O_RDONLY, 0o666)
+
+
+@contextlib.contextmanager
+def _lockless() -> Iterator[None]:
+    """Go on where the file system knows no locks."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _LOCKLESS:
+            raise
 
 
 def _names(path: Path, file: int) -> bool:
