@@ -11,6 +11,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ LEFT_OVER = r"\..{0,40}-[0-9a-f]{8}-[0-9a-f]{32}\.partial"
 """What names of unfinished files look like, as a regular expression."""
 FOLDER_LOCK = ".ofgen.lock"
 """The name of the lock in a folder of frames that is being written."""
+_LEFT_OVER = re.compile(LEFT_OVER)
 _LONGEST = 255
 """Bytes in a name, on the usual file systems."""
 _LOCKLESS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -108,12 +110,11 @@ def _begins(path: Path) -> str:
 
 
 def swept(folder: Path, begins: str = ".") -> None:
-    """Delete unfinished files in a folder whose writers are dead; others' stay."""
+    """Delete unfinished files in a folder whose writers are dead; all others stay."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         names = [one.name for one in entries if one.name.startswith(begins)]
-        for name in names:
-            if name.endswith(".partial"):
-                _swept(folder / name)
+        for name in filter(_LEFT_OVER.fullmatch, names):
+            _swept(folder / name)
 
 
 def _swept(path: Path) -> None:
