@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 
@@ -115,7 +115,8 @@ def read_source(
 
 def known_clip(workspace: Workspace, key: str) -> Clip | None:
     """The clip whose frames the spool under `key` holds, or None where it is not whole."""
-    held = workspace.clip(key, _CLIP)
+    known = {one.name for one in dataclasses.fields(Clip)}
+    held = workspace.clip(key, lambda value: _CLIP(value) and {*cast("Any", value)} <= known)
     return None if held is None else _clip_of(held)
 
 
