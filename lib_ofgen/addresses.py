@@ -48,7 +48,7 @@ def without_secrets(text: str, words: Iterable[str]) -> str:
     `words` are what a user typed; a message may quote them, or name paths that begin with them.
     """
     for word in words:
-        value = word.partition("=")[2] if word.startswith("-") else word
+        value = word.partition("=")[2] if re.match(r"-[^:@]*=", word) else word
         if _MAY_HOLD.match(value):
             for form in (value, repr(value)[1:-1], str(Path(value))):
                 text = text.replace(form, shown(value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,6 +12,7 @@ import numpy as np
 
 from lib_ofgen import images
 from lib_ofgen.encode import write_video
+from lib_ofgen.files import claimed
 from lib_ofgen.reel import Reel
 from lib_ofgen.values import Frame, Size
 from lib_ofgen.workspace import beside, digest
@@ -40,7 +42,7 @@ def written(reel: Reel, film: Path) -> Iterator[int]:
     those of other frames are deleted then.
 
     Raises:
-        WorkspaceError: a frame is missing.
+        WorkspaceError: a frame is missing, or the same film is being written elsewhere.
         VideoError: the file cannot be written.
     """
     path, clip = place(reel), reel.clip
@@ -52,7 +54,10 @@ def written(reel: Reel, film: Path) -> Iterator[int]:
         clip, size=Size(size.height, 2 * size.width + _BETWEEN), start=Fraction(0), damaged=0
     )
     sound = film if film.is_file() else None
-    with write_video(path, both, sound_from=sound, crf=_CRF, sounds=_SOUNDS) as sink:
+    with (
+        claimed([path]),
+        write_video(path, both, sound_from=sound, crf=_CRF, sounds=_SOUNDS) as sink,
+    ):
         for index in range(len(reel)):
             before, after = (
                 images.resize(one, size) for one in (reel.source(index), reel.result(index))
@@ -61,4 +66,5 @@ def written(reel: Reel, film: Path) -> Iterator[int]:
             yield index + 1
     for old in path.parent.glob(beside(path.parent, "*").name):
         if old != path:
-            old.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it costs its room, and nothing else
+                old.unlink(missing_ok=True)

@@ -34,12 +34,13 @@ from lib_ofgen.addresses import plain, without_secrets
 from lib_ofgen.brush import BrushPainter
 from lib_ofgen.cli_presets import add_settings, settings_of
 from lib_ofgen.errors import OfgenError, SettingsError, Stopped, VideoError
+from lib_ofgen.files import claimed
 from lib_ofgen.flow import choose, flo
 from lib_ofgen.http_painter import HttpPainter
 from lib_ofgen.painting import Stopwatch
 from lib_ofgen.settings import Settings, table
 from lib_ofgen.values import Frame, Painter, PromptRow
-from lib_ofgen.workspace import PROMPTS, Workspace, check_place, write_whole
+from lib_ofgen.workspace import PROMPTS, Workspace, write_whole
 
 __all__ = ["main"]
 
@@ -269,8 +270,8 @@ def _plan(options: argparse.Namespace) -> int:
     pipeline.keep_apart(kept, [options.output, options.prompts_out])
     if options.prompts_out:
         prompt_list.dump([], options.prompts_out.suffix.lower(), f"'{options.prompts_out}'")
-        check_place(options.prompts_out)
     with ExitStack() as stack:
+        stack.enter_context(claimed([options.output, options.prompts_out]))
         progress = stack.enter_context(console.Progress(quiet=options.quiet))
         folder = options.workspace or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         space = Workspace(folder)
@@ -346,14 +347,20 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _keys_of(path: Path) -> set[int]:
     """The key frames that a report names."""
     try:
-        return {int(key["index"]) for key in json.loads(path.read_text("utf-8"))["keys"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        cause = getattr(error, "strerror", None) or "it is no report"
+        return {int(key["index"]) for key in report.from_bytes(path.read_bytes())["keys"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        cause = getattr(error, "strerror", None) or "it is no report, or not as it was written"
         raise SettingsError(f"cannot read '{path}': {cause}; give a job's report.json") from error
 
 
 def _flow(options: argparse.Namespace) -> int:
     pipeline.keep_apart([options.first, options.second], [options.output, options.png])
+    pipeline.keep_apart([options.output], [options.png])
+    with claimed([options.output, options.png]):
+        return _flowed(options)
+
+
+def _flowed(options: argparse.Namespace) -> int:
     first, second = (_picture(path) for path in (options.first, options.second))
     if first.shape != second.shape:
         sizes = " and ".join(str(images.size_of(image)) for image in (first, second))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
+import io
+import os
 import re
-import uuid
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -22,7 +22,9 @@ import av.error
 import PIL.Image
 import PIL.PngImagePlugin
 
+from lib_ofgen import files
 from lib_ofgen.errors import VideoError
+from lib_ofgen.media import marks
 from lib_ofgen.media.container import silence
 from lib_ofgen.media.formats import KINDS, Kind
 from lib_ofgen.media.palette import Palette
@@ -33,6 +35,8 @@ __all__ = ["FrameFolder", "Writer", "check_output", "left_out", "write_video"]
 
 GIF_SHORTEST = 2
 """Hundredths of a second: browsers show a picture that is to last less for ten."""
+_PICTURE = re.compile(r"([0-9]{6}|[1-9][0-9]{6,})\.png")
+"""Names of frames in a folder."""
 BT709 = 1
 LIMITED = 1
 
@@ -44,6 +48,7 @@ REMEDIES = {
     errno.EFBIG: ROOM,
     errno.ENOENT: "create the folder first",
     errno.ENOTDIR: "choose another folder",
+    errno.EISDIR: "choose another name",
     errno.EACCES: FOLDER,
     errno.EPERM: FOLDER,
     errno.EROFS: FOLDER,
@@ -62,13 +67,8 @@ def check_output(path: Path) -> None:
             f"{path.name!r} is no name of a video that can be written; end it in {known}",
             bad_input=True,
         )
-    if path.is_dir():
-        raise VideoError(f"{path.name!r} cannot be written: it is a folder; choose another name")
-    # A name of its own: another job may be writing under the partial one.
-    probe = path.with_name(f".{uuid.uuid4().hex}.probe")
     with _told(path):
-        probe.touch()
-        probe.unlink()
+        files.Partial(path).drop()
 
 
 def left_out(path: Path, clip: Clip) -> int:
@@ -147,6 +147,7 @@ class Writer:
         self._stream: Any = None
         self._palette: Palette | None = None
         self._sound: Soundtrack | None = None
+        self._partial: files.Partial | None = None
 
     def __enter__(self) -> Writer:
         """The sink, its file begun under a temporary name."""
@@ -209,8 +210,9 @@ class Writer:
         kind, clip = self._kind, self._clip
         options = self._container_options()
         silence()
+        self._partial = files.Partial(self.path)
         self._output = av.open(
-            f"file:{_partial(self.path).absolute()}",
+            f"file:{self._partial.path.absolute()}",
             mode="w",
             format=kind.container,
             options=options,
@@ -282,7 +284,8 @@ class Writer:
             self._sound.give(self._clip.duration)
             self._sound.close()
         self._output.close()
-        _partial(self.path).replace(self.path)
+        if self._partial is not None:
+            self._partial.put()
 
     def _abandon(self) -> None:
         """Close everything and leave nothing."""
@@ -291,8 +294,8 @@ class Writer:
             with contextlib.suppress(av.error.FFmpegError, OSError):
                 if part is not None:
                     part.close()
-        with contextlib.suppress(OSError):
-            _partial(self.path).unlink(missing_ok=True)
+        if self._partial is not None:
+            self._partial.drop()
 
 
 class FrameFolder:
@@ -304,35 +307,55 @@ class FrameFolder:
         with _told(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def end(self, length: int) -> None:
-        """Delete pictures of a longer film that this folder held before."""
-        for old in self.folder.glob("[0-9]*.png"):
-            if re.fullmatch(r"\d{6,}", old.stem) and int(old.stem) >= length:
-                old.unlink()
+    def check(self, length: int) -> None:
+        """Nothing, if no picture of so many frames would be written over another's file.
+
+        Raises:
+            VideoError: one would; the message names it.
+        """
+        for index, path in self._held():
+            if index < length and not marks.is_ours(path, index):
+                raise self._refused(path)
 
     def write(self, frame: Frame) -> None:
-        """One picture; it appears when it is whole."""
+        """One picture; it appears when it is whole.
+
+        Raises:
+            VideoError: somebody else's file has its name, or it cannot be written.
+        """
         check(frame.image, "H W 3", "frame")
         path = self.folder / f"{frame.index:06d}.png"
-        partial = _partial(path)
+        if os.path.lexists(path) and not marks.is_ours(path, frame.index):
+            raise self._refused(path)
         kept = PIL.PngImagePlugin.PngInfo()
         if frame.index in self._texts:
-            kept.add_text("parameters", self._texts[frame.index])
+            # Bytes of the command line that are no text come as lone surrogates.
+            text = self._texts[frame.index].encode("utf-8", "backslashreplace").decode()
+            kept.add_text("parameters", text)
+        file = io.BytesIO()
+        PIL.Image.fromarray(frame.image).save(file, format="PNG", compress_level=1, pnginfo=kept)
         with _told(path):
-            try:
-                PIL.Image.fromarray(frame.image).save(
-                    partial, format="PNG", compress_level=1, pnginfo=kept
-                )
-                partial.replace(path)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
+            files.write(path, marks.marked(file.getvalue(), frame.index))
 
+    def end(self, length: int) -> None:
+        """Delete pictures of a longer film that were written here before."""
+        for index, path in self._held():
+            if index >= length and marks.is_ours(path, index):
+                with _told(path):
+                    path.unlink(missing_ok=True)
 
-def _partial(path: Path) -> Path:
-    """The temporary name, in the same folder so that renaming is one step; one for each name."""
-    own = hashlib.sha256(path.name.encode(errors="surrogateescape")).hexdigest()[:8]
-    return path.with_name(f".{path.stem[:40]}-{own}.partial{path.suffix}")
+    def _held(self) -> list[tuple[int, Path]]:
+        """What has the name of a frame's picture, whosesoever it is, with its index."""
+        with _told(self.folder):
+            found = [one for one in self.folder.iterdir() if _PICTURE.fullmatch(one.name)]
+        return sorted((int(one.stem), one) for one in found)
+
+    def _refused(self, path: Path) -> VideoError:
+        return VideoError(
+            f"'{path}' is not as ofgen wrote it, or another's, and would be written over; give "
+            "--frames an empty folder",
+            bad_input=True,
+        )
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import fuse, tracks
+from lib_ofgen import fuse, seals, tracks
 from lib_ofgen.making import Maker, held
 from lib_ofgen.motion import Motion
 from lib_ofgen.painting import Stopwatch
@@ -66,6 +66,11 @@ class Finisher:
         self._coarse: dict[int, Fused] = {}
         self._motion = motion
         self._fresh: dict[int, Image] = {}
+        frame = seals.whole(-1, spool.clip.length - 1)
+        self._shape = seals.record(
+            sources=seals.items(frame), shown=seals.items(frame, least=1), rows=seals.whole(1),
+            origins=seals.text,
+        )  # fmt: skip
 
     @property
     def done(self) -> dict[int, Finished]:
@@ -110,8 +115,8 @@ class Finisher:
         drafts = [self._maker.made[index].draft for index in window]
         how = (_METHOD, self._motion.identity, self._reach)
         key = digest("finished", self._spool.key, target, drafts, how)
-        facts = self._workspace.facts(key) or {}
-        if "shown" not in facts or not self._workspace.has_frame(key):
+        facts = self._workspace.facts(key, self._shape)
+        if facts is None or not self._workspace.has_frame(key):
             fused = self._steadied(target, scene)
             with self._watch("fuse"):
                 image = self._division.composed(target, self._renderer.sharp(fused))
@@ -129,7 +134,8 @@ class Finisher:
         one = self.finished[index]
         if not one.sources:
             return np.full((1, 1), index, np.int32)
-        kept = held(index, self._workspace.facts(one.frame), self._workspace.folder)
+        facts = self._workspace.facts(one.frame, self._shape)
+        kept = held(index, facts, self._workspace.folder)
         places = np.frombuffer(zlib.decompress(base64.b64decode(kept["origins"])), np.uint16)
         return np.array(kept["shown"], np.int32)[places].reshape(kept["rows"], -1)
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from lib_ofgen import inpaint
+from lib_ofgen import inpaint, seals
 from lib_ofgen.errors import WorkspaceError
 from lib_ofgen.filling import Filler, Holed
 from lib_ofgen.fuse import Candidate
@@ -35,6 +35,10 @@ _BATCH = 8
 """Steps whose flows are under way at once, of frames up to 640x360; fewer of larger ones."""
 _LENDERS = 16
 """Painted frames held in memory."""
+
+_SHARE = seals.number(0, 1)
+_FACTS = seals.record(coverage=_SHARE, painted=_SHARE, holes=seals.truth)
+"""The shape of what is kept of a draft."""
 
 _Kept = TypeVar("_Kept")
 _Item = TypeVar("_Item")
@@ -139,14 +143,16 @@ class Maker:
             index, work = step.target, _Work(step, self._fused_key(step))
             finished = [self.made[other].painted for other in step.beside]
             key = digest("beside", work.key, finished, self._easel.words("keys", index))
-            found = self._workspace.has_frame(key) and self._workspace.facts(work.key)
-            if not found:
+            painted, facts = self._workspace.has_frame(key), self._facts(work)
+            if not painted or facts is None:
                 self._gather([work])
-                image = self._filler.paint_beside(self._settled(work), step.beside)
-                self._workspace.save_frame(key, image)
-            facts = found or held(index, self._workspace.facts(work.key), self._workspace.folder)
+                settled = self._settled(work)
+                if not painted:
+                    image = self._filler.paint_beside(settled, step.beside)
+                    self._workspace.save_frame(key, image)
+                facts = held(index, self._facts(work), self._workspace.folder)
             self.made[index] = Made(key, key, True, facts["coverage"], 1.0, "keys")
-            yield Drafted(1, not found)
+            yield Drafted(1, not painted)
 
     def draft_level(self, steps: Sequence[Step]) -> Iterator[Drafted]:
         """Draft steps from frames painted earlier; tells when the holes of some are painted.
@@ -239,13 +245,17 @@ class Maker:
 
     def _known(self, work: _Work) -> bool:
         """Whether the step is painted; if so, it is entered in `made`."""
-        facts = self._workspace.facts(work.key)
+        facts = self._facts(work)
         if facts is None:
             return False
         if facts["holes"] and not self._workspace.has_painted(self._hole_key(work)):
             return False
         self._enter(work, facts)
         return True
+
+    def _facts(self, work: _Work) -> dict[str, Any] | None:
+        """What is kept of the step's draft."""
+        return self._workspace.facts(work.key, _FACTS)
 
     def _enter(self, work: _Work, facts: dict[str, Any]) -> None:
         painted = self._hole_key(work) if facts["holes"] else ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from lib_ofgen import (
 from lib_ofgen.coverage import Gap
 from lib_ofgen.encode import FrameFolder, check_output, left_out
 from lib_ofgen.errors import VideoError
+from lib_ofgen.files import claimed
 from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow import flo
 from lib_ofgen.growing import Growing
@@ -54,7 +56,7 @@ from lib_ofgen.values import (
     Step,
 )
 from lib_ofgen.video import Source, open_video
-from lib_ofgen.workspace import PROMPTS, Workspace, check_place, write_whole
+from lib_ofgen.workspace import PROMPTS, REPORT, Workspace, check_place, write_whole
 
 __all__ = [
     "Job",
@@ -211,12 +213,29 @@ def animate(
         OfgenError: anything else that one line can explain.
     """
     begun = perf_counter()
-    _check(job)
+    _check_names(job)
+    with claimed([job.output, job.report], [job.frames]):
+        _check(job)
+        return _animated(job, painter, reporter, shared, watched, begun)
+
+
+def _animated(
+    job: Job,
+    painter: Painter,
+    reporter: Reporter,
+    shared: Callable[[FlowEstimator], FlowEstimator],
+    watched: Callable[[Growing], None],
+    begun: float,
+) -> Outcome:
+    """Make the film where everything can be read and written; see `animate`."""
     tagger = wording.choose(asked_of(job.settings, job.models))
     workspace, watch = Workspace(job.workspace), Stopwatch()
     with workspace.locked():
+        workspace.check()
         seed = _drawn(workspace, job.settings.seed)
         known = look(job.source, workspace, job.settings, reporter, watch, job.mask)
+        if job.frames is not None:
+            FrameFolder(job.frames).check(known.spool.clip.length)
         with watch("analyse"):
             prompts, tagger = prompted(known, job.settings, tagger, job.prompts, reporter)
         write_whole(job.workspace / PROMPTS, prompt_list.dump(prompts.rows(), ".csv"))
@@ -383,26 +402,34 @@ def _shown_size(source: Path, settings: Settings) -> Size:
         return video.shown
 
 
+def _check_names(job: Job) -> None:
+    """Nothing, if the results can be written, and over nothing that is to be kept.
+
+    Raises:
+        VideoError: they cannot.
+    """
+    check_output(job.output)
+    keep_apart([job.source, *filter(None, [job.mask])], [job.output, job.report, job.frames])
+    keep_apart([job.output], [job.report])
+
+
 def _check(job: Job) -> None:
-    """Nothing, if the source can be read and the results written.
+    """Nothing, if all can be read, and no frame would be written over another's picture.
 
     Raises:
         SettingsError: a line of the tag rules is none.
-        VideoError: the source or the output is at fault.
+        VideoError: the source, the mask or the folder is at fault.
         WorkspaceError: the report's place is.
     """
     phrasing_of(job.settings)
-    shown = _shown_size(job.source, job.settings)
+    with opened(job.source, job.settings) as video:
+        shown, expected = video.shown, video.expected
     if job.mask is not None:
         masks.check(job.mask, shown)
-        keep_apart([job.mask], [job.output, job.report, job.frames])
-    check_output(job.output)
-    keep_apart([job.source], [job.output, job.report])
-    keep_apart([job.output], [job.report])
     if job.report is not None:
         check_place(job.report)
     if job.frames is not None:
-        FrameFolder(job.frames)
+        FrameFolder(job.frames).check(expected)
 
 
 def keep_apart(kept: Sequence[Path], written: Sequence[Path | None]) -> None:
@@ -413,14 +440,21 @@ def keep_apart(kept: Sequence[Path], written: Sequence[Path | None]) -> None:
     """
     for path in written:
         for other in kept:
-            same = path is not None and path.resolve() == other.resolve()
-            if same or (
-                path is not None and path.exists() and other.exists() and path.samefile(other)
-            ):
+            if path is not None and _same(path, other):
                 raise VideoError(
                     f"'{path}' would be written over '{other}'; give it another name",
                     bad_input=True,
                 )
+
+
+def _same(path: Path, other: Path) -> bool:
+    """Whether both name one file."""
+    if os.path.realpath(path) == os.path.realpath(other):
+        return True
+    try:
+        return path.samefile(other)
+    except OSError:  # one is not there, or may not be seen: then nothing is written over it either
+        return False
 
 
 def rules_of(settings: Settings, seed: int) -> Rules:
@@ -445,11 +479,11 @@ def _drawn(workspace: Workspace, seed: int) -> int:
     """The seed; one that is to be drawn is drawn once per workspace and remembered."""
     if seed >= 0:
         return seed
-    known = workspace.facts("seed")
+    known = workspace.seed()
     if known is None:
         known = secrets.randbelow(2**32)
-        workspace.save_facts("seed", known)
-    return int(known)
+        workspace.save_seed(known)
+    return known
 
 
 class Makers(NamedTuple):
@@ -564,7 +598,7 @@ def _facts(
 
 def _closed(job: Job, known: Survey, makers: Makers, facts: dict[str, Any]) -> Outcome:
     """Write the report, its page and the contact sheet, and say where everything is."""
-    kept, sheet = job.workspace / "report.json", job.workspace / "keys.png"
+    kept, sheet = job.workspace / REPORT, job.workspace / "keys.png"
     for path in (kept, job.report):
         if path is not None:
             write_whole(path, report.to_bytes(facts))

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import fuse, images, inpaint, tracks, warp
+from lib_ofgen import fuse, images, inpaint, seals, tracks, warp
 from lib_ofgen.making import held
 from lib_ofgen.motion import Motion
 from lib_ofgen.painting import Easel, Rules, Stopwatch
@@ -137,7 +137,7 @@ class SecondPass(_Pass):
         how = (rules.second, rules.tolerance, rules.confidence, rules.box, rules.least)
         words = self._easel.words("holes", target)
         key = digest("second", self._spool.key, target, keys, self._estimator.identity, how, words)
-        facts = self._workspace.facts(key)
+        facts = self._workspace.facts(key, seals.record(share=seals.number(0, 1)))
         if facts is None or (facts["share"] and not self._workspace.has_frame(key)):
             facts = {"share": self._repainted(target, scene, key)}
             self._workspace.save_facts(key, facts)
@@ -145,7 +145,7 @@ class SecondPass(_Pass):
         return key if facts["share"] else cast("str", self._before.key(target))
 
     def _repainted(self, target: int, scene: Scene, key: str) -> float:
-        """Repaint the frame where it must be; gives the share of its pixels."""
+        """Repaint the frame where it must be and is not yet; gives the share of its pixels."""
         around = [i for i in (target - 1, target + 1) if scene.start <= i < scene.stop]
         frames = [(self._spool.frame(i), self._spool.frame(target)) for i in around]
         with self._watch("flow"):
@@ -159,13 +159,16 @@ class SecondPass(_Pass):
             mask = inpaint.grown(region)
         if not region.any():
             return 0.0
+        share = round(float(mask.mean()), 6)
+        if self._workspace.has_frame(key):
+            return share
         fresh = self._painted(target, np.where(mask[..., None], guide, picture), mask)
         with self._watch("fuse"):
             shown = inpaint.opacity(region, mask)[..., None]
             shown = shown if inside is None else shown * inside[..., None]
             mixed = np.rint(picture + shown * (fresh.astype(np.float32) - picture))
             self._workspace.save_frame(key, mixed.astype(np.uint8))
-        return round(float(mask.mean()), 6)
+        return share
 
     def _moved(self, flow: Flow) -> tuple[Floats, Floats]:
         """A finished neighbour as the frame sees it, (H, W, 3), and how far to trust it, (H, W)."""

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
-from typing import Any
 
-from lib_ofgen import images, markup, report, survey
+from lib_ofgen import images, markup, report, seals, survey
 from lib_ofgen.errors import WorkspaceError
 from lib_ofgen.prompts import Words, infotext
 from lib_ofgen.values import Clip, Image, Size
-from lib_ofgen.workspace import Workspace
+from lib_ofgen.workspace import Workspace, known_report
 
 __all__ = ["Reel"]
 
 _WIDEST = 1280
 """px: the most that a picture for comparing has on a side."""
 _QUALITY = 90
+_SHARE = seals.number(0, 1)
+_PLACE = seals.whole(0)
+
+
+def _digest(value: object) -> bool:
+    """The shape of a digest."""
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value) is not None
+
+
+_SHAPE = seals.record(
+    kept=seals.record(spool=_digest, frames=seals.items(_digest, least=1)),
+    clip=seals.record(frames=seals.whole(1), width=seals.whole(1), height=seals.whole(1)),
+    settings=seals.record(),
+    seed=_PLACE,
+    keys=seals.items(seals.record(index=_PLACE), least=1),
+    prompts=seals.items(
+        seals.record(start=_PLACE, stop=_PLACE, prompt=seals.text, negative_prompt=seals.text),
+        least=1,
+    ),
+    frames=seals.items(seals.record(painted=_SHARE, sources=seals.items(_PLACE)), least=1),
+)
+"""What is read of a report here, in `reseeding` and in the tab."""
 
 
 class Reel:
@@ -28,15 +49,14 @@ class Reel:
         Raises:
             WorkspaceError: it holds no finished job's frames.
         """
-        try:
-            self.facts: dict[str, Any] = json.loads((folder / "report.json").read_text("utf-8"))
-            kept = self.facts["kept"]
-            self._spool, self._frames = str(kept["spool"]), list(kept["frames"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        facts = known_report(folder, _SHAPE)
+        if facts is None:
             raise WorkspaceError(
                 f"'{folder}' holds no frames of a finished film; run the same job again"
-            ) from error
-        self.folder = folder
+            )
+        self.facts, self.folder = facts, folder
+        self._spool: str = facts["kept"]["spool"]
+        self._frames: list[str] = facts["kept"]["frames"]
         self._workspace = Workspace(folder)
 
     def __len__(self) -> int:

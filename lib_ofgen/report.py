@@ -7,20 +7,20 @@ import platform
 import statistics
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import cv2
 import numpy as np
 
-from lib_ofgen import __version__, images, metrics, prompt_list
+from lib_ofgen import __version__, images, metrics, prompt_list, seals
 from lib_ofgen.coverage import Gap
 from lib_ofgen.finishing import Finished
 from lib_ofgen.making import Made
 from lib_ofgen.prompts import Prompts
 from lib_ofgen.sheet import contact_sheet
 from lib_ofgen.values import Clip, Image, KeyFrame, Mask, Scene, Size
-from lib_ofgen.workspace import write_whole
+from lib_ofgen.workspace import REPORT, write_whole
 
 __all__ = [
     "Errors",
@@ -28,6 +28,7 @@ __all__ = [
     "clip_facts",
     "evaluation",
     "frame_facts",
+    "from_bytes",
     "kept_facts",
     "mean",
     "paint_facts",
@@ -232,7 +233,19 @@ def save_sheet(path: Path, result: Pictures, keys: Sequence[KeyFrame], clip: Cli
 
 
 def to_bytes(report: dict[str, Any]) -> bytes:
-    """The report as a JSON file's content."""
-    # Bytes of the command line that are no text come as lone surrogates; JSON can escape them.
-    text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
-    return text.encode("utf-8", "backslashreplace")
+    """The report as a JSON file's content, sealed."""
+    return seals.sealed(REPORT, report)
+
+
+def from_bytes(data: bytes) -> dict[str, Any]:
+    """The report in a JSON file's content; one without a seal is taken as it is.
+
+    Raises:
+        ValueError: if it is no report, or its seal is broken.
+    """
+    held = json.loads(data)
+    if isinstance(held, dict) and "seal" in held:
+        return cast("dict[str, Any]", seals.opened(REPORT, data))
+    if not isinstance(held, dict):
+        raise ValueError("it is no report")
+    return cast("dict[str, Any]", held)

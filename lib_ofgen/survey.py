@@ -6,18 +6,31 @@ All of it is kept in the workspace, so that a second look costs nothing.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 
-from lib_ofgen import coverage, images, keyframes, scenes
+from lib_ofgen import coverage, images, keyframes, scenes, seals
 from lib_ofgen.errors import SettingsError, Stopped
 from lib_ofgen.flow import dis
-from lib_ofgen.values import Clip, Frame, Image, Jump, KeyFrame, Mask, Reporter, Scene, Size, Sound
+from lib_ofgen.values import (
+    Cause,
+    Clip,
+    Frame,
+    Image,
+    Jump,
+    KeyFrame,
+    Mask,
+    Reporter,
+    Scene,
+    Size,
+    Sound,
+)
 from lib_ofgen.video import open_video
 from lib_ofgen.workspace import Workspace, digest, file_digest
 
@@ -38,6 +51,17 @@ _RECENT = 32
 """Frames kept in memory, if they take no more than `_ROOM`; 8 whatever they take."""
 _ROOM = 1 << 27
 """Bytes."""
+_CLIP = seals.record(
+    size=seals.row(seals.whole(1), seals.whole(1)),
+    rate=seals.fraction,
+    time_base=seals.fraction,
+    start=seals.fraction,
+    end=seals.whole(1),
+    sound=seals.maybe(seals.record(codec=seals.text, rate=seals.whole(0), channels=seals.whole(0))),
+    jumps=seals.items(seals.row(*[seals.fraction] * 3)),
+    damaged=seals.whole(0),
+)
+"""The shape of a clip as `_plain` has it, beside its ticks."""
 
 
 Inside = Callable[[int], Mask | None]
@@ -94,7 +118,8 @@ def read_source(
 
 def known_clip(workspace: Workspace, key: str) -> Clip | None:
     """The clip whose frames the spool under `key` holds, or None where it is not whole."""
-    held = workspace.clip(key)
+    known = {one.name for one in dataclasses.fields(Clip)}
+    held = workspace.clip(key, lambda value: _CLIP(value) and {*cast("Any", value)} <= known)
     return None if held is None else _clip_of(held)
 
 
@@ -110,7 +135,7 @@ def find_scenes(
             finder.see(frame)
         return list(finder.scenes())
 
-    return tuple(Scene(*scene) for scene in _once(spool.workspace, key, find)), key
+    return tuple(Scene(*one) for one in _once(spool.workspace, key, find, _scenes_of(spool))), key
 
 
 def find_keys(
@@ -137,7 +162,7 @@ def find_keys(
             return seeker(cuts, _gap_rule(spool.clip, rule), reach.missing)
 
         key = digest("keys", cuts_key, _REACH, rule)
-        return [KeyFrame(*item) for item in _once(spool.workspace, key, seek)]
+        return [KeyFrame(*one) for one in _once(spool.workspace, key, seek, _keys_of(spool))]
     if rule["kind"] == "edges":
         edge = keyframes.EdgeRule(rule["threshold"], rule["gap_min"], rule["gap_max"])
         last = rule["last"]
@@ -147,7 +172,7 @@ def find_keys(
             return keyframes.by_edges(watched, cuts, spool.clip, edge, last=last)
 
         key = digest("keys", cuts_key, rule)
-        return [KeyFrame(*item) for item in _once(spool.workspace, key, find)]
+        return [KeyFrame(*one) for one in _once(spool.workspace, key, find, _keys_of(spool))]
     if rule["kind"] == "chosen":
         try:
             return keyframes.chosen(cuts, rule["indices"])
@@ -225,14 +250,29 @@ class Reach:
 
 
 def _once(
-    workspace: Workspace, key: str, find: Callable[[], Sequence[tuple[Any, ...]]]
+    workspace: Workspace,
+    key: str,
+    find: Callable[[], Sequence[tuple[Any, ...]]],
+    shape: seals.Shape,
 ) -> list[list[Any]]:
-    """What the workspace knows under `key`; found and kept if it knows nothing."""
-    facts = workspace.facts(key)
+    """What the workspace knows under `key`; found and kept if it knows nothing of that shape."""
+    facts = workspace.facts(key, shape)
     if facts is None:
         facts = [list(item) for item in find()]
         workspace.save_facts(key, facts)
     return facts
+
+
+def _scenes_of(spool: Spool) -> seals.Shape:
+    """The shape of the clip's scenes."""
+    length = spool.clip.length
+    return seals.items(seals.row(seals.whole(0, length - 1), seals.whole(1, length)), least=1)
+
+
+def _keys_of(spool: Spool) -> seals.Shape:
+    """The shape of the clip's key frames."""
+    place, distance = seals.whole(0, spool.clip.length - 1), seals.number(0, math.inf)
+    return seals.items(seals.row(place, distance, lambda cause: cause in get_args(Cause)), least=1)
 
 
 def _watched(spool: Spool, reporter: Reporter) -> Iterator[Frame]:
@@ -258,7 +298,7 @@ def _clip_of(plain: dict[str, Any]) -> Clip:
     """The clip that `_plain` described."""
     exact = {name: Fraction(plain[name]) for name in ("rate", "time_base", "start")}
     sound = Sound(**plain["sound"]) if plain["sound"] else None
-    jumps = tuple(Jump(*map(Fraction, jump)) for jump in plain.get("jumps", ()))
+    jumps = tuple(Jump(*map(Fraction, jump)) for jump in plain["jumps"])
     rest = {"size": Size(*plain["size"]), "ticks": tuple(plain["ticks"]), "sound": sound}
     rest["jumps"] = jumps
     return Clip(**{**plain, **exact, **rest})

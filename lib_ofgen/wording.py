@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lib_ofgen import tagging
+from lib_ofgen import seals, tagging
 from lib_ofgen.errors import SettingsError, Stopped, TaggerError, WeightsError
 from lib_ofgen.prompts import LEAST, Phrasing, Prompts, by_key, read_blacklist, read_rules
 from lib_ofgen.survey import Spool
@@ -131,7 +131,7 @@ def _seen(
     """The tags of the frames, those that nobody has looked for yet found and kept."""
     workspace = spool.workspace
     places = {index: digest("tags", tagger.identity, spool.key, index) for index in indices}
-    known = {index: workspace.facts(place) for index, place in places.items()}
+    known = {index: workspace.facts(place, _tags) for index, place in places.items()}
     found = {index: Tags(**facts) for index, facts in known.items() if facts is not None}
     lacking = [index for index in indices if index not in found]
     for start in range(0, len(lacking), _GROUP):
@@ -145,6 +145,19 @@ def _seen(
             workspace.save_facts(places[index], asdict(found[index]))
         reporter.step("tag", start + len(group), len(lacking))
     return found
+
+
+def _tags(value: object) -> bool:
+    """The shape of kept tags: of each kind, the confidences by tag."""
+    sure, kinds = seals.number(0, 1), {kind.name for kind in fields(Tags)}
+    return (
+        isinstance(value, dict)
+        and value.keys() == kinds
+        and all(
+            isinstance(found, dict) and all(sure(one) for one in found.values())
+            for found in value.values()
+        )
+    )
 
 
 def _likely(tags: Tags) -> Tags:

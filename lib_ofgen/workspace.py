@@ -1,12 +1,15 @@
 """The run's folder: what is finished, keyed by a digest of all that it depends on.
 
 Every file is written whole under another name and then renamed, so that a file that is there is
-finished, also after `kill -9`. A damaged one counts as missing: pictures end in a checksum.
+finished, also after `kill -9`. A damaged one counts as missing, as does one under another's name:
+pictures end in a checksum, JSON in a seal, and both know the file's name. Of workspaces from before
+JSON was sealed, pictures and the drawn seed are taken; the other facts are found anew, unpainted.
 
     clips/DIGEST.json         the clip that a spool holds; written last
     spool/DIGEST/000000.qoi   the source's frames at the working size
     facts/DIGEST.json         cuts, key frames, and what is known of each finished frame, with a
                               small map of the frames in which its pixels were painted
+    facts/seed.json           the seed, where one was drawn; clips/seed.json is a second copy
     frames/DIGEST.qoi         finished frames
     painted/DIGEST.qoi, .png  what was painted fresh in a frame, and where
     drafts/DIGEST.bin         what an unfinished frame is made of; deleted when it is used up
@@ -19,40 +22,48 @@ import contextlib
 import errno
 import hashlib
 import json
-import math
 import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lib_ofgen import images, warp
+from lib_ofgen import drafts, files, images, seals
 from lib_ofgen.errors import WorkspaceError
-from lib_ofgen.values import Box, Contribution, Fused, Image, Painted
+from lib_ofgen.values import Fused, Image, Painted
 
 __all__ = [
-    "PROMPTS", "Workspace", "beside", "check_place", "clean", "digest", "file_digest",
-    "write_whole",
+    "PROMPTS", "REPORT", "Workspace", "beside", "check_place", "clean", "digest", "file_digest",
+    "known_report", "write_whole",
 ]  # fmt: skip
 
 _Value = TypeVar("_Value")
-_PARTIAL = ".partial"
 _FOLDERS = ("clips", "spool", "facts", "frames", "painted", "drafts")
 PROMPTS = "prompts.csv"
 """The list of what the frames of the last job were painted by."""
-_SUMMARIES = re.compile(
-    rf"report\.json|report\.html|keys\.png|{re.escape(PROMPTS)}|"
-    r"\.?beside-[0-9a-f]{32}(-[0-9a-f]{8}\.partial)?\.mp4"
-)
-"""Names of what stands beside the folders, a film's partial name too."""
+REPORT = "report.json"
+"""What the last job says of itself; it is sealed under this name."""
+_SUMMARIES = (REPORT, "report.html", "keys.png", PROMPTS)
+"""What a job writes beside the folders when it ends."""
 _OURS = re.compile(
-    rf"\.?([0-9a-f]{{32}}|\d{{6,}}|seed)\.(json|qoi|png|bin)({re.escape(_PARTIAL)})?"
+    rf"{files.LEFT_OVER}|([0-9a-f]{{32}}|[0-9]{{6,}}|seed)\.(json|qoi|png|bin)|"
+    r"\.([0-9a-f]{32}|[0-9]{6,}|seed)\.(json|qoi|png|bin)\.partial"
 )
-"""Names of artifacts, finished or not."""
+"""Names of artifacts, finished or not; the last are of partial files as they were named before."""
+_BESIDE = re.compile(
+    rf"{files.LEFT_OVER}|beside-[0-9a-f]{{32}}\.mp4|\.beside-[0-9a-f]{{32}}\.mp4\.lock|"
+    r"\.beside-[0-9a-f]{32}-[0-9a-f]{8}\.partial\.mp4"
+)
+"""Names of films beside their source, finished or not, and of what dead jobs have left."""
+_SEEDS = ("clips/seed.json", "facts/seed.json")
+_SEED = seals.whole(0, 2**32 - 1)
+_MISSING = frozenset({
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG,
+})  # fmt: skip
+"""What the system says of a file that is not there, or can never be read again."""
 _SEAL = 4
 """Bytes of the checksum after a picture; viewers pay no heed to it."""
 
@@ -78,14 +89,13 @@ def beside(folder: Path, name: str) -> Path:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Put `data` under `path`, or leave everything as it was.
+    """Put `data` under `path`, or leave everything as it was; a symbolic link stays one.
 
     Raises:
         WorkspaceError: it cannot be written; the message says where and why.
     """
-    with _partial(path) as partial:
-        partial.write_bytes(data)
-        partial.replace(path)
+    with _placed(path):
+        files.write(path, data)
 
 
 def check_place(path: Path) -> None:
@@ -94,31 +104,18 @@ def check_place(path: Path) -> None:
     Raises:
         WorkspaceError: it cannot.
     """
-    with _partial(path) as partial:
-        partial.touch()
+    with _placed(path):
+        files.Partial(path).drop()
 
 
 @contextlib.contextmanager
-def _partial(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, its folder made; nothing is left under it."""
-    if path.is_dir():
-        raise WorkspaceError(f"cannot write '{path}': it is a folder; give the name of a file")
-    partial = path.with_name(f".{path.name}{_PARTIAL}")
+def _placed(path: Path) -> Iterator[None]:
+    """Make the folder of a file that is written inside; what the system refuses is one line."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
+        yield
     except OSError as error:
-        raise WorkspaceError(_why(path, error)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-
-
-def _why(path: Path, error: OSError) -> str:
-    remedy = "choose another place, such as another --workspace"
-    if error.errno == errno.ENOSPC:
-        remedy = "make room on the disk and run the same command again: what is done is kept"
-    return f"cannot write '{path}': {error.strerror or error}; {remedy}"
+        raise WorkspaceError(files.why(path, error)) from error
 
 
 def clean(folder: Path) -> int:
@@ -127,17 +124,16 @@ def clean(folder: Path) -> int:
     Raises:
         WorkspaceError: the folder is no workspace, or a job is using it.
     """
-    if not all((folder / name).is_dir() for name in _FOLDERS):
-        raise WorkspaceError(f"'{folder}' is no workspace; give a folder that a job has made")
     freed = 0
     try:
-        with Workspace(folder).locked():
+        if not all((folder / name).is_dir() for name in _FOLDERS):
+            raise WorkspaceError(f"'{folder}' is no workspace; give a folder that a job has made")
+        with Workspace(folder).locked(keep=False):
             for item in list(_artifacts(folder)):
                 freed += item.stat().st_size
                 item.unlink()
     except OSError as error:
         raise WorkspaceError(f"cannot delete '{folder}': {error.strerror or error}") from error
-    (folder / "lock").unlink(missing_ok=True)
     for place in (*(folder / "spool").iterdir(), *(folder / name for name in _FOLDERS), folder):
         with contextlib.suppress(OSError):  # what is not empty holds another's files
             place.rmdir()
@@ -147,8 +143,15 @@ def clean(folder: Path) -> int:
 def _artifacts(folder: Path) -> Iterator[Path]:
     """The files that jobs have put into a workspace, but for the lock."""
     for name in _FOLDERS:
-        yield from (item for item in (folder / name).rglob("*") if _OURS.fullmatch(item.name))
-    yield from (item for item in folder.iterdir() if _SUMMARIES.fullmatch(item.name))
+        yield from (item for item in (folder / name).rglob("*") if _is_ours(item, _OURS))
+    locks = {f".{name}.lock" for name in _SUMMARIES}
+    for item in folder.iterdir():
+        if item.name in {*_SUMMARIES, *locks} or _is_ours(item, _BESIDE):
+            yield item
+
+
+def _is_ours(path: Path, names: re.Pattern[str]) -> bool:
+    return names.fullmatch(path.name) is not None and not path.is_dir()
 
 
 class Workspace:
@@ -165,47 +168,97 @@ class Workspace:
             for name in _FOLDERS:
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise WorkspaceError(_why(folder, error)) from error
+            place = Path(error.filename or folder)
+            raise WorkspaceError(files.why(place, error)) from error
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, keep: bool = True) -> Iterator[None]:
         """Inside, no other process can use the workspace; the lock goes with the process.
+
+        What dead writers have left is deleted. The lock's file stays, unless it is not to be kept.
 
         Raises:
             WorkspaceError: another one does.
         """
-        with _opened(self.folder / "lock") as file:
+        place = self.folder / "lock"
+        with contextlib.ExitStack() as stack:
             try:
-                _lock(file)
-            except OSError as error:
+                stack.enter_context(files.exclusive(place, keep=keep))
+            except BlockingIOError as error:
                 raise WorkspaceError(
                     f"another job is using the workspace '{self.folder}'; wait for it, or name "
                     "another with --workspace"
                 ) from error
+            except OSError as error:
+                raise WorkspaceError(files.why(place, error)) from error
+            spools = [one for one in (self.folder / "spool").glob("*") if one.is_dir()]
+            for folder in (*spools, *(self.folder / name for name in _FOLDERS), self.folder):
+                files.swept(folder)
             yield
 
     def save_facts(self, key: str, facts: Any) -> None:
         """Keep a JSON value."""
-        write_whole(self.folder / "facts" / f"{key}.json", _dumped(facts))
+        self._save(f"facts/{key}.json", facts)
 
-    def facts(self, key: str) -> Any | None:
-        """The JSON value kept under `key`, or None."""
-        return _read(self.folder / "facts" / f"{key}.json", json.loads)
+    def facts(self, key: str, shape: seals.Shape = seals.anything) -> Any | None:
+        """The JSON value kept under `key`; None where it is missing or of another shape."""
+        return self._kept(f"facts/{key}.json", shape)
 
     def save_clip(self, key: str, clip: dict[str, Any]) -> None:
         """Say that the spool under `key` is whole, and what it holds."""
-        write_whole(self.folder / "clips" / f"{key}.json", _dumped(clip))
+        self._save(f"clips/{key}.json", clip)
 
-    def clip(self, key: str) -> dict[str, Any] | None:
+    def clip(self, key: str, shape: seals.Shape = seals.anything) -> dict[str, Any] | None:
         """What the spool under `key` holds, or None where a frame of it is missing or damaged."""
-        clip = _read(self.folder / "clips" / f"{key}.json", json.loads)
-        if clip is None or not all(_whole(self._source(key, i)) for i in range(len(clip["ticks"]))):
+        timed = seals.record(ticks=seals.items(seals.whole(0), least=1))
+        clip = self._kept(f"clips/{key}.json", lambda value: timed(value) and shape(value))
+        if clip is None or not all(self._whole(_source(key, i)) for i in range(len(clip["ticks"]))):
             return None
         return clip
 
+    def save_seed(self, seed: int) -> None:
+        """Keep the seed that was drawn, twice: all paint depends on it, and nothing gives it back.
+
+        Raises:
+            WorkspaceError: it cannot be written.
+        """
+        for name in _SEEDS:
+            self._put(name, seals.sealed("seed", seed))
+
+    def seed(self) -> int | None:
+        """The seed that was drawn, or None; a copy that is lost or damaged is written anew."""
+        before = self._seed_of_before()
+        copies = [
+            self._read(name, lambda data: int(seals.opened("seed", data, _SEED))) for name in _SEEDS
+        ]
+        found = next((copy for copy in (*copies, before) if copy is not None), None)
+        if found is not None and None in copies:
+            self.save_seed(found)
+        return found
+
+    def _seed_of_before(self) -> int | None:
+        """The seed of a workspace from before there were seals: it has no second copy."""
+        second, first = (self.folder / name for name in _SEEDS)
+        try:
+            if second.exists():
+                return None
+            found = json.loads(first.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if _SEED(found) else None
+
+    def check(self) -> None:
+        """Nothing, if what a job writes beside the folders when it ends can be written.
+
+        Raises:
+            WorkspaceError: it cannot, such as where a folder is in the way.
+        """
+        for name in _SUMMARIES:
+            check_place(self.folder / name)
+
     def save_source(self, key: str, index: int, image: Image) -> None:
         """Add a frame to the spool."""
-        write_whole(self._source(key, index), _sealed(images.pack(image)))
+        self._save_bytes(_source(key, index), images.pack(image))
 
     def source(self, key: str, index: int) -> Image:
         """Frame `index` of the spool.
@@ -213,7 +266,7 @@ class Workspace:
         Raises:
             WorkspaceError: it is missing or damaged.
         """
-        image = _read_sealed(self._source(key, index), images.unpack)
+        image = self._bytes(_source(key, index), images.unpack)
         if image is None:
             raise WorkspaceError(
                 f"frame {index} is damaged in the workspace '{self.folder}'; run the same command "
@@ -221,141 +274,119 @@ class Workspace:
             )
         return image
 
-    def _source(self, key: str, index: int) -> Path:
-        return self.folder / "spool" / key / f"{index:06}.qoi"
-
     def save_frame(self, key: str, image: Image) -> None:
         """Keep a finished frame."""
-        write_whole(self.folder / "frames" / f"{key}.qoi", _sealed(images.pack(image)))
+        self._save_bytes(f"frames/{key}.qoi", images.pack(image))
 
     def frame(self, key: str) -> Image | None:
         """The finished frame, or None."""
-        return _read_sealed(self.folder / "frames" / f"{key}.qoi", images.unpack)
+        return self._bytes(f"frames/{key}.qoi", images.unpack)
+
+    def has_frame(self, key: str) -> bool:
+        """Whether the finished frame is there, and whole."""
+        return self._whole(f"frames/{key}.qoi")
 
     def save_painted(self, key: str, painted: Painted) -> None:
         """Keep what was painted fresh."""
         mask = painted.mask.astype(np.uint8) * np.uint8(255)
         for form, data in (("qoi", images.pack(painted.image)), ("png", images.encode_png(mask))):
-            write_whole(self.folder / "painted" / f"{key}.{form}", _sealed(data))
+            self._save_bytes(f"painted/{key}.{form}", data)
 
     def painted(self, key: str, index: int) -> Painted | None:
         """What was painted fresh in frame `index`, or None."""
-        image = _read_sealed(self.folder / "painted" / f"{key}.qoi", images.unpack)
-        mask = _read_sealed(self.folder / "painted" / f"{key}.png", images.decode_png)
+        image = self._bytes(f"painted/{key}.qoi", images.unpack)
+        mask = self._bytes(f"painted/{key}.png", images.decode_png)
         return None if image is None or mask is None else Painted(index, image, mask[..., 0] > 0)
 
     def has_painted(self, key: str) -> bool:
         """Whether what was painted fresh is there, and whole."""
-        return all(_whole(self.folder / "painted" / f"{key}.{form}") for form in ("qoi", "png"))
+        return all(self._whole(f"painted/{key}.{form}") for form in ("qoi", "png"))
 
     def save_draft(self, key: str, draft: Fused) -> None:
         """Keep what a frame is made of, its places as `warp.rounded` and its weights to 1/255."""
-        write_whole(self._draft(key), _sealed(_packed(draft)))
+        self._save_bytes(f"drafts/{key}.bin", drafts.packed(draft))
 
     def draft(self, key: str) -> Fused | None:
         """What a frame is made of, or None."""
-        return _read_sealed(self._draft(key), _unpacked)
+        return self._bytes(f"drafts/{key}.bin", drafts.unpacked)
 
     def drop_draft(self, key: str) -> None:
         """Forget it, if it is there."""
-        self._draft(key).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # one that stays costs its room, and nothing else
+            (self.folder / "drafts" / f"{key}.bin").unlink(missing_ok=True)
 
-    def _draft(self, key: str) -> Path:
-        return self.folder / "drafts" / f"{key}.bin"
+    def _save(self, name: str, value: object) -> None:
+        self._put(name, seals.sealed(name, value))
 
-    def has_frame(self, key: str) -> bool:
-        """Whether the finished frame is there, and whole."""
-        return _whole(self.folder / "frames" / f"{key}.qoi")
+    def _kept(self, name: str, shape: seals.Shape) -> Any | None:
+        return self._read(name, lambda data: seals.opened(name, data, shape))
 
+    def _save_bytes(self, name: str, data: bytes) -> None:
+        self._put(name, data + _checksum(data, name))
 
-def _packed(draft: Fused) -> bytes:
-    """The bytes of a draft: a line of JSON, then arrays; `_unpacked` reads them."""
-    head: dict[str, Any] = {"size": draft.holes.shape, "parts": []}
-    arrays: list[NDArray[Any]] = [np.packbits(draft.holes, axis=None)]
-    for one in draft.contributions:
-        fine = max(1 / warp.FINEST, float(np.abs(one.vectors).max()) / 32767)
-        head["parts"].append([one.origin, one.box, fine])
-        arrays.append(np.rint(one.vectors / np.float32(fine)).astype("<i2"))
-        arrays.append(np.rint(one.weight * 255).astype(np.uint8))
-    return b"".join([json.dumps(head).encode(), b"\n", *(array.tobytes() for array in arrays)])
+    def _bytes(self, name: str, parse: Callable[[bytes], _Value]) -> _Value | None:
+        return self._read(name, lambda data: parse(_unsealed(name, data)))
 
+    def _whole(self, name: str) -> bool:
+        """Whether a sealed picture is there and as it was written."""
+        return self._bytes(name, len) is not None
 
-def _unpacked(data: bytes) -> Fused:
-    line, _, rest = data.partition(b"\n")
-    head = json.loads(line)
-    place, size = 0, tuple(head["size"])
+    def _put(self, name: str, data: bytes) -> None:
+        path = self.folder / name
+        with contextlib.suppress(OSError):  # an empty folder in the way holds nothing of anybody's
+            path.rmdir()
+        write_whole(path, data)
 
-    def take(kind: str, count: int) -> NDArray[Any]:
-        nonlocal place
-        array = np.frombuffer(rest, kind, count, place)
-        place += array.nbytes
-        return array
-
-    holes = np.unpackbits(take("u1", -(-math.prod(size) // 8)), count=math.prod(size))
-    parts: list[Contribution] = []
-    for origin, sides, fine in head["parts"]:
-        box = Box(*sides)
-        vectors = take("<i2", 2 * math.prod(box.size)).reshape(2, *box.size)
-        weight = take("u1", math.prod(box.size)).reshape(box.size)
-        exact = vectors.astype(np.float32) * np.float32(fine)
-        share = weight.astype(np.float32) * np.float32(1 / 255)
-        parts.append(Contribution(origin, box, exact, share))
-    return Fused(tuple(parts), holes.reshape(size).astype(np.bool_))
+    def _read(self, name: str, parse: Callable[[bytes], _Value]) -> _Value | None:
+        """What the file holds, or None where it is missing; a damaged one is, and is deleted."""
+        path = self.folder / name
+        try:
+            return _parsed(path, parse)
+        except ValueError:
+            with contextlib.suppress(OSError):  # whoever makes it anew tells of it
+                path.unlink(missing_ok=True)
+            return None
 
 
-def _dumped(value: object) -> bytes:
-    return json.dumps(value, indent=1).encode()
+def known_report(folder: Path, shape: seals.Shape) -> dict[str, Any] | None:
+    """What the last job in a workspace said of itself, or None where that is missing or damaged.
 
-
-def _read(path: Path, parse: Callable[[bytes], _Value]) -> _Value | None:
-    """What the file holds, or None where it is missing; a damaged one is deleted, and missing."""
+    Raises:
+        WorkspaceError: it may not be read.
+    """
     try:
-        return parse(path.read_bytes())
-    except OSError:
-        return None
+        return _parsed(folder / REPORT, lambda data: seals.opened(REPORT, data, shape))
     except ValueError:
-        path.unlink(missing_ok=True)
         return None
 
 
-def _sealed(data: bytes) -> bytes:
-    """The data and their checksum."""
-    return data + zlib.crc32(data).to_bytes(_SEAL, "big")
-
-
-def _unsealed(data: bytes) -> bytes:
-    """The data that `_sealed` was given; ValueError where they are not what they were."""
-    if zlib.crc32(data[:-_SEAL]) != int.from_bytes(data[-_SEAL:], "big") or len(data) <= _SEAL:
-        raise ValueError("the checksum is another")
-    return data[:-_SEAL]
-
-
-def _read_sealed(path: Path, parse: Callable[[bytes], _Value]) -> _Value | None:
-    return _read(path, lambda data: parse(_unsealed(data)))
-
-
-def _whole(path: Path) -> bool:
-    """Whether a sealed file is there and as it was written."""
-    return _read(path, _unsealed) is not None
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _parsed(path: Path, parse: Callable[[bytes], _Value]) -> _Value | None:
+    """What the file holds, or None where it is missing; ValueError where it is damaged."""
     try:
-        file = path.open("ab")
+        data = path.read_bytes()
     except OSError as error:
-        raise WorkspaceError(_why(path, error)) from error
-    with file:
-        yield file
+        folder = os.name == "nt" and path.is_dir()  # there to read a folder is forbidden
+        if error.errno in _MISSING or folder:
+            return None
+        raise WorkspaceError(
+            f"cannot read '{path}': {error.strerror or error}; see to it that it may be read, "
+            "or name another workspace with --workspace"
+        ) from error
+    return parse(data)
 
 
-def _lock(file: IO[bytes]) -> None:
-    """Take the file for this process until it is closed; OSError where another has it."""
-    if os.name == "nt":
-        import msvcrt
+def _source(key: str, index: int) -> str:
+    return f"spool/{key}/{index:06}.qoi"
 
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        import fcntl
 
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _checksum(data: bytes, name: str = "") -> bytes:
+    """Of the data and the file's name; without a name, as it was before names were in it."""
+    return zlib.crc32(data, zlib.crc32(name.encode()) if name else 0).to_bytes(_SEAL, "big")
+
+
+def _unsealed(name: str, data: bytes) -> bytes:
+    """The data before their checksum; ValueError where they are not what they were."""
+    held, seal = data[:-_SEAL], data[-_SEAL:]
+    if not held or seal not in (_checksum(held, name), _checksum(held)):
+        raise ValueError("the checksum is another")
+    return held

@@ -46,10 +46,10 @@ def test_no_address_shows_its_credentials(shape: str, user: str, secret: str) ->
     assume(len(hidden) >= 6)
     assume(hidden not in shape.format(user="", secret=""))
     # Without an @ it may be a port and a path, and nobody can tell.
-    assume("@" in url or not re.match(r"\d{0,5}(/|$)", hidden))
+    assume("@" in shape or not re.match(r"\d{0,5}(/|$)", hidden))
     assert hidden not in shown(url)
     assert shown(url).splitlines() in ([shown(url)], [])
-    if "@" in url or re.match(r"[A-Za-z][\w+.-]+://", url.strip()):
+    if "@" in shape or re.match(r"[A-Za-z][\w+.-]+://", url.strip()):
         assert hidden not in without_secrets(f"cannot read '{url}': no", [url])
 
 

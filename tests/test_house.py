@@ -19,13 +19,13 @@ LAYERS = {
     0: {"values", "errors", "reading"},
     1: {
         "control", "settings", "images", "warp", "media", "weights", "checkpoints", "download",
-        "addresses", "exchange", "limits",
+        "addresses", "exchange", "limits", "files", "seals",
     },
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
         "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render", "coverage",
         "plots", "markup", "tagging", "prompts", "prompt_list", "pace",
-        "canvas", "families", "answers",
+        "canvas", "families", "answers", "drafts",
     },
     3: {
         "presets", "survey", "painting", "making", "motion", "finishing", "polishing", "filming",
@@ -42,7 +42,7 @@ SAME_LAYER = {
     ("media", "images"),
     ("media", "limits"),
     ("settings", "control"),
-    ("media", "limits"),
+    ("workspace", "drafts"),
     ("http_painter", "http_control"),
     ("filling", "painting"),
     ("filling", "survey"),

@@ -3,11 +3,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
+from lib_ofgen import files
 from lib_ofgen.errors import WorkspaceError
 from lib_ofgen.values import Painted
 from lib_ofgen.workspace import (
@@ -87,12 +90,20 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_whole(tmp_path / "file" / "out.json", b"x")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    (tmp_path / ".out.json.partial").symlink_to("/dev/full")
-    with pytest.raises(WorkspaceError, match="make room"):
-        write_whole(tmp_path / "out.json", b"x" * 100)
-    assert not (tmp_path / "out.json").exists()
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from lib_ofgen.errors import WorkspaceError\n"
+        "from lib_ofgen.workspace import write_whole\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))\n"
+        "try: write_whole(Path(sys.argv[1]), b'x' * 100)\n"
+        "except WorkspaceError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out.json")]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    assert "make room" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_a_workspace_is_deleted(tmp_path: Path) -> None:
@@ -109,6 +120,53 @@ def test_only_a_workspace_is_deleted(tmp_path: Path) -> None:
     space.save_source(digest("s"), 0, np.zeros((8, 8, 3), np.uint8))
     assert clean(tmp_path / "w") >= 1000
     assert not (tmp_path / "w").exists()
+
+
+def test_what_dead_jobs_have_left_is_deleted_too(tmp_path: Path) -> None:
+    space = Workspace(tmp_path / "w")
+    space.save_seed(7)
+    left = f"-{'0' * 8}-{'1' * 32}.partial"
+    key = digest("k")
+    names = [f"facts/.{key}{left}", f"spool/{key}/.000000{left}", f".report{left}",
+             f".beside-{key}{left}", f"beside-{key}.mp4", f".beside-{key}.mp4.lock",
+             ".report.json.lock", "report.json", f"facts/.{key}.json.partial",
+             f".beside-{key}-{'0' * 8}.partial.mp4"]  # fmt: skip
+    for name in names:
+        write_whole(tmp_path / "w" / name, b"x")
+    clean(tmp_path / "w")
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_lock_takes_only_what_is_ours_and_left(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    mine = [tmp_path / name for name in (".mine.partial", "frames/.film.partial", "a.partial")]
+    for path in mine:
+        path.write_bytes(b"mine")
+    left = tmp_path / "frames" / f".x-{'0' * 8}-{'1' * 32}.partial"
+    left.write_bytes(b"")
+    with space.locked():
+        assert all(path.exists() for path in mine)
+        assert not left.exists()
+
+
+def test_cleaning_does_not_take_the_lock_of_a_job_that_begins(tmp_path: Path) -> None:
+    """Whoever waits for the lock file sees that it was deleted, and makes another."""
+    place, inside = tmp_path / "lock", []
+
+    def enter() -> None:
+        for _ in range(300):
+            try:
+                with files.exclusive(place):
+                    inside.append(1)
+                    assert len(inside) == 1
+                    inside.pop()
+            except BlockingIOError:
+                pass
+
+    with ThreadPoolExecutor(4) as pool:
+        for one in [pool.submit(enter) for _ in range(4)]:
+            one.result()
+    assert not place.exists()
 
 
 def test_what_no_job_put_into_a_workspace_stays(tmp_path: Path) -> None:
