@@ -42,8 +42,9 @@ GIF_SHORTEST, GIF_USUAL = 2, 10
 
 NO_STAMPS, JUMPING = 0x80, 0x200
 """Flags of libav's formats: raw streams without any times, and such whose clock may jump."""
-ESTIMATED = {"mpeg", "mpegts"}
-"""Formats whose header tells no end; what libav tells of it leaves the last frame out."""
+ESTIMATED = {"mpeg", "mpegts", "gif"}
+"""Formats whose header tells no end; what libav tells of it leaves the last frame out, or is not
+what browsers show."""
 
 
 class Decoder:
