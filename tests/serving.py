@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from email.message import Message
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,6 +123,11 @@ class Server:
             self._process.kill()
             self._process.wait()
 
+    @property
+    def outputs(self) -> Path:
+        """Where requests may read and write."""
+        return self.data / "outputs"
+
     def memory(self) -> int:
         """KiB of memory that its process holds."""
         told = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
@@ -160,22 +166,31 @@ class Server:
     def call(self, route: str, document: Any = None, *, method: str = "") -> Answer:
         """GET, or POST where there is a document."""
         body = None if document is None else json.dumps(document).encode()
+        status, _, told = self.ask(route, body, method)
+        return Answer(status, _read(told))
+
+    def ask(
+        self, route: str, body: bytes | None = None, method: str = "", **headers: str
+    ) -> tuple[int, Message, bytes]:
+        """Status, headers and content of the answer; `_` stands for - in names of headers."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{route}",
             body,
             {"Content-Type": "application/json"},
             method=method or ("GET" if body is None else "POST"),
         )
+        for name, value in headers.items():
+            request.add_header(name.replace("_", "-"), value)
         if self._secret:
             code = base64.b64encode(self._secret.encode()).decode()
             request.add_header("Authorization", f"Basic {code}")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=PATIENCE) as answer:
-                return Answer(answer.status, _read(answer.read()))
+                return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, _read(error.read()))
+                return error.code, error.headers, error.read()
 
 
 def _read(body: bytes) -> Any:

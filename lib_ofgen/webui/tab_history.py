@@ -12,6 +12,7 @@ import gradio as gr
 
 from lib_ofgen import workspace
 from lib_ofgen.errors import OfgenError
+from lib_ofgen.webui import sweeping
 from lib_ofgen.webui.controls import element
 from lib_ofgen.webui.dialect import scripted
 from lib_ofgen.webui.lines import note
@@ -146,4 +147,5 @@ def _deleted(chosen: str | None, film_too: bool) -> str:
     except (OfgenError, OSError) as error:
         return note(error, failed=True)
     shelf().forget(record)
+    sweeping.clear()
     return note(f"deleted; {freed / 1e6:.1f} MB are free again")

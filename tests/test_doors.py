@@ -1,0 +1,38 @@
+"""The doors of the extension, at the fake host; `webui/test_doors.py` tries a real one's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doors import Doors, furnish
+from faked import FakeHost, interpreter
+from moving import make_video, walking
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "walk.mp4"
+    return make_video(path, walking(4), rate=Fraction(12), sound="aac", click=0.1)
+
+
+@pytest.fixture(scope="class")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    data = tmp_path_factory.mktemp("data")
+    furnish(data)
+    running = FakeHost(interpreter("OFGEN_GRADIO_PYTHON"), data)
+    try:
+        yield running.ready()
+        faults = running.faults()
+    finally:
+        running.close()
+    assert faults == [], f"the log, {running.data / 'fake host.log'}, tells of errors"
+
+
+class TestFakeHost(Doors):
+    """All of them."""
