@@ -89,6 +89,8 @@ class Server:
     """A process that answers at a port, and writes a log."""
 
     name = "server"
+    user = ""
+    """Who logs in at its page, as `name:password`; empty: nobody need."""
 
     def __init__(
         self, command: Sequence[str], port: int, data: Path, cwd: Path, **environment: str

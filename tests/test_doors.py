@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from doors import Doors, furnish
+from doors import away as away
+from doors import made as made
+from doors import page as page
 from faked import FakeHost, interpreter
 from moving import make_video, walking
 
@@ -21,7 +24,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_video(path, walking(4), rate=Fraction(12), sound="aac", click=0.1)
 
 
-@pytest.fixture(scope="class")
+@pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     data = tmp_path_factory.mktemp("data")
     furnish(data)

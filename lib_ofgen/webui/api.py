@@ -113,11 +113,12 @@ def _refused(status: int, why: object) -> HTTPException:
 
 async def _sent(request: Request) -> bytes:
     """What the request holds, if it is no more than a preset may be."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST:
-            raise HTTPException(413, f"more than {LARGEST} bytes are no preset; they are small")
+    body, large = b"", False
+    async for part in request.stream():  # to its end, for who still sends hears no answer
+        large = large or len(body) + len(part) > LARGEST
+        body = b"" if large else body + part
+    if large:
+        raise _refused(413, f"more than {LARGEST} bytes are no preset; they are small")
     return body
 
 

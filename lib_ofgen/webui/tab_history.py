@@ -15,6 +15,7 @@ from lib_ofgen.errors import OfgenError
 from lib_ofgen.webui import sweeping
 from lib_ofgen.webui.controls import element
 from lib_ofgen.webui.dialect import scripted
+from lib_ofgen.webui.job import JOBS
 from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.runner import RUNNER
 from lib_ofgen.webui.shelf import Record, shelf
@@ -147,5 +148,5 @@ def _deleted(chosen: str | None, film_too: bool) -> str:
     except (OfgenError, OSError) as error:
         return note(error, failed=True)
     shelf().forget(record)
-    sweeping.clear()
+    sweeping.clear(ended=JOBS.get(record.id))
     return note(f"deleted; {freed / 1e6:.1f} MB are free again")

@@ -111,13 +111,20 @@ class Page:
         return {"name": kept, "orig_name": path.name, "size": size, "data": None, "is_file": True}
 
     def fields(self, *kinds: str) -> dict[str, list[tuple[int, int]]]:
-        """Our components of these kinds: for each the steps that take it, and its place there."""
+        """Our components of these kinds: for each the steps that take it, and its place there.
+
+        Of steps that take and give the same there is one.
+        """
         ours = {
             part: f"{name}:{part}"
             for part, whole in self._parts.items()
             if whole["type"] in kinds and (name := self.element(part)).startswith("ofgen_")
         }
-        steps = list(enumerate(self._config["dependencies"]))
+        alike = {
+            (*step["inputs"], None, *step["outputs"]): (at, step)
+            for at, step in enumerate(self._config["dependencies"])
+        }
+        steps = list(alike.values())
         return {
             told: [(at, step["inputs"].index(part)) for at, step in steps if part in step["inputs"]]
             for part, told in ours.items()
