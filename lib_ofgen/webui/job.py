@@ -358,7 +358,7 @@ def with_preset(text: str, name: str) -> str:
     """The job document's text with another preset named; a text that is no object stays."""
     try:
         document = json.loads(text or '{"input": ""}')
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     if not isinstance(document, dict):
         return text

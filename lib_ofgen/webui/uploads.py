@@ -118,7 +118,7 @@ def keep(path: Path, folder: Path, role: str) -> Path:
         raise SettingsError(f"{name} is not there any more; upload it once more") from error
     _check_size(told.st_size, name)
     kind = _kind(path, name, {"input": _SOUND | _PICTURES}.get(role, _SOUND))
-    stem = re.sub(r"[^\w-]+", "-", path.stem)[:40] or role
+    stem = re.sub(r"[^\w-]+", "-", path.stem)[:40].strip("-") or role
     final = folder / f"{stem}-{_digest(path, told.st_mtime_ns, told.st_size)}{kind}"
     if not _asked(final):
         with _partial(folder) as partial:
