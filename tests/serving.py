@@ -195,6 +195,17 @@ class Server:
                 return error.code, error.headers, error.read()
 
 
+@contextlib.contextmanager
+def watched(server: Any, *lines: str) -> Iterator[Any]:
+    """The server, once its log has all of these lines; in the end it has told of no error."""
+    try:
+        yield server.ready(*lines)
+        faults = server.faults()
+    finally:
+        server.close()
+    assert faults == [], f"the log, {server.data / server.name}.log, tells of errors"
+
+
 def _read(body: bytes) -> Any:
     try:
         return json.loads(body)

@@ -14,6 +14,7 @@ from doors import made as made
 from doors import page as page
 from faked import FakeHost, interpreter
 from moving import make_video, walking
+from serving import watched
 
 pytestmark = pytest.mark.slow
 
@@ -28,13 +29,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     data = tmp_path_factory.mktemp("data")
     furnish(data)
-    running = FakeHost(interpreter("OFGEN_GRADIO_PYTHON"), data)
-    try:
-        yield running.ready()
-        faults = running.faults()
-    finally:
-        running.close()
-    assert faults == [], f"the log, {running.data / 'fake host.log'}, tells of errors"
+    with watched(FakeHost(interpreter("OFGEN_GRADIO_PYTHON"), data)) as running:
+        yield running
 
 
 class TestFakeHost(Doors):

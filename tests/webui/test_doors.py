@@ -13,6 +13,7 @@ from doors import away as away
 from doors import made as made
 from doors import page as page
 from moving import make_video, walking
+from serving import watched
 
 from webui.conftest import JOB, RATE
 from webui.host import TITLE, Answer, Host
@@ -37,12 +38,8 @@ def host(
     if flags:
         running.user = USER
         running.signed(SIGNED)
-    try:
-        yield running.ready("Model loaded in")
-        faults = running.faults()
-    finally:
-        running.close()
-    assert faults == [], f"the webui's log, {running.data / 'webui.log'}, tells of errors"
+    with watched(running, "Model loaded in"):
+        yield running
 
 
 class TestRealHost(Doors):
