@@ -30,6 +30,7 @@ class Limits:
     silence: int = _limit(21_600, "s", "of missing sound that is filled with silence at one place")
     rows: int = _limit(100_000, "", "rows of a list of prompts")
     answer: int = _limit(128, "MiB", "of one answer of a painter")
+    upload: int = _limit(2048, "MiB", "of one video or mask that is sent to the webui")
 
 
 _current = Limits()
