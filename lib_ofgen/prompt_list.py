@@ -7,14 +7,18 @@ leave the prompts as they are: they may lie over other rows, and over each other
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
+import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+from lib_ofgen import limits
 from lib_ofgen.errors import SettingsError
 from lib_ofgen.values import PromptRow
 
@@ -23,6 +27,10 @@ __all__ = ["checked", "dump", "parse", "read", "to_json"]
 _COLUMNS = PromptRow._fields
 _LARGEST = 1 << 24
 """Bytes of a list that is read."""
+_BEFORE_HEAD = re.compile(r'\s*(?i:"?sep=(?P<told>[,;\t|])"?[^\S\r\n]*(?:\r\n?|\n)\s*)?')
+"""What may stand before the line of column names."""
+_LONGEST_HEAD = 4096
+"""Characters in which the separator is looked for."""
 _LAST_FRAME = 10**9 - 1
 _LAST_SEED = 2**32 - 1
 
@@ -51,12 +59,7 @@ def parse(data: bytes, form: str, name: str) -> tuple[PromptRow, ...]:
     Raises:
         SettingsError: it holds no such rows.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            f"{name} is not UTF-8 at byte {error.start}; save it as that"
-        ) from error
+    text = _decoded(data, name)
     if form == ".json":
         try:
             loaded = json.loads(text)
@@ -66,6 +69,34 @@ def parse(data: bytes, form: str, name: str) -> tuple[PromptRow, ...]:
     if form != ".csv":
         raise SettingsError(f"{name} is no list of prompts; end its name in .csv or .json")
     return _rows_of(_from_csv(text, name), name)
+
+
+def _decoded(data: bytes, name: str) -> str:
+    """The text of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark.
+
+    Raises:
+        SettingsError: if it is in another encoding; the message names what it looks like.
+    """
+    marks = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+             codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
+    encoding = next((code for mark, code in marks.items() if data.startswith(mark)), "utf-8-sig")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding != "utf-8-sig":
+            raise SettingsError(
+                f"{name} is damaged {encoding.upper()} at byte {error.start}; save it as UTF-8"
+            ) from error
+        raise SettingsError(
+            f"{name} is not UTF-8 at byte {error.start}, it looks like Latin-1 or Windows-1252; "
+            "save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        raise SettingsError(
+            f"{name} holds zero bytes, it looks like UTF-16 without a byte order mark; save it as "
+            "UTF-8"
+        )
+    return text
 
 
 def checked(given: object, name: str) -> tuple[PromptRow, ...]:
@@ -80,7 +111,22 @@ def checked(given: object, name: str) -> tuple[PromptRow, ...]:
         raise SettingsError(
             f'{name} is no list of rows; write [{{"start": 0, "prompt": "a meadow"}}]'
         )
+    _check_count(len(given), name)
     return _rows_of(((f"row {n}", row) for n, row in enumerate(given, 1)), name)
+
+
+def _check_count(count: int, name: str) -> None:
+    """Do nothing if a list may have so many rows.
+
+    Raises:
+        SettingsError: if it may not.
+    """
+    most = limits.current().rows
+    if count > most:
+        raise SettingsError(
+            f"{name} has more than {most} rows; make it shorter, or raise the limit with "
+            f"--limit rows={max(count, 2 * most)}"
+        )
 
 
 def dump(rows: Iterable[PromptRow], form: str, name: str = "the list") -> bytes:
@@ -109,11 +155,20 @@ def to_json(rows: Iterable[PromptRow]) -> list[dict[str, Any]]:
 
 
 def _from_csv(text: str, name: str) -> list[tuple[str, dict[str, Any]]]:
-    """Each row with its place in the file; the separator is what parts the head's names."""
-    head = text.partition("\n")[0]
-    separator = max(",;\t", key=head.count)
+    """Each row with its place in the file; the separator is what parts the head's names.
+
+    Blank lines before the head are passed over, and so is a line `sep=;`, which tells Excel the
+    separator.
+    """
+    before = _BEFORE_HEAD.match(text)
+    skipped = before.end() if before else 0
+    above = len(text[:skipped].splitlines())
+    head = next(iter(text[skipped : skipped + _LONGEST_HEAD].splitlines()), "")
+    separator = (before and before["told"]) or max(",;\t", key=head.count)
     try:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        lines = csv.reader(
+            io.StringIO(text[skipped:], newline=""), delimiter=separator, strict=True
+        )
         names = [column.strip().lower() for column in next(lines, [])]
         if "start" not in names or not {"prompt", "seed"} & set(names):
             raise SettingsError(
@@ -123,7 +178,8 @@ def _from_csv(text: str, name: str) -> list[tuple[str, dict[str, Any]]]:
         found: list[tuple[str, dict[str, Any]]] = []
         for cells in lines:
             if any(cell.strip() for cell in cells):
-                place = f"line {lines.line_num}"
+                _check_count(len(found) + 1, name)
+                place = f"line {above + lines.line_num}"
                 if len(cells) > len(names):
                     raise SettingsError(
                         f"{name}, {place} has {len(cells)} cells and the head {len(names)}; put "
@@ -161,7 +217,7 @@ def _row(given: object, where: str) -> PromptRow:
     row = cast("Mapping[str, Any]", given)
     extra = [str(column) for column in row if column not in _COLUMNS]
     if extra:
-        raise SettingsError(f"{where} has {extra[0]!r}; a row has {', '.join(_COLUMNS)}")
+        raise SettingsError(f"{where} has {_quoted(extra[0])}; a row has {', '.join(_COLUMNS)}")
     prompt, negative = (row.get(column) or "" for column in ("prompt", "negative_prompt"))
     if not isinstance(prompt, str) or not isinstance(negative, str):
         raise SettingsError(f"{where} has a prompt that is no text; put it into quotes")
@@ -183,7 +239,7 @@ def _nothing(value: object) -> bool:
 def _frame(value: object, column: str, where: str) -> int:
     """A frame's index."""
     if not _whole(value, _LAST_FRAME):
-        shown = "nothing" if _nothing(value) else repr(value)
+        shown = "nothing" if _nothing(value) else _quoted(value)
         raise SettingsError(f"{where} has {column} {shown}; give the index of a frame, from 0")
     return int(str(value))
 
@@ -192,15 +248,24 @@ def _seed(value: object, where: str) -> int:
     """A row's own seed; none is drawn here, for a list repeats what it says."""
     if not _whole(value, _LAST_SEED):
         raise SettingsError(
-            f"{where} has seed {value!r}; give a whole number from 0 to {_LAST_SEED}, or nothing "
-            "for the job's own"
+            f"{where} has seed {_quoted(value)}; give a whole number from 0 to {_LAST_SEED}, or "
+            "nothing for the job's own"
         )
     return int(str(value))
+
+
+def _quoted(value: object) -> str:
+    """The value for a message, at most a few words of it; a number may have millions of digits."""
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return "a number of many digits"
+    return reprlib.repr(value)
 
 
 def _whole(value: object, most: int) -> bool:
     """Whether the value, or what its text says, is a whole number from 0 to `most`."""
     if isinstance(value, bool) or not isinstance(value, int | str):
+        return False
+    if isinstance(value, int) and abs(value) > most:
         return False
     text = str(value).strip()
     digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))

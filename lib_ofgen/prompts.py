@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from lib_ofgen.values import PromptRow, Scene, Tags, Words
 
@@ -179,7 +180,7 @@ class Prompts:
         ends = {row.stop for row in rows if row.stop is not None}
         self._starts = sorted(start for start in {*own, *given, *ends} if start < length)
         self._length = length
-        self._words = [_said(start, own, rows) for start in self._starts]
+        self._words = list(_words_at(self._starts, own, rows))
 
     def of(self, index: int) -> Words:
         """Those of frame `index`."""
@@ -194,16 +195,39 @@ class Prompts:
         )
 
 
-def _said(index: int, own: Mapping[int, Words], rows: Sequence[PromptRow]) -> Words:
-    """The words of a frame: its row's, and those of its key where the row says nothing."""
-    words = own[max(key for key in own if key <= index)]
-    before = [row for row in rows if row.start <= index and not row.only_seed]
-    row = max(before, key=lambda one: one.start, default=None)
-    if row is not None and row.holds(index):
-        negative = row.negative_prompt or words.negative_prompt
-        words = Words(row.prompt or words.prompt, negative, row.seed)
-    seeds = [row.seed for row in rows if row.only_seed and row.holds(index)]
-    return words._replace(seed=seeds[-1]) if seeds else words
+def _words_at(
+    places: Sequence[int], own: Mapping[int, Words], rows: Sequence[PromptRow]
+) -> Iterator[Words]:
+    """The words of frames, whose rising indices are `places`.
+
+    Those of its row, and of its key where the row says nothing. The time grows with the rows as
+    sorting them does.
+    """
+    keys = sorted(own)
+    worded = {row.start: row for row in reversed(rows) if not row.only_seed}
+    starts = sorted(worded)
+    seeds = _seeds_at(places, rows)
+    for index, seed in zip(places, seeds, strict=True):
+        words = own[keys[bisect_right(keys, index) - 1]]
+        place = bisect_right(starts, index) - 1
+        row = worded[starts[place]] if place >= 0 else None
+        if row is not None and row.holds(index):
+            negative = row.negative_prompt or words.negative_prompt
+            words = Words(row.prompt or words.prompt, negative, row.seed)
+        yield words if seed is None else words._replace(seed=seed)
+
+
+def _seeds_at(places: Sequence[int], rows: Sequence[PromptRow]) -> Iterator[int | None]:
+    """Of rows with a seed alone, the seed of the last that holds each frame; else None."""
+    coming = [(row.start, -place) for place, row in enumerate(rows) if row.only_seed]
+    coming.sort(reverse=True)
+    holding: list[int] = []  # a heap: the last row first
+    for index in places:
+        while coming and coming[-1][0] <= index:
+            heappush(holding, coming.pop()[1])
+        while holding and not rows[-holding[0]].holds(index):
+            heappop(holding)
+        yield rows[-holding[0]].seed if holding else None
 
 
 def by_key(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_ofgen import prompt_list, prompts
+from lib_ofgen import limits, prompt_list, prompts
 from lib_ofgen.errors import SettingsError
 from lib_ofgen.prompts import Phrasing, Prompts, by_key, read_rules, spoken, steadied, worded
 from lib_ofgen.values import PromptRow, Scene, Tags, Words
@@ -330,3 +330,116 @@ def test_json_says_no_more_than_it_must() -> None:
     text = prompt_list.dump([PromptRow(0, None, "é", "")], ".json").decode()
     assert json.loads(text) == [{"start": 0, "prompt": "é", "negative_prompt": ""}]
     assert "é" in text
+
+
+# as spreadsheets save them, and as nobody does
+
+CSV = "start,prompt,seed\n0,a meadow,5\n12,sea,\n"
+ROWS = (PromptRow(0, None, "a meadow", "", 5), PromptRow(12, None, "sea", ""))
+SAVED = {
+    "sep=;": ("sep=;\r\n" + CSV.replace(",", ";")).encode(),
+    "quoted sep": ('"sep=;"\n' + CSV.replace(",", ";")).encode(),
+    "sep of tabs": ("SEP=\t\n" + CSV.replace(",", "\t")).encode(),
+    "blank lines first": ("\n  \r\n" + CSV).encode(),
+    "UTF-8 with a mark": CSV.encode("utf-8-sig"),
+    "mark, blank line and sep": ("\n\nsep=,\n" + CSV).encode("utf-8-sig"),
+    "UTF-16": CSV.encode("utf-16"),
+    "UTF-16, big end first": b"\xfe\xff" + CSV.encode("utf-16-be"),
+    "UTF-32": CSV.encode("utf-32"),
+    "lines that end in CR": CSV.replace("\n", "\r").encode(),
+    "lines that end in CR LF": CSV.replace("\n", "\r\n").encode(),
+    "head in quotes and capitals": CSV.replace("start,prompt", '"Start", "PROMPT"').encode(),
+}
+
+
+@pytest.mark.parametrize("how", SAVED)
+def test_a_list_is_read_however_it_was_saved(how: str) -> None:
+    if how == "head in quotes and capitals":
+        SAVED[how] = SAVED[how].replace(b', "', b',"')
+    assert prompt_list.parse(SAVED[how], ".csv", "it") == ROWS
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("start,prompt\n0,é\n".encode("latin-1"), "looks like Latin-1 or Windows-1252"),
+        (CSV.encode("utf-16-le"), "UTF-16 without a byte order mark"),
+        (CSV.encode("utf-16-be"), "UTF-16 without a byte order mark"),
+        (CSV.encode("utf-16")[:-1], "damaged UTF-16 at byte"),
+        (b"start,prompt\n0," + b"x" * 200_000, "larger than field limit"),
+    ],
+)
+def test_another_encoding_is_refused_by_its_name(data: bytes, said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as refused:
+        prompt_list.parse(data, ".csv", "it")
+    assert len(str(refused.value)) < 300
+
+
+def test_a_fault_below_blank_lines_is_told_by_its_line() -> None:
+    with pytest.raises(SettingsError, match=r"it, line 5 has start 'x'"):
+        prompt_list.parse(b"\n\nsep=;\nstart;prompt\nx;sea\n", ".csv", "it")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * 100_000,
+        b'[{"start": ' + b"1" * 5000 + b"}]",
+        b'[{"start": 1e400, "prompt": "a"}]',
+        b'[{"start": NaN, "prompt": "a"}]',
+        b'[{"start": true, "prompt": "a"}]',
+        b'[{"start": 0, "prompt": {"deep": []}}]',
+        b'[{"start": 0, "' + b"k" * 100_000 + b'": 1}]',
+        b'[{"start": "' + b"9" * 100_000 + b'", "prompt": "a"}]',
+        b'[{"start": 0, "seed": ' + b"7" * 4000 + b"}]",
+    ],
+)
+def test_hostile_json_is_refused_in_one_short_line(data: bytes) -> None:
+    with pytest.raises(SettingsError) as refused:
+        prompt_list.parse(data, ".json", "it")
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("form", [".csv", ".json"])
+def test_more_rows_than_the_limit_are_refused(form: str) -> None:
+    rows = [PromptRow(index, None, "a", "") for index in range(12)]
+    before = limits.current().rows
+    limits.change(["rows=11"])
+    try:
+        with pytest.raises(SettingsError, match=r"more than 11 rows; .* --limit rows="):
+            prompt_list.parse(prompt_list.dump(rows, form), form, "it")
+    finally:
+        limits.change([f"rows={before}"])
+
+
+def simple_words(index: int, own: dict[int, Words], rows: list[PromptRow]) -> Words:
+    """What a frame is painted by, found by looking at every row."""
+    words = own[max(key for key in own if key <= index)]
+    before = [row for row in rows if row.start <= index and not row.only_seed]
+    row = max(before, key=lambda one: one.start, default=None)
+    if row is not None and row.holds(index):
+        negative = row.negative_prompt or words.negative_prompt
+        words = Words(row.prompt or words.prompt, negative, row.seed)
+    seeds = [row.seed for row in rows if row.only_seed and row.holds(index)]
+    return words._replace(seed=seeds[-1]) if seeds else words
+
+
+A_ROW = st.builds(
+    lambda start, length, prompt, negative, seed: PromptRow(
+        start, None if length is None else start + length, prompt, negative, seed
+    ),
+    st.integers(0, 45), st.none() | st.integers(1, 20), st.sampled_from(["", "a", "b"]),
+    st.sampled_from(["", "n"]), st.none() | st.integers(0, 9),
+)  # fmt: skip
+
+
+@given(st.integers(1, 40), st.sets(st.integers(1, 39)), st.lists(A_ROW, max_size=12))
+def test_every_frame_has_the_words_of_its_row(
+    length: int, keys: set[int], rows: list[PromptRow]
+) -> None:
+    own = {key: Words(f"key {key}", "none") for key in {0, *keys}}
+    found = Prompts(length, own, rows)
+    assert [found.of(index) for index in range(length)] == [
+        simple_words(index, own, rows) for index in range(length)
+    ]
