@@ -410,7 +410,8 @@ def _check_names(job: Job) -> None:
     """
     check_output(job.output)
     keep_apart([job.source, *filter(None, [job.mask])], [job.output, job.report, job.frames])
-    keep_apart([job.output], [job.report])
+    keep_apart([job.output], [job.report, job.frames])
+    keep_apart([*filter(None, [job.report])], [job.frames])
 
 
 def _check(job: Job) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,13 +22,16 @@ import PIL.PngImagePlugin
 import pytest
 from conftest import ROOT
 from moving import make_video, numbered, plain_clip
-from test_jobs import BASE, decoded, pictures
+from test_jobs import BASE, Counting, Patience, decoded, pictures
 
 from lib_ofgen import beside, cli, files
 from lib_ofgen.encode import FrameFolder, write_video
 from lib_ofgen.errors import VideoError, WorkspaceError
+from lib_ofgen.pipeline import Job
+from lib_ofgen.pipeline import animate as animated
 from lib_ofgen.reel import Reel
-from lib_ofgen.values import Frame
+from lib_ofgen.settings import Settings
+from lib_ofgen.values import Frame, Image, Repaint
 from lib_ofgen.workspace import Workspace, clean, write_whole
 
 LENGTH = 4
@@ -341,6 +344,41 @@ def test_a_pipe_or_a_device_is_no_output(ofgen: Ofgen, clip: Path, place: Path) 
         assert "a device or a pipe" in line
     assert Path("/dev/null").is_char_device()
     assert names(place) == {"pipe.mp4", "null"}
+
+
+@pytest.mark.parametrize("words", [("--frames", "film.mp4"), ("--report", "x", "--frames", "x")])
+def test_two_outputs_are_two(ofgen: Ofgen, clip: Path, place: Path, words: tuple[str]) -> None:
+    status, line = ofgen(*animate(clip, "film.mp4", *words))
+    assert (status, line.count("\n")) == (2, 1)
+    assert "another name" in line
+    assert names(place) == set()
+
+
+class Leaving(Counting):
+    """A painter during whose work somebody deletes a folder."""
+
+    folder: Path
+
+    def paint(self, jobs: Sequence[Repaint]) -> list[Image]:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return super().paint(jobs)
+
+
+@pytest.mark.parametrize("gone", ["to", "frames"])
+def test_an_output_whose_folder_vanishes_is_one_line(clip: Path, place: Path, gone: str) -> None:
+    (place / "to").mkdir()
+    painter = Leaving()
+    painter.folder = place / gone
+    job = Job(clip, place / "to" / "film.mp4", place / "space", Settings().replace(BASE),
+              frames=place / "frames")  # fmt: skip
+    with pytest.raises(VideoError, match="cannot be written") as caught:
+        animated(job, painter, Patience())
+    assert "\n" not in str(caught.value)
+    (place / "to").mkdir(exist_ok=True)
+    again = Counting()
+    animated(job, again, Patience())
+    assert again.jobs == [], "what was painted is kept"
+    assert len(decoded(job.output)) == LENGTH
 
 
 # other people's pictures in a folder of frames

@@ -177,6 +177,22 @@ def test_key_frames_alone_are_tagged_and_each_once(
     assert len(seen) == len(KEYS) + 2
 
 
+def test_damaged_tags_are_found_again(
+    clip: Path, tmp_path: Path, models: Path, seen: list[Image]
+) -> None:
+    changes = {"tagger": "tiny", "tag_threshold": 0.97, "models": [models]}
+    facts = run(clip, tmp_path, prompt="a", **changes).facts
+    folder, painter = tmp_path / "out.mp4.ofgen" / "facts", Counting()
+    tags = [path for path in folder.iterdir() if '"characters"' in path.read_text("utf-8")]
+    assert len(tags) == len(KEYS)
+    for path, form in zip(tags, ("0.9", '{"general": {}}', "", '"b"'), strict=True):
+        text = path.read_text("utf-8")
+        path.write_text(text.replace("0.9", "0.1", 1) if form == "0.9" else form, "utf-8")
+    assert run(clip, tmp_path, painter, prompt="a", **changes).facts["keys"] == facts["keys"]
+    assert painter.jobs == []
+    assert len(seen) == 2 * len(KEYS)
+
+
 def test_a_list_wins_over_tags(clip: Path, tmp_path: Path, models: Path) -> None:
     rows = [PromptRow(0, 7, "mine", "")]
     told = run(clip, tmp_path, None, rows, tagger="tiny", models=[models]).facts["keys"]

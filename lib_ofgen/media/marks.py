@@ -18,6 +18,8 @@ _HEAD = b"\x89PNG\r\n\x1a\n"
 _MARK = b"ofGN"
 """Ancillary, private, and unsafe to copy: an editor that changes the picture leaves it out."""
 _END = b"IEND"
+_MOST = 100_000
+"""Chunks; the largest frame has some thousand."""
 _TAIL = 4 + len(_END) + 4
 """Bytes of the last chunk: length, type, checksum."""
 
@@ -61,6 +63,8 @@ def _chunks(file: io.BufferedIOBase) -> list[bytes]:
         raise ValueError("it is no PNG file")
     found: list[bytes] = []
     while not found or found[-1][4:8] != _END:
+        if len(found) >= _MOST:
+            raise ValueError("it has more chunks than we ever write")
         head = file.read(8)
         if len(head) < 8:
             raise ValueError("it has no end")
