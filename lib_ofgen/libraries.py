@@ -51,7 +51,7 @@ def tried(name: str) -> Found:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a broken library raises, or exits, as it pleases
-        return Found(None, fault(error))
+        return Found(None, fault(error, name))
     finally:
         sys.stderr = before
     if before is not None:
@@ -79,9 +79,14 @@ def importing(kind: type[Exception] | None = None) -> Iterator[None]:
         raise (kind or LibraryError)(fault(error)) from error
 
 
-def fault(error: BaseException) -> str:
-    """What could not be imported, why, and what to do, in one line."""
+def fault(error: BaseException, wanted: str = _OURS) -> str:
+    """What could not be imported, why, and what to do, in one line.
+
+    `wanted` is the module that was asked for, which is to blame where nothing tells another.
+    """
     name = _culprit(error)
+    if name == _OURS:
+        name = wanted.partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and name != _OURS and not _is_there(name):
         return f"{name} is not installed; run `{_pip('install', _distribution(name))}`"
     text = "".join(sign if sign.isprintable() else " " for sign in str(error))
@@ -92,9 +97,10 @@ def fault(error: BaseException) -> str:
         return f"Python's own {name} cannot be imported ({said}); install Python again"
     system = _OF_THE_SYSTEM.search(text)
     needs = f"install {system[1]}, which the system lacks, or " if system else ""
-    old = any(words in text for words in ("no attribute", "cannot import name"))
-    how = ("--upgrade",) if old else ("--force-reinstall", "--no-deps")
-    remedy = _pip("install", *how, _distribution(name, exact=not old))
+    old = any(words in text for words in ("no attribute", "cannot import name", "No module named"))
+    how = ["--upgrade"] if old else []
+    what = _distribution(name, exact=not old)
+    remedy = _pip("install", *how, "--force-reinstall", "--no-deps", what)
     state = "is too old or broken" if old else "cannot be imported"
     return f"{name} {state} ({said}); {needs}run `{remedy}`"
 
