@@ -89,6 +89,9 @@ def _fetch(options: argparse.Namespace) -> int:
         *(_Wanted(beside, each.url, each.size) for each, beside in one.companions(place)),
     ]
     lacking = [wanted for wanted in everything if not os.path.lexists(wanted.target)]
+    for target, *_ in everything:
+        if os.path.lexists(target) and not target.is_file():
+            raise WeightsError(f"'{target}' is there and is no file; move it away")
     if not lacking:
         console.say(f"'{place}' is there already; `ofgen weights verify {one.name}` checks it")
         return 0

@@ -230,7 +230,9 @@ def _some(url: str, part: _Part, told: Told) -> None:
     with answer:
         _check_kind(answer)
         start, whole = _place(answer)
-        if start and (start != have or _validator(answer) not in ("", version)):
+        goes_on = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        wanted = have if version else 0
+        if goes_on and (start != wanted or _validator(answer) not in ("", version)):
             part.forget()
             raise _BrokenError("the server gives another part than was asked for")
         _check_size(whole, part)
@@ -294,9 +296,14 @@ class _OnlyHttp(urllib.request.HTTPRedirectHandler):
     ) -> Any:
         """The request that is made in the place of `req`."""
         address = newurl.replace(" ", "%20")
-        _check_address(address)
-        if req.type == "https" and not address.startswith("https:"):
-            raise WeightsError(f"the server sends us on to {addresses.shown(address)}, unencrypted")
+        with contextlib.ExitStack() as refused:
+            refused.callback(fp.close)
+            _check_address(address)
+            if req.type == "https" and not address.startswith("https:"):
+                raise WeightsError(
+                    f"the server sends us on to {addresses.shown(address)}, in clear"
+                )
+            refused.pop_all()
         return super().redirect_request(req, fp, code, msg, headers, address)
 
 
@@ -345,7 +352,9 @@ def _check_room(part: _Part, length: int) -> None:
 def _why(error: Exception) -> str:
     """In a few words."""
     if isinstance(error, urllib.error.HTTPError):
-        return f"the server answers {error.code} {addresses.plain(str(error.reason)[:100])}"
+        if error.code // 100 == 3:
+            return f"the server answers {error.code} and sends us on to no file of http or https"
+        return f"the server answers {error.code} {http.client.responses.get(error.code, '')}"
     if isinstance(error, urllib.error.URLError):
         return f"no connection: {addresses.plain(str(error.reason)[:200])}"
     return addresses.plain(" ".join(str(error).split())[:200]) or type(error).__name__
