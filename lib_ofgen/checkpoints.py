@@ -16,7 +16,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from lib_ofgen.errors import WeightsError
+from lib_ofgen import libraries
+from lib_ofgen.errors import OfgenError, WeightsError
 
 __all__ = ["convert", "fit", "load", "shapes"]
 
@@ -39,7 +40,7 @@ def load(path: Path) -> dict[str, Any]:
         raise WeightsError(f"no weights at '{path}'")
     try:
         content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
-    except (WeightsError, ImportError):
+    except OfgenError:
         raise
     except Exception as error:  # unpickling damaged bytes can raise anything at all
         raise WeightsError(f"'{path}' is damaged or no checkpoint: download it again") from error
@@ -56,7 +57,7 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise WeightsError(f"no weights at '{path}'")
     try:
         content = _header(path) if path.suffix == ".safetensors" else _outline(path)
-    except WeightsError:
+    except OfgenError:
         raise
     except Exception as error:  # unpickling damaged bytes can raise anything at all
         raise WeightsError(f"'{path}' is damaged or no checkpoint: download it again") from error
@@ -115,7 +116,8 @@ def convert(path: Path, out: Path) -> None:
     Raises:
         WeightsError: it cannot be read, or `out` cannot be written.
     """
-    from safetensors.torch import save_file
+    with libraries.importing():
+        from safetensors.torch import save_file
 
     state = {key: value.contiguous() for key, value in load(path).items()}
     partial = out.with_name(f".{out.name}.partial")
@@ -133,13 +135,15 @@ def _some(keys: Sequence[str]) -> str:
 
 
 def _safetensors(path: Path) -> object:
-    from safetensors.torch import load_file
+    with libraries.importing():
+        from safetensors.torch import load_file
 
     return load_file(path)
 
 
 def _pickled(path: Path) -> object:
-    import torch
+    with libraries.importing():
+        import torch
 
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -156,7 +160,8 @@ def _pickled(path: Path) -> object:
 
 def _state(content: object, path: Path) -> dict[str, Any]:
     """The tensors of a checkpoint, names without the `module.` of a parallel trainer."""
-    import torch
+    with libraries.importing():
+        import torch
 
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]

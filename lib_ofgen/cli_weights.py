@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from platformdirs import user_data_path
 from tqdm import tqdm
 
-from lib_ofgen import checkpoints, console, download, flow, tagging, weights
-from lib_ofgen.errors import SettingsError, TaggerError, WeightsError
+from lib_ofgen import checkpoints, console, download, files, flow, tagging, weights
+from lib_ofgen.addresses import shown
+from lib_ofgen.errors import FlowError, LibraryError, SettingsError, TaggerError, WeightsError
 from lib_ofgen.weights import CHECKPOINTS, Checkpoint
 
 __all__ = ["add", "folders"]
+
+_ROOM = ".fetching"
+"""Below a models folder, the place of files that are not whole yet or not looked at."""
+
+
+class _Wanted(NamedTuple):
+    """A file that is to be fetched."""
+
+    target: Path
+    url: str
+    size: int
+    """Bytes; 0 where that is not known."""
 
 
 def folders(given: list[Path]) -> tuple[Path, ...]:
@@ -26,8 +43,8 @@ def add(commands: Any, add_models: Any) -> None:
     """Add the commands to the command line's; `add_models` adds the option --models-dir."""
     group = commands.add_parser("weights", help="weights of flow estimators and taggers")
     verbs = group.add_subparsers(required=True, metavar="COMMAND")
-    shown = verbs.add_parser("list", help="which there are, their licences, and where they lie")
-    shown.set_defaults(run=_list)
+    told = verbs.add_parser("list", help="which there are, their licences, and where they lie")
+    told.set_defaults(run=_list)
     fetch = verbs.add_parser("fetch", help="download weights")
     fetch.add_argument("name", metavar="NAME")
     fetch.add_argument("--accept-licence", action="store_true", help="without being asked")
@@ -36,7 +53,7 @@ def add(commands: Any, add_models: Any) -> None:
     verify = verbs.add_parser("verify", help="check that weights are whole and load")
     verify.add_argument("what", nargs="*", metavar="NAME|FILE", help="default: all that are found")
     verify.set_defaults(run=_verify)
-    for one in (shown, fetch, verify):
+    for one in (told, fetch, verify):
         add_models(one)
     convert = verbs.add_parser("convert", help="write weights as safetensors")
     convert.add_argument("file", type=Path, metavar="FILE")
@@ -49,7 +66,10 @@ def _list(options: argparse.Namespace) -> int:
         place = weights.find(one, folders(options.models_dir))
         console.say(f"{one.name}  {one.purpose}", out=True)
         found = f"{place} ({place.stat().st_size >> 20} MiB)" if place else "not found"
-        rows = ("file", found), ("licence", one.licence), ("source", one.source), ("at", one.page)
+        rows = (
+            ("file", found), ("licence", one.licence), ("source", one.source), ("at", one.page),
+            ("checked", one.pinned),
+        )  # fmt: skip
         for name, text in rows:
             console.say(f"    {name:8} {text}", out=True)
     return 0
@@ -57,9 +77,21 @@ def _list(options: argparse.Namespace) -> int:
 
 def _fetch(options: argparse.Namespace) -> int:
     one = _named(options.name)
-    place = folders(options.models_dir)[0] / one.file
-    files = [(place, one.url), *((beside, each.url) for each, beside in one.companions(place))]
-    lacking = [(target, url) for target, url in files if not target.is_file()]
+    if options.url and not download.is_address(options.url):
+        raise SettingsError(
+            f"--from {shown(options.url)} is no address of http or https; give one, without a user "
+            "and password"
+        )
+    models = folders(options.models_dir)[0]
+    place = models / one.file
+    everything = [
+        _Wanted(place, one.url, one.size),
+        *(_Wanted(beside, each.url, each.size) for each, beside in one.companions(place)),
+    ]
+    lacking = [wanted for wanted in everything if not os.path.lexists(wanted.target)]
+    for target, *_ in everything:
+        if os.path.lexists(target) and not target.is_file():
+            raise WeightsError(f"'{target}' is there and is no file; move it away")
     if not lacking:
         console.say(f"'{place}' is there already; `ofgen weights verify {one.name}` checks it")
         return 0
@@ -67,9 +99,7 @@ def _fetch(options: argparse.Namespace) -> int:
     if not options.accept_licence:
         _ask(one)
     try:
-        for target, url in lacking:
-            _come(one, target, _elsewhere(options.url, one, target) or url, asked=options.url)
-        _proved(one, place)
+        _fetch_together(one, models, lacking, options.url)
     except KeyboardInterrupt:
         console.say("ofgen: stopped; the same command goes on where it was")
         return 130
@@ -81,35 +111,108 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0
 
 
+def _fetch_together(
+    one: Checkpoint, models: Path, lacking: Sequence[_Wanted], asked: str | None
+) -> None:
+    """Fetch the files that lack into a room of their own, and put them in place if all are right.
+
+    The room keeps what has come when a line breaks off. What was there before stays as it is.
+
+    Raises:
+        WeightsError: if a file cannot be had or is not what it should be, or another process is
+            fetching it.
+    """
+    room = models / _ROOM / one.name  # where no tagger is looked for
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        with files.exclusive(models / f".{one.name}.lock"):
+            staged = {wanted.target: room / wanted.target.name for wanted in lacking}
+            for wanted in lacking:
+                if not staged[wanted.target].is_file():
+                    _come(one, wanted, staged[wanted.target], asked)
+            try:
+                found = _proved(one, models / one.file, staged)
+                _put(staged)
+            except WeightsError:
+                _clear(room)
+                raise
+            _clear(room)
+            weights.record(models / one.file, found)
+    except BlockingIOError as error:
+        raise WeightsError("another process is fetching it; wait for that") from error
+    except OSError as error:
+        raise WeightsError(f"cannot write into '{models}': {error.strerror or error}") from error
+
+
+def _clear(room: Path) -> None:
+    """Delete what has come and is of no use any more."""
+    shutil.rmtree(room, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        room.parent.rmdir()
+
+
+def _put(staged: Mapping[Path, Path]) -> None:
+    """Put all files in their places, or none."""
+    done: list[Path] = []
+    try:
+        for target, lies in staged.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if os.path.lexists(target):
+                raise WeightsError(f"'{target}' has come from elsewhere meanwhile, and stays")
+            done.append(target)
+            lies.replace(target)
+    except BaseException:
+        for target in done:
+            target.unlink(missing_ok=True)
+        raise
+
+
 def _elsewhere(given: str | None, one: Checkpoint, target: Path) -> str:
     """Where --from says that a file is: the file's own address or, of several, their folder's."""
     return f"{given.rstrip('/')}/{target.name}" if given and one.beside else given or ""
 
 
-def _come(one: Checkpoint, target: Path, url: str, *, asked: str | None) -> None:
-    """Put a file of the weights in its place: from the hub by its own client, where that is."""
+def _come(one: Checkpoint, wanted: _Wanted, staged: Path, asked: str | None) -> None:
+    """Have a file of the weights whole as `staged`: by the hub's own client, where that is."""
+    target = wanted.target
     if one.hub and not asked and download.has_hub():
-        download.from_hub(one.hub.repository, one.hub.revision, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        download.from_hub(one.hub.repository, one.hub.revision, staged)
         return
+    url = _elsewhere(asked, one, target) or wanted.url
     with tqdm(unit="B", unit_scale=True, desc=target.name, leave=False) as bar:
 
         def told(done: int, of: int) -> None:
             bar.total = of or None
             bar.update(done - bar.n)
 
-        download.fetch(url, target, told)
+        download.fetch(url, target, told, size=wanted.size, whole=staged)
 
 
-def _proved(one: Checkpoint, place: Path) -> None:
-    """Nothing, if what has come is what was asked for; else it is deleted."""
+def _proved(one: Checkpoint, place: Path, staged: Mapping[Path, Path]) -> str:
+    """The SHA-256 of the weights, if what has come is what was asked for.
+
+    Raises:
+        WeightsError: if it is not.
+        FlowError: if nothing but trying it could tell, and a library for that is missing.
+    """
+    found = weights.verify_all(place, one, staged)
+    room = next(iter(staged.values())).parent
+    for path in (place, *(beside for _, beside in one.companions(place))):
+        if path not in staged:  # what was there before is tried together with what has come
+            download.linked(path, room / path.name)
     try:
-        weights.verify_all(place, one)
-        _check(one, place)
+        _check(one, room / place.name)
     except (WeightsError, TaggerError) as error:
-        for path in (place, *(beside for _, beside in one.companions(place))):
-            path.unlink(missing_ok=True)
-        place.with_name(place.name + ".sha256").unlink(missing_ok=True)
-        raise WeightsError(str(error)) from error
+        raise WeightsError(str(error).replace(str(room), str(place.parent))) from error
+    except FlowError as error:
+        if not one.is_pinned:
+            raise FlowError(
+                f"{one.name} is fetched and has to be tried: {error}; then run the same command "
+                "again"
+            ) from error
+        console.say(f"{one.name} is what was published; it was not tried, for {error}")
+    return found
 
 
 def _ask(one: Checkpoint) -> None:
@@ -146,7 +249,7 @@ def _verify(options: argparse.Namespace) -> int:
             digest = weights.verify_all(place, one) if one and place.is_file() else ""
             count = _check(one, place)
             console.say(f"good  {place}  {count} entries  {digest}".rstrip(), out=True)
-        except (WeightsError, TaggerError) as error:
+        except (FlowError, LibraryError, TaggerError, WeightsError) as error:
             good = False
             console.say(f"bad   {error}", out=True)
     return 0 if good else 1

@@ -3,61 +3,88 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import http
 import http.client
 import json
 import os
+import re
 import shutil
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from importlib import util
 from pathlib import Path
 from typing import Any
 
+from lib_ofgen import addresses
 from lib_ofgen.errors import WeightsError
 
-__all__ = ["fetch", "from_hub", "has_hub"]
+__all__ = ["fetch", "from_hub", "has_hub", "is_address", "linked"]
 
 _BLOCK = 1 << 18
 _TIMEOUT = 30.0
 """Seconds without a byte."""
 _TRIES = 3
-"""Attempts in a row without a byte before it is given up."""
+"""Attempts in a row that bring no byte more than was ever there, before it is given up."""
 _PAUSE = 1.0
 """Seconds before another attempt."""
+_MOST = 8 << 30
+"""Bytes of a file whose size nobody has told beforehand."""
+_NOTE = 1 << 16
+"""Bytes of a note that are read."""
+_PAGES = ("text/html", "application/xhtml+xml")
+_RANGE = re.compile(r"bytes (?P<start>\d{1,15})-\d{1,15}/(?P<whole>\d{1,15}|\*)")
 
 Told = Callable[[int, int], None]
 """Hears how many bytes are there, and of how many; 0 where nobody knows."""
 
 
-def fetch(url: str, target: Path, told: Told) -> None:
-    """Put what is at `url` under `target`.
+def fetch(url: str, target: Path, told: Told, *, size: int = 0, whole: Path | None = None) -> None:
+    """Put what is at `url`, an address of http or https, under `target`, or under `whole` instead.
 
-    What has come so far lies beside it and is gone on with, if the server says that the file is
-    still the same; a changed one begins anew. A line that breaks off is tried again.
+    What has come so far lies beside `target` and is gone on with, if the server says that the file
+    is still the same; a changed one begins anew. A line that breaks off is tried again. `size` is
+    how many bytes the file has, 0 where that is not known; no more than these come, or 8 GiB. Two
+    at once for one target are the caller's to prevent.
 
     Raises:
-        WeightsError: it cannot be had; the message says why, in a few words.
+        WeightsError: if it cannot be had; the message says why, in a few words.
     """
-    part = _Part(target)
-    tries = 0
+    _check_address(url)
+    part = _Part(target, size)
+    tries, most = 0, part.size
     while True:
-        before = part.size
         try:
             _some(url, part, told)
             break
         except (urllib.error.URLError, http.client.HTTPException, OSError, _BrokenError) as error:
-            tries = tries + 1 if part.size <= before else 1
+            tries = 1 if part.size > most else tries + 1
+            most = max(most, part.size)
             if isinstance(error, urllib.error.HTTPError) or tries >= _TRIES:
                 raise WeightsError(_why(error)) from error
             time.sleep(_PAUSE)
-    part.finish()
+    part.finish(whole or target)
+
+
+def is_address(url: str) -> bool:
+    """Whether it is an address of http or https without a user and password."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return named and "@" not in parts.netloc and url.isprintable() and " " not in url
 
 
 def has_hub() -> bool:
-    """Whether the Hugging Face hub's own client is installed."""
-    return util.find_spec("huggingface_hub") is not None
+    """Whether the Hugging Face hub's own client is installed, and can be imported."""
+    try:
+        import huggingface_hub  # noqa: F401
+    except Exception:  # a broken installation raises anything at all
+        return False
+    return True
 
 
 def from_hub(repository: str, revision: str, target: Path) -> None:
@@ -74,17 +101,25 @@ def from_hub(repository: str, revision: str, target: Path) -> None:
     try:
         found = huggingface_hub.hf_hub_download(repository, target.name, revision=revision)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.part")
-        partial.unlink(missing_ok=True)
-        source = Path(found).resolve()
-        with contextlib.suppress(OSError):  # another disk
-            os.link(source, partial)
-        if not partial.exists():
-            shutil.copyfile(source, partial)
-        partial.replace(target)
+        linked(Path(found).resolve(), target)
     except Exception as error:  # the client has a tree of errors for each of its versions
-        said = " ".join(str(error).split())[:200]
+        said = addresses.plain(" ".join(str(error).split())[:200])
         raise WeightsError(f"the hub's client says {said or type(error).__name__}") from error
+
+
+def linked(source: Path, target: Path) -> None:
+    """Put the bytes of `source` under `target` too: on one disk as a link, else as a copy.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    partial = target.with_name(f".{target.name}.link")
+    partial.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another disk, or a file system without links
+        os.link(source, partial)
+    if not partial.exists():
+        shutil.copyfile(source, partial)
+    partial.replace(target)
 
 
 class _BrokenError(Exception):
@@ -94,19 +129,19 @@ class _BrokenError(Exception):
 class _Part:
     """What has come so far, and of which version of which file."""
 
-    def __init__(self, target: Path) -> None:
-        self._target = target
+    def __init__(self, target: Path, size: int) -> None:
+        self.folder = target.parent
+        """Where it lies."""
         self._file = target.with_name(f".{target.name}.part")
         self._note = target.with_name(f".{target.name}.part.json")
+        self.wanted = size
+        """Bytes; 0 where that is not known."""
+        self.most = size or _MOST
+        """Bytes that are taken."""
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WeightsError(f"cannot make '{target.parent}': {error.strerror}") from error
-
-    @property
-    def folder(self) -> Path:
-        """Where it lies."""
-        return self._target.parent
 
     @property
     def size(self) -> int:
@@ -115,27 +150,64 @@ class _Part:
 
     def version(self, url: str) -> str:
         """The validator of the version that is there; empty where nothing can be gone on with."""
-        try:
-            note = json.loads(self._note.read_text("utf-8"))
-        except (OSError, ValueError):
+        if not self._note.is_file():
             return ""
-        return str(note["version"]) if note.get("url") == url and self.size else ""
+        try:
+            with self._note.open("rb") as file:
+                note = json.loads(file.read(_NOTE))
+            known = note["address"] == _mark(url) and isinstance(note["version"], str)
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return ""
+        return note["version"] if known and self.size and note["version"].isprintable() else ""
 
-    def write(self, url: str, version: str, answer: Any, start: int, told: Told, of: int) -> None:
-        """Append what the server sends to the first `start` bytes."""
-        self._note.write_text(json.dumps({"url": url, "version": version}), "utf-8")
-        with self._file.open("r+b" if start else "wb") as file:
-            file.truncate(start)
-            file.seek(start)
-            while block := answer.read(_BLOCK):
-                file.write(block)
-                start += len(block)
-                told(start, of)
+    def begin(self, url: str, version: str) -> None:
+        """Nothing is there any more; what comes is of this version."""
+        # In this order: a note must never vouch for the bytes of another version.
+        with _written(self._file):
+            self._note.unlink(missing_ok=True)
+            self._file.write_bytes(b"")
+            # The address itself may hold what is secret.
+            self._note.write_text(json.dumps({"address": _mark(url), "version": version}), "utf-8")
 
-    def finish(self) -> None:
-        """All is there."""
-        self._file.replace(self._target)
+    def append(self, answer: Any, told: Told, of: int) -> None:
+        """Add what the server sends to what is there."""
+        there = self.size
+        with _written(self._file):
+            file = self._file.open("ab")
+        with file:
+            # As it comes, not by the block: a slow line loses little, and shows that it lives.
+            while block := answer.read1(_BLOCK):
+                there += len(block)
+                if there > self.most:
+                    self.forget()
+                    raise WeightsError(f"the server gives more than the file's {self.most} bytes")
+                with _written(self._file):
+                    file.write(block)
+                    file.flush()
+                told(there, of)
+
+    def forget(self) -> None:
+        """Have the file begin anew."""
         self._note.unlink(missing_ok=True)
+
+    def finish(self, target: Path) -> None:
+        """All is there."""
+        with _written(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._file.replace(target)
+            self._note.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Any:
+    """An error of writing is told at once; only the line is worth another attempt."""
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError(
+            f"cannot write '{path}': {error.strerror or error}; see to it and run the same command "
+            "again: what has come is kept"
+        ) from error
 
 
 def _some(url: str, part: _Part, told: Told) -> None:
@@ -145,21 +217,120 @@ def _some(url: str, part: _Part, told: Told) -> None:
     if version:
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", version)
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-        if "text/html" in answer.headers.get("Content-Type", ""):
-            raise WeightsError("the server gives a page, of a quota or a consent, and no file")
-        start = have if answer.status == 206 and _starts_at(answer, have) else 0
-        length = int(answer.headers.get("Content-Length") or 0)
-        whole = start + length if length else 0
-        _check_room(part, length)
-        part.write(url, _validator(answer), answer, start, told, whole)
-        if whole and part.size < whole:
-            raise _BrokenError(f"{part.size} of {whole} bytes came")
+    try:
+        answer = _opener().open(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        with error:
+            if not version or error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise
+            if _is_all(error, version, have):
+                return
+        part.forget()
+        raise _BrokenError("the server's file is another one now") from error
+    with answer:
+        _check_kind(answer)
+        start, whole = _place(answer)
+        goes_on = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        wanted = have if version else 0
+        if goes_on and (start != wanted or _validator(answer) not in ("", version)):
+            part.forget()
+            raise _BrokenError("the server gives another part than was asked for")
+        _check_size(whole, part)
+        _check_room(part, answer.length or 0)
+        if not start:
+            part.begin(url, _validator(answer))
+        part.append(answer, told, whole)
+    whole = whole or part.wanted
+    if part.size < whole:
+        raise _BrokenError(f"{part.size} of {whole} bytes came")
 
 
-def _starts_at(answer: Any, have: int) -> bool:
-    """Whether a partial answer goes on where we are; anything else begins anew."""
-    return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {have}-")
+def _is_all(refusal: Any, version: str, have: int) -> bool:
+    """Whether nothing is left to come, by an answer that no such range is there."""
+    whole = str(refusal.headers.get("Content-Range", "")).strip() == f"bytes */{have}"
+    return whole and _validator(refusal) in ("", version)
+
+
+def _check_kind(answer: Any) -> None:
+    """Do nothing if the answer is a file or a part of one.
+
+    Raises:
+        WeightsError: if it is something else.
+    """
+    if answer.headers.get_content_type() in _PAGES:
+        raise WeightsError("the server gives a page, of a quota or a consent, and no file")
+    if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise WeightsError("the server gives it compressed, which nobody asked for")
+    if answer.status not in (http.HTTPStatus.OK, http.HTTPStatus.PARTIAL_CONTENT):
+        raise WeightsError(f"the server answers {answer.status} and gives no file")
+
+
+def _place(answer: Any) -> tuple[int, int]:
+    """Where in the file the answer's bytes begin, and how many it has; 0 where nobody tells."""
+    if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+        return 0, answer.length or 0
+    found = _RANGE.fullmatch(str(answer.headers.get("Content-Range", "")).strip())
+    if not found:
+        return -1, 0
+    start, whole = int(found["start"]), found["whole"]
+    return start, int(whole) if whole != "*" else start + (answer.length or 0)
+
+
+def _check_size(whole: int, part: _Part) -> None:
+    """Do nothing if the file may be so large; 0 is unknown.
+
+    Raises:
+        WeightsError: if it may not.
+    """
+    if whole > part.most:
+        raise WeightsError(
+            f"the server's file has {whole} bytes and not {part.most}: it is another file"
+        )
+
+
+class _OnlyHttp(urllib.request.HTTPRedirectHandler):
+    """Follows a server to other addresses of http and https, and never from https to http."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
+        """The request that is made in the place of `req`."""
+        address = newurl.replace(" ", "%20")
+        with contextlib.ExitStack() as refused:
+            refused.callback(fp.close)
+            _check_address(address)
+            if req.type == "https" and not address.startswith("https:"):
+                raise WeightsError(
+                    f"the server sends us on to {addresses.shown(address)}, in clear"
+                )
+            refused.pop_all()
+        return super().redirect_request(req, fp, code, msg, headers, address)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """What opens addresses of http and https alone."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor, _OnlyHttp,
+    ):  # fmt: skip
+        opener.add_handler(handler())
+    return opener
+
+
+def _check_address(url: str) -> None:
+    """Do nothing if it is an address that may be fetched.
+
+    Raises:
+        WeightsError: if it is not.
+    """
+    if not is_address(url):
+        raise WeightsError(f"{addresses.shown(url)!r} is no address of http or https")
+
+
+def _mark(url: str) -> str:
+    """A mark by which an address is known again, and which does not tell it."""
+    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _validator(answer: Any) -> str:
@@ -181,7 +352,9 @@ def _check_room(part: _Part, length: int) -> None:
 def _why(error: Exception) -> str:
     """In a few words."""
     if isinstance(error, urllib.error.HTTPError):
-        return f"the server answers {error.code} {error.reason}"
+        if error.code // 100 == 3:
+            return f"the server answers {error.code} and sends us on to no file of http or https"
+        return f"the server answers {error.code} {http.client.responses.get(error.code, '')}"
     if isinstance(error, urllib.error.URLError):
-        return f"no connection: {error.reason}"
-    return str(error) or type(error).__name__
+        return f"no connection: {addresses.plain(str(error.reason)[:200])}"
+    return addresses.plain(" ".join(str(error).split())[:200]) or type(error).__name__

@@ -5,6 +5,7 @@ OfgenError
 ├── VideoError         an input or output video that cannot be read or written
 ├── FlowError          a flow estimator that cannot run here
 ├── PainterError       a painter that cannot be reached, or refuses
+├── LibraryError       a library that is missing, broken or too old
 ├── TaggerError        a tagger that cannot run here
 ├── WeightsError       a checkpoint that is missing, damaged or of another network
 ├── WorkspaceError     a run's folder that cannot be used
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 __all__ = [
     "FlowError",
+    "LibraryError",
     "OfgenError",
     "PainterError",
     "SettingsError",
@@ -58,6 +60,10 @@ class FlowError(OfgenError):
 
 class PainterError(OfgenError):
     """A painter that cannot be reached, or refuses what it is asked."""
+
+
+class LibraryError(OfgenError):
+    """A library that is missing, broken or too old."""
 
 
 class TaggerError(OfgenError):

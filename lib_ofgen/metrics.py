@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import images, warp
+from lib_ofgen import images, libraries, warp
 from lib_ofgen.values import Image, Mask, Scene, Size, check
 
 __all__ = [
@@ -39,7 +39,8 @@ Judge = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]
 
 def tvl1(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
     """TV-L1 flow (Zach et al. 2007) by scikit-image, at its defaults, on luma 0..1."""
-    from skimage.registration import optical_flow_tvl1
+    with libraries.importing():
+        from skimage.registration import optical_flow_tvl1
 
     rows, columns = optical_flow_tvl1(here / 255, there / 255)
     return np.stack([columns, rows]).astype(np.float32)

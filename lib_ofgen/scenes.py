@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from lib_ofgen import images
+from lib_ofgen import images, libraries
 from lib_ofgen.values import Frame, Image, Scene, Size
 
 __all__ = ["CutFinder"]
@@ -24,8 +24,9 @@ class CutFinder:
     def __init__(self, threshold: float = 3.0) -> None:
         """Stand before the first frame."""
         # Imported here: it takes as long as all the rest of the package.
-        from scenedetect import FrameTimecode
-        from scenedetect.detectors import AdaptiveDetector
+        with libraries.importing():
+            from scenedetect import FrameTimecode
+            from scenedetect.detectors import AdaptiveDetector
 
         self._timecode = FrameTimecode
         self._detector = AdaptiveDetector(

@@ -7,6 +7,7 @@ picture is to be tagged.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import images, weights
+from lib_ofgen import images, libraries, limits, weights
 from lib_ofgen.errors import TaggerError, WeightsError
+from lib_ofgen.reading import regular_file
 from lib_ofgen.values import Image, Tags
 
 __all__ = ["LABELS", "MODEL", "Labels", "WD14Tagger", "check_model", "find_model", "names"]
@@ -27,6 +29,8 @@ MODEL, LABELS = "model.onnx", "selected_tags.csv"
 """The two files of a model."""
 _METHOD = 1
 """Goes up when pictures are prepared in another way, so that they are tagged anew."""
+_LARGEST = 1 << 24
+"""Bytes of a table that is read; the published ones have a quarter of a million."""
 _KINDS = {"9": "ratings", "4": "characters", "0": "general"}
 """By the category's number in the table of labels."""
 _BATCH = 8
@@ -77,16 +81,25 @@ class Labels:
             WeightsError: there is no such file, or it holds no such table.
         """
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows = [(row["name"], row["category"]) for row in csv.DictReader(file)]
+            with regular_file(path) as file:
+                data = file.read(_LARGEST + 1)
         except OSError as error:
             raise WeightsError(
-                f"cannot read '{path}': {error.strerror}; it belongs beside {MODEL}"
+                f"cannot read '{path}': {error.strerror or error}; it belongs beside {MODEL}"
             ) from error
-        except (KeyError, ValueError, csv.Error) as error:
+        try:
+            if len(data) > _LARGEST:
+                raise ValueError(f"it has more than {_LARGEST >> 20} MiB")
+            lines = io.StringIO(data.decode("utf-8-sig"), newline="")
+            rows = [(row["name"], row["category"]) for row in csv.DictReader(lines)]
+        except KeyError as error:
+            raise WeightsError(f"'{path}' has no column {error}; get it anew") from error
+        except (ValueError, csv.Error) as error:
             raise WeightsError(f"'{path}' is no table of tags: {error}; get it anew") from error
         if not any(category in _KINDS for _, category in rows):
             raise WeightsError(f"'{path}' names no tags; get it anew")
+        if any(name is None or category is None for name, category in rows):
+            raise WeightsError(f"'{path}' has rows without a name or category; get it anew")
         return cls(tuple(name for name, _ in rows), tuple(_KINDS.get(kind, "") for _, kind in rows))
 
     def tags(self, confidences: NDArray[np.float32]) -> Tags:
@@ -109,6 +122,8 @@ class _Loaded(NamedTuple):
     """px: the pictures' height and width."""
     batch: int
     """Pictures at a time, exactly; 0 where the model takes any number."""
+    count: int
+    """How many tags it knows."""
 
 
 class WD14Tagger:
@@ -152,7 +167,8 @@ class WD14Tagger:
         self._loaded = None
 
     def _load(self) -> _Loaded:
-        import onnxruntime
+        with libraries.importing(TaggerError):
+            import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # a provider that falls back is told by us
@@ -180,7 +196,8 @@ def _providers(device: str) -> list[str]:
             "the tagger needs onnxruntime, which is not installed; `pip install onnxruntime`, "
             "or take tagger=off"
         )
-    import onnxruntime
+    with libraries.importing(TaggerError):
+        import onnxruntime
 
     there = onnxruntime.get_available_providers()
     wanted = [_PROVIDERS[device]] if device != "auto" else list(_PROVIDERS.values())
@@ -201,22 +218,33 @@ def _said(error: Exception) -> str:
 def _checked(session: Any, path: Path, count: int) -> _Loaded:
     """The network, if it takes pictures and gives `count` confidences."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or not outputs:
+        raise TaggerError(
+            f"'{path}' takes {len(inputs)} inputs and gives {len(outputs)} outputs, and a tagger "
+            "takes one and gives one; take a model of the WD14 family"
+        )
     given, gives = inputs[0], outputs[0]
     shape, last = list(given.shape), (list(gives.shape) or [None])[-1]
     side = shape[1] if len(shape) == 4 and isinstance(shape[1], int) else 0
-    fits = len(inputs) == 1 and side > 0 and shape[1:] == [side, side, 3]
+    fits = side > 0 and shape[1:] == [side, side, 3]
     if not fits or given.type != "tensor(float)":
         raise TaggerError(
             f"'{path}' takes {given.type} {shape}, and a tagger takes tensor(float) "
             "[N, side, side, 3]; take a model of the WD14 family"
+        )
+    batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else 0
+    pixels = side * side * (batch or _BATCH)
+    if pixels > limits.current().pixels:
+        raise TaggerError(
+            f"'{path}' takes {pixels} px at a time and the limit is {limits.current().pixels}; "
+            f"take another model, or raise the limit with --limit pixels={pixels}"
         )
     if last != count:
         raise TaggerError(
             f"'{path}' gives {last} confidences, and {LABELS} names {count} tags; "
             "the two files must be of one model"
         )
-    batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else 0
-    return _Loaded(session, given.name, gives.name, side, batch)
+    return _Loaded(session, given.name, gives.name, side, batch, count)
 
 
 def _rows(loaded: _Loaded, pictures: Sequence[Image]) -> Iterator[NDArray[np.float32]]:
@@ -240,6 +268,12 @@ def _run(loaded: _Loaded, given: NDArray[np.float32]) -> NDArray[np.float32]:
         raise TaggerError(
             f"the tagger failed: {_said(error)}; take tagger_device=cpu, or tagger=off"
         ) from error
+    wanted = (len(given), loaded.count)
+    if getattr(found, "dtype", None) != np.float32 or found.shape != wanted:
+        raise TaggerError(
+            f"the tagger gives {getattr(found, 'dtype', type(found).__name__)} "
+            f"{list(getattr(found, 'shape', ()))} and not float32 {list(wanted)}; get it anew"
+        )
     if not bool(((found >= 0) & (found <= 1)).all()):
         raise TaggerError("the tagger gives what is no confidence of 0 to 1; get it anew")
     return found

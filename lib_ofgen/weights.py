@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from lib_ofgen.errors import WeightsError
+from lib_ofgen.reading import regular_file
 
 __all__ = [
     "CHECKPOINTS",
@@ -23,11 +24,16 @@ __all__ = [
     "find",
     "named",
     "need",
+    "record",
     "verify",
     "verify_all",
 ]
 
 _LOG = logging.getLogger(__name__)
+_FULL = 64
+"""Digits of a whole SHA-256."""
+_LONGEST_RECORD = 200
+"""Bytes of a record that are read."""
 _RECORD = ".sha256"
 """Ending of the file beside a checkpoint that records its digest."""
 
@@ -52,6 +58,8 @@ class Companion:
     file: str
     url: str
     sha256: str
+    size: int = 0
+    """Bytes; 0 where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,8 @@ class Checkpoint:
     licence: str
     source: str
     """Who made it, and where that is said."""
+    size: int = 0
+    """Bytes of the file; 0 where that is not known."""
     kind: Literal["flow", "tagger"] = "flow"
     beside: tuple[Companion, ...] = ()
     hub: Hub | None = None
@@ -81,6 +91,20 @@ class Checkpoint:
     def files(self) -> tuple[str, ...]:
         """Every name under which it is accepted, best first."""
         return (*self.also, self.file)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the published file is known by its full SHA-256."""
+        return len(self.sha256) == _FULL
+
+    @property
+    def pinned(self) -> str:
+        """By what a file is known to be the published one, in words."""
+        if self.is_pinned:
+            return "by its full SHA-256"
+        if self.sha256:
+            return f"by the first {4 * len(self.sha256)} bits of its SHA-256"
+        return "by nothing: the first use is recorded, and compared from then on"
 
     def companions(self, place: Path) -> list[tuple[Companion, Path]]:
         """The files that belong beside `place`, each with its own place."""
@@ -100,7 +124,7 @@ def _tagger(name: str, hub: Hub, model: str, labels: str) -> Checkpoint:
         licence="Apache-2.0",
         source=f"SmilingWolf; huggingface.co/{hub.repository} at {hub.revision}",
         kind="tagger",
-        beside=(Companion("selected_tags.csv", hub.url("selected_tags.csv"), labels),),
+        beside=(Companion("selected_tags.csv", hub.url("selected_tags.csv"), labels, 253_906),),
         hub=hub,
     )
 
@@ -135,7 +159,11 @@ CHECKPOINTS = {
             also=("raft_large_C_T_SKHT_V2-ff5fadd5.safetensors",),
             page="https://docs.pytorch.org/vision/stable/models/raft.html",
             url="https://download.pytorch.org/models/raft_large_C_T_SKHT_V2-ff5fadd5.pth",
-            sha256="ff5fadd5",
+            # Its name gives the first 32 bits. All of it stands in public projects that have the
+            # file, each for itself: the list of weights of LightStab, the Hugging Face mirror
+            # Dominoc/raft_large as others pin it, and DIMER's manifest, which has the size too.
+            sha256="ff5fadd56d26b40647388883af1547351ea17868b765c05b27231e72dd16a322",
+            size=21_106_607,
             licence="BSD-3-Clause (torchvision); trained on FlyingChairs, FlyingThings3D, Sintel, "
             "KITTI and HD1K, whose own terms are for research",
             source="RAFT, Teed and Deng 2020; Raft_Large_Weights.C_T_SKHT_V2 of torchvision",
@@ -179,53 +207,92 @@ def need(checkpoint: Checkpoint, folders: Sequence[Path]) -> Path:
 
 
 def digest(path: Path) -> str:
-    """The file's SHA-256, in hex."""
+    """The file's SHA-256, in hex.
+
+    Raises:
+        WeightsError: if it cannot be read, or is no file.
+    """
     state = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            state.update(block)
+    try:
+        with regular_file(path) as file:
+            while block := file.read(1 << 20):
+                state.update(block)
+    except OSError as error:
+        raise WeightsError(f"cannot read '{path}': {error.strerror or error}") from error
     return state.hexdigest()
 
 
 def verify(path: Path, checkpoint: Checkpoint | None) -> str:
     """The file's SHA-256, which must be the published one, and that of its first use.
 
-    Where nothing is published, None.
+    Where nothing is published, the first use is recorded beside it.
 
     Raises:
         WeightsError: it is another file than it was, or than it should be.
     """
-    record = path.with_name(path.name + _RECORD)
-    found = digest(path)
-    known = record.read_text("ascii", errors="replace").strip() if record.is_file() else ""
-    same = checkpoint is not None and path.name == Path(checkpoint.file).name
-    published = checkpoint.sha256 if checkpoint and same else ""
-    for wanted in (published, known):
-        if not found.startswith(wanted):
-            raise WeightsError(
-                f"'{path}' has SHA-256 {found}, not {wanted}: download it again, or delete"
-                f" '{record.name}' beside it if you replaced it yourself"
-            )
-    try:
-        if not known:
-            record.write_text(found + "\n", "ascii")
-    except OSError as error:
-        _LOG.warning("cannot record the SHA-256 of '%s': %s", path, error.strerror or error)
+    found = _compared(path, path, checkpoint)
+    record(path, found)
     return found
 
 
-def verify_all(path: Path, checkpoint: Checkpoint) -> str:
+def _compared(path: Path, lies: Path, checkpoint: Checkpoint | None) -> str:
+    """The SHA-256 of what lies or is to lie at `path`, if it is what was published and recorded."""
+    found = digest(lies)
+    same = checkpoint is not None and path.name == Path(checkpoint.file).name
+    published = checkpoint.sha256 if checkpoint and same else ""
+    if not found.startswith(published):
+        raise WeightsError(f"'{path}' has SHA-256 {found}, not {published}: download it again")
+    known = _recorded(path)
+    if not found.startswith(known):
+        raise WeightsError(
+            f"'{path}' has SHA-256 {found}, not {known}: download it again, or delete"
+            f" '{path.name}{_RECORD}' beside it if you replaced it yourself"
+        )
+    return found
+
+
+def _recorded(path: Path) -> str:
+    """The SHA-256 that was recorded at the first use; empty where there is no record."""
+    place = path.with_name(path.name + _RECORD)
+    try:
+        if not place.is_file():
+            return ""
+        with place.open("rb") as file:
+            return file.read(_LONGEST_RECORD).decode("ascii", errors="replace").strip()
+    except OSError as error:
+        raise WeightsError(f"cannot read '{place}': {error.strerror or error}") from error
+
+
+def record(path: Path, found: str) -> None:
+    """Note the SHA-256 of a file at its first use, beside it, if nothing is noted yet."""
+    if _recorded(path):
+        return
+    try:
+        path.with_name(path.name + _RECORD).write_text(found + "\n", "ascii")
+    except OSError as error:
+        _LOG.warning("cannot record the SHA-256 of '%s': %s", path, error.strerror or error)
+
+
+def verify_all(
+    path: Path, checkpoint: Checkpoint, staged: Mapping[Path, Path] | None = None
+) -> str:
     """The file's SHA-256, as `verify` gives it; what belongs beside it is there and whole, too.
+
+    `staged` says where files lie that are to be put into their places later; then nothing is
+    recorded.
 
     Raises:
         WeightsError: a file is missing, or is another than it was or should be.
     """
+    lies = staged or {}
     for companion, place in checkpoint.companions(path):
-        if not place.is_file():
+        if not lies.get(place, place).is_file():
             raise WeightsError(f"'{place}' is missing; get it from {companion.url}")
-        found = digest(place)
+        found = digest(lies.get(place, place))
         if found != companion.sha256:
             raise WeightsError(
                 f"'{place}' has SHA-256 {found}, not {companion.sha256}: download it again"
             )
-    return verify(path, checkpoint)
+    if staged is None:
+        return verify(path, checkpoint)
+    return _compared(path, lies.get(path, path), checkpoint)

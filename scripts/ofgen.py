@@ -1,60 +1,14 @@
-"""The webui's entry: the script in txt2img and img2img, the tab, and the routes of the API."""
+"""The webui's entry: all of us or, where a library is broken, one line in its log."""
 
 from __future__ import annotations
 
-from typing import Any
+import logging
 
-import gradio as gr
-from modules import script_callbacks, scripts, ui_common
+from lib_ofgen import libraries
 
-from lib_ofgen import presets
-from lib_ofgen.webui import api, doors, job, request, sending, sweeping, tab
-
-
-def _names() -> dict[str, list[str]]:
-    return {"choices": ["", *presets.known(job.presets_here())]}
-
-
-class OpticalFlowAnimation(scripts.Script):
-    """Makes a film of the video that the job document names."""
-
-    def title(self) -> str:
-        """The name by which the API knows the script."""
-        return job.TITLE
-
-    def show(self, is_img2img: bool) -> bool:
-        """In txt2img and img2img alike."""
-        return True
-
-    def ui(self, is_img2img: bool) -> list[Any]:
-        """One value, the job document: the API replaces as many arguments as this returns."""
-        where = "img2img" if is_img2img else "txt2img"
-        with gr.Row():
-            chosen = gr.Dropdown(
-                label="Preset", value="", elem_id=f"ofgen_{where}_preset", **_names()
-            )
-            ui_common.create_refresh_button(
-                chosen, lambda: None, _names, f"ofgen_{where}_preset_refresh"
-            )
-        document = gr.Textbox(
-            label="Job document",
-            value="",
-            lines=4,
-            placeholder='{"input": "/path/to/video.mp4", "settings": {}}',
-            elem_id=f"ofgen_{where}_job",
-        )
-        chosen.change(job.with_preset, inputs=[document, chosen], outputs=[document])
-        self.infotext_fields = [(document, job.TITLE)]
-        return [document]
-
-    def run(self, p: Any, document: object) -> Any:
-        """The host's result: the key frames, and where the film is."""
-        return request.run_script(p, document)
-
-
-script_callbacks.on_after_component(sending.laid_out)
-script_callbacks.on_ui_tabs(tab.tabs)
-script_callbacks.on_app_started(job.apply_limits)
-script_callbacks.on_app_started(doors.watch_uploads)
-script_callbacks.on_app_started(sweeping.clear)
-script_callbacks.on_app_started(api.add_routes)
+_ENTRY = libraries.tried("lib_ofgen.webui.entry")
+if _ENTRY.module is None:
+    logging.getLogger("ofgen").error("Optical Flow Animation: not loaded: %s", _ENTRY.fault)
+else:
+    OpticalFlowAnimation = _ENTRY.module.OpticalFlowAnimation  # the host looks for it here
+    _ENTRY.module.register()

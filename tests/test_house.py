@@ -16,10 +16,10 @@ from conftest import ROOT
 import lib_ofgen
 
 LAYERS = {
-    0: {"values", "errors", "reading"},
+    0: {"addresses", "values", "errors", "libraries", "reading"},
     1: {
         "control", "settings", "images", "warp", "media", "weights", "checkpoints", "download",
-        "addresses", "exchange", "limits", "files", "seals",
+        "exchange", "limits", "files", "seals",
     },
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
@@ -38,6 +38,7 @@ LAYERS = {
 }  # fmt: skip
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
+    ("libraries", "errors"),
     ("images", "limits"),
     ("media", "images"),
     ("media", "limits"),
@@ -80,7 +81,6 @@ SAME_LAYER = {
     ("cli", "console"),
     ("cli_presets", "console"),
     ("cli_weights", "console"),
-    ("__main__", "cli"),
 }
 """Halves of one stage in two files; every other import goes to a lower layer."""
 HOST = {"modules", "gradio", "fastapi"}

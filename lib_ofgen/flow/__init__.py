@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import util
 from pathlib import Path
 from typing import NamedTuple
 
-from lib_ofgen import weights
-from lib_ofgen.errors import FlowError, WeightsError
+from lib_ofgen import libraries, weights
+from lib_ofgen.errors import FlowError
 from lib_ofgen.flow.dis import DisEstimator
 from lib_ofgen.values import FlowEstimator
 
@@ -97,7 +96,7 @@ def choose(name: str, wanted: Wanted | None = None) -> Chosen:
             )
         lacking = _lacking(name)
         if lacking:
-            raise FlowError(f"flow={name} needs {lacking}; install it, or take flow=dis")
+            raise FlowError(f"flow={name} cannot run: {lacking}, or take flow=dis")
         return Chosen(ESTIMATORS[name].make(wanted), name, "asked for")
     passed: list[str] = []
     for other in ESTIMATORS:
@@ -105,36 +104,36 @@ def choose(name: str, wanted: Wanted | None = None) -> Chosen:
         if not without:
             reason = "; ".join([*passed, "the best that can run here"])
             return Chosen(ESTIMATORS[other].make(wanted), other, reason)
-        passed.append(f"{other} has no {without}")
+        passed.append(f"{other} {without}")
     raise AssertionError("DIS needs nothing")
 
 
 def _lacking(name: str) -> str:
-    """The first library that the estimator needs and that is not there."""
-    return next((lib for lib in ESTIMATORS[name].libraries if util.find_spec(lib) is None), "")
+    """Why the first library that the estimator needs cannot be imported; empty if all can."""
+    return libraries.lacking(*ESTIMATORS[name].libraries)
 
 
 def _without(name: str, wanted: Wanted) -> str:
     """What the estimator lacks to run here; empty for nothing."""
     kind = ESTIMATORS[name]
     if kind.checkpoint and not weights.find(weights.CHECKPOINTS[kind.checkpoint], wanted.models):
-        return "weights here"
-    return _lacking(name)
+        return "has no weights here"
+    fault = _lacking(name)
+    return f"cannot run: {fault}" if fault else ""
 
 
 def check_weights(name: str, path: Path) -> int:
     """How many entries of the checkpoint `name` the file gives its network: all, or an error.
 
     Raises:
-        WeightsError: it is damaged, of another network, or a library that reads it is missing.
+        WeightsError: it is damaged, or of another network.
+        FlowError: if a library that reads it is missing or broken.
     """
-    try:
-        if name == "raft-large":
-            from lib_ofgen.flow.raft import network_of
-        else:
-            from lib_ofgen.flow.pdcnet import network_of
-        return len(network_of(path).state_dict())
-    except ImportError as error:
-        raise WeightsError(
-            f"{error.name or error} is not installed, so '{path}' cannot be read"
-        ) from error
+    lacking = next(_lacking(one) for one, kind in ESTIMATORS.items() if kind.checkpoint == name)
+    if lacking:
+        raise FlowError(lacking)
+    if name == "raft-large":
+        from lib_ofgen.flow.raft import network_of
+    else:
+        from lib_ofgen.flow.pdcnet import network_of
+    return len(network_of(path).state_dict())
