@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -318,8 +317,7 @@ class Doors:
         twice = finished(host, page, ofgen_path=data_url(other), ofgen_seed=8)
         assert job["input"] == twice["input"]
         for one, left in ((job, True), (twice, False)):
-            told = page.press("ofgen_history_delete", ofgen_history_choice=f"[{one['id']}]")
-            assert "deleted" in told["ofgen_history_told"]
+            waited(lambda one=one: _deleted(page, one["id"]), "deletion")
             assert (job["input"] in _kept(host)) == left
 
 
@@ -405,10 +403,15 @@ def finished(host: Server, page: Page, **values: Any) -> dict[str, Any]:
     assert found, told
     ask: Callable[[], Any] = lambda: host.call(f"/ofgen/v1/jobs/{found[1]}").body  # noqa: E731
     waited(lambda: ask()["state"] not in ("waiting", "running"), "film")
-    time.sleep(0.1)  # until it is written down
     job = ask()
     assert job["state"] == "done", job
     return job
+
+
+def _deleted(page: Page, job: str) -> bool:
+    """Whether the history could delete the job, which it can once its end is written down."""
+    told = page.press("ofgen_history_delete", ofgen_history_choice=f"[{job}]")
+    return "MB are free again" in told["ofgen_history_told"]
 
 
 def _kept(host: Server) -> set[str]:
