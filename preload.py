@@ -27,5 +27,5 @@ def preload(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=NUMBER",
         help="Optical Flow Animation: the most that a file or an answer may ask of this machine, "
-        "such as pixels=36000000; may be given more than once",
+        "such as pixels=35500000; may be given more than once",
     )

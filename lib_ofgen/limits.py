@@ -25,11 +25,12 @@ def _limit(most: int, unit: str, text: str) -> int:
 class Limits:
     """The most of each kind that is taken."""
 
-    pixels: int = _limit(36_000_000, "px", "of one frame, picture or flow; 8192x4320 fits")
+    pixels: int = _limit(35_500_000, "px", "of one frame, picture or flow; 8192x4320 fits")
     pixel_aspect: int = _limit(8, "", "width of a pixel over its height, or height over width")
     silence: int = _limit(21_600, "s", "of missing sound that is filled with silence at one place")
     rows: int = _limit(100_000, "", "rows of a list of prompts")
     answer: int = _limit(128, "MiB", "of one answer of a painter")
+    upload: int = _limit(2048, "MiB", "of one video or mask that is sent to the webui")
 
 
 _current = Limits()

@@ -342,7 +342,9 @@ class Source:
         end = self._sampling.end
         asked = end / self._decoder.time_base + self._decoder.origin if end else math.inf
         late = [float(min(told, asked)) - ended for told in self._decoder.ends]
-        return 0 if min(map(abs, late)) < 1.5 * step else max(0, late[0])
+        if late[0] <= 0 or min(map(abs, late)) < 1.5 * step or self._decoder.ends_with_others():
+            return 0
+        return late[0]
 
     def _nothing_there(self) -> str:
         """Why the range is empty, in a line."""

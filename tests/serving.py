@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from email.message import Message
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,6 +89,8 @@ class Server:
     """A process that answers at a port, and writes a log."""
 
     name = "server"
+    user = ""
+    """Who logs in at its page, as `name:password`; empty: nobody need."""
 
     def __init__(
         self, command: Sequence[str], port: int, data: Path, cwd: Path, **environment: str
@@ -121,6 +124,11 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    @property
+    def outputs(self) -> Path:
+        """Where requests may read and write."""
+        return self.data / "outputs"
 
     def memory(self) -> int:
         """KiB of memory that its process holds."""
@@ -160,22 +168,42 @@ class Server:
     def call(self, route: str, document: Any = None, *, method: str = "") -> Answer:
         """GET, or POST where there is a document."""
         body = None if document is None else json.dumps(document).encode()
+        status, _, told = self.ask(route, body, method)
+        return Answer(status, _read(told))
+
+    def ask(
+        self, route: str, body: bytes | None = None, method: str = "", **headers: str
+    ) -> tuple[int, Message, bytes]:
+        """Status, headers and content of the answer; `_` stands for - in names of headers."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{route}",
             body,
             {"Content-Type": "application/json"},
             method=method or ("GET" if body is None else "POST"),
         )
+        for name, value in headers.items():
+            request.add_header(name.replace("_", "-"), value)
         if self._secret:
             code = base64.b64encode(self._secret.encode()).decode()
             request.add_header("Authorization", f"Basic {code}")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=PATIENCE) as answer:
-                return Answer(answer.status, _read(answer.read()))
+                return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, _read(error.read()))
+                return error.code, error.headers, error.read()
+
+
+@contextlib.contextmanager
+def watched(server: Any, *lines: str) -> Iterator[Any]:
+    """The server, once its log has all of these lines; in the end it has told of no error."""
+    try:
+        yield server.ready(*lines)
+        faults = server.faults()
+    finally:
+        server.close()
+    assert faults == [], f"the log, {server.data / server.name}.log, tells of errors"
 
 
 def _read(body: bytes) -> Any:

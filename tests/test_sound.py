@@ -188,7 +188,8 @@ def test_more_silence_than_the_limit_is_refused_before_anything_is_made(tmp_path
 def test_a_jump_of_the_sound_alone_costs_nothing(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     _sparse(source, seconds=100_000, pictures=False)
-    assert film_of(source, tmp_path / "out.mp4").length == 3
+    clip = film_of(source, tmp_path / "out.mp4")
+    assert (clip.length, clip.damaged) == (3, 0)
     with av.open(str(tmp_path / "out.mp4")) as film:
         assert film.duration == pytest.approx(120_000, abs=25_000)
 
@@ -242,3 +243,32 @@ def test_a_frame_with_no_sound_at_all_is_a_film(tmp_path: Path) -> None:
     film_of(source, tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as film:
         assert not film.streams.audio
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4", ".ts"])
+def test_sound_that_goes_on_after_the_pictures_is_no_damage(tmp_path: Path, suffix: str) -> None:
+    source = tmp_path / f"in{suffix}"
+    with av.open(str(source), mode="w") as output:
+        stream: Any = output.add_stream("libvpx" if suffix == ".webm" else "libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 40, "yuv420p"
+        track: Any = output.add_stream("libopus" if suffix == ".webm" else "aac", rate=RATE)
+        for index in range(25):
+            frame = av.VideoFrame.from_ndarray(numbered(index), format="rgb24")
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+        wave = np.zeros((2, 5 * RATE), np.float32)
+        sound = av.AudioFrame.from_ndarray(wave, "fltp", "stereo")
+        sound.sample_rate = RATE
+        output.mux(track.encode(sound))
+        output.mux(track.encode(None))
+    clip = film_of(source, tmp_path / "out.mp4")
+    assert (clip.length, clip.damaged) == (25, 0)
+
+
+def test_a_file_that_was_cut_off_has_lost_pictures(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mkv", 100, sound="libopus")
+    whole = source.read_bytes()
+    source.write_bytes(whole[: len(whole) // 2])
+    clip = film_of(source, tmp_path / "out.mp4")
+    assert clip.length + clip.damaged == pytest.approx(100, abs=1)
+    assert clip.damaged > 20

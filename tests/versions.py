@@ -41,12 +41,12 @@ def versions(python: Path) -> dict[str, str]:
 def tested(python: Path) -> tuple[int, str]:
     """The exit status of the core tests, and how many passed, failed and were skipped."""
     ignored = [f"--ignore={path}" for path in LEFT_OUT]
-    command = [python, "-m", "pytest", "tests", "-p", "no:cacheprovider", *ignored]
+    command = [python, "-m", "pytest", "tests", "-rfE", "-p", "no:cacheprovider", *ignored]
     command += ["--deselect=tests/test_house.py::test_ruff_is_content"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     lines = done.stdout.strip().splitlines() or [done.stderr[-500:]]
     for line in lines:
-        if line.startswith(("FAILED", "ERROR", "E  ")):
+        if line.startswith(("FAILED", "ERROR")):
             sys.stderr.write(line + "\n")
     return done.returncode, re.sub(r" in [\d.]+s.*|=+", "", lines[-1]).strip()
 
@@ -56,6 +56,7 @@ def main() -> int:
     rows = [["versions", *SHOWN, "core tests"], ["---"] * (len(SHOWN) + 2)]
     good = True
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # some tests run programs as another user
         for name, resolution in RESOLUTIONS.items():
             python = environment(Path(folder) / name, resolution)
             status, counts = tested(python)

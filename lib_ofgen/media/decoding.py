@@ -34,14 +34,17 @@ MARGIN = 1.0
 """Seconds that seeking stays before its goal, so that no frame there lacks its references."""
 STILLS = ("bmp", "mjpeg", "png", "webp")
 """Codecs whose packets are files of pictures, which tell their size."""
+SAME, NEARBY = Fraction(1, 1000), 2
+"""Seconds: lengths that differ by less are the same; how far before an end packets are read."""
 FALLBACK_RATE = Fraction(25)
 GIF_SHORTEST, GIF_USUAL = 2, 10
 """Ticks: browsers show a GIF's picture that is to last less than the first for the second."""
 
 NO_STAMPS, JUMPING = 0x80, 0x200
 """Flags of libav's formats: raw streams without any times, and such whose clock may jump."""
-ESTIMATED = {"mpeg", "mpegts"}
-"""Formats whose header tells no end; what libav tells of it leaves the last frame out."""
+ESTIMATED = {"mpeg", "mpegts", "gif"}
+"""Formats whose header tells no end; what libav tells of it leaves the last frame out, or is not
+what browsers show."""
 
 
 class Decoder:
@@ -153,9 +156,36 @@ class Decoder:
     @property
     def ends(self) -> tuple[int, ...]:
         """The ticks at which the header may mean the stream to end, likeliest first."""
-        if self.end is None:
+        if self.end is not None:
+            return (self.end, self.origin + self.stream.duration, self.stream.duration)
+        told = self.container.duration
+        if not told or self.container.format.name in ESTIMATED:
             return ()
-        return (self.end, self.origin + self.stream.duration, self.stream.duration)
+        return (round(self._container_end / self.time_base),)
+
+    @property
+    def _container_end(self) -> Fraction:
+        """Seconds on the file's clock at which its header ends the longest stream."""
+        start, lasts = self.container.start_time or 0, self.container.duration or 0
+        return Fraction(start + lasts, av.time_base)
+
+    def ends_with_others(self) -> bool:
+        """Whether the end that the header tells is that of another stream, which is all there.
+
+        Some formats tell one length for all streams: a sound that goes on is no lost picture.
+        """
+        end, own = self._container_end, self.end
+        if own is not None and abs(own * self.time_base - end) > SAME:
+            return False
+        with open_container(self.path) as other:
+            with contextlib.suppress(av.error.FFmpegError):
+                other.seek(max(0, int((end - NEARBY) * av.time_base)))
+            streams = [one for one in other.streams if one.index != self.stream.index]
+            return bool(streams) and any(
+                (packet.pts + (packet.duration or 0)) * packet.time_base > end - SAME * 100
+                for packet in packets_of(other, streams)
+                if packet.pts is not None
+            )
 
     @property
     def ordered(self) -> bool:

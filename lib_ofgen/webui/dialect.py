@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
-__all__ = ["scripted"]
+from lib_ofgen.webui.uploads import handed
+
+__all__ = ["file_field", "scripted"]
+
+
+def file_field(**options: Any) -> Any:
+    """A field for a file; what is bound to it gets a `Handed`, or None where it is empty.
+
+    Gradio's own field copies any file of the server that a client names among the uploads; what
+    comes from this one is asked whether it was uploaded before anything reads it.
+    """
+    field = gr.File(**options)
+    field.preprocess = handed
+    return field
 
 
 def scripted(code: str) -> dict[str, str]:

@@ -7,26 +7,27 @@ settings.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from lib_ofgen import presets, prompt_list
 from lib_ofgen.errors import SettingsError
-from lib_ofgen.settings import DEFAULTS_VERSION, Settings
+from lib_ofgen.settings import DEFAULTS_VERSION, Settings, shown
 from lib_ofgen.values import PromptRow
-from lib_ofgen.workspace import digest, write_whole
+from lib_ofgen.webui import uploads
+from lib_ofgen.webui.places import Places
+from lib_ofgen.workspace import digest
 
 __all__ = ["Document", "Places", "input_of", "mask_of", "output_of", "parse", "settings_of"]
 
 _KEYS = ("input", "mask", "preset", "settings", "output", "prompts", "defaults")
 _TEXTS = ("input", "mask", "preset", "output")
-_DATA_URL = re.compile(r"data:video/([a-z0-9.+-]+);base64,", re.IGNORECASE)
+_MOST_NAMED = 12
+"""Unknown parts that a message names."""
 
 
 @dataclass(frozen=True)
@@ -41,32 +42,18 @@ class Document:
     defaults: object = DEFAULTS_VERSION
     prompts: tuple[PromptRow, ...] = ()
 
+    @property
+    def holds_video(self) -> bool:
+        """Whether the input is the video itself, as a data URL."""
+        return self.input[:5].lower() == "data:"
 
-@dataclass(frozen=True)
-class Places:
-    """Where a request may read and write."""
-
-    output: Path
-    """The folder of films that name no place of their own; uploads are kept below it."""
-    allowed: Sequence[Path]
-    """Further folders from which paths are taken."""
-
-    def confined(self, text: str, role: str) -> Path:
-        """The path, if it lies under one of the roots.
-
-        Raises:
-            SettingsError: it does not, whatever it is and whether it is there.
-        """
-        try:
-            path = Path(text).resolve()
-        except (OSError, RuntimeError, ValueError) as error:  # too long, a loop, a zero byte
-            raise SettingsError(f"{role} {text[:200]!r} is no path: {error}") from error
-        if not any(path.is_relative_to(root.resolve()) for root in (self.output, *self.allowed)):
-            raise SettingsError(
-                f"{role} {text!r} is outside the folders that requests may use; start the webui "
-                "with --ofgen-allow-path FOLDER to allow it"
-            )
-        return path
+    @property
+    def paths(self) -> list[str]:
+        """The paths that it names."""
+        named = (
+            [self.mask, self.output] if self.holds_video else [self.input, self.mask, self.output]
+        )
+        return [one for one in named if one]
 
 
 def parse(given: object) -> Document:
@@ -85,7 +72,8 @@ def parse(given: object) -> Document:
     known = cast("Mapping[str, Any]", given)
     extra = sorted(str(key) for key in known if key not in _KEYS)
     if extra:
-        raise SettingsError(f"the job has unknown parts: {', '.join(extra)}; it takes {_KEYS}")
+        told = ", ".join(shown(key).strip("'\"") for key in extra[:_MOST_NAMED])
+        raise SettingsError(f"the job has unknown parts: {told}; it takes {', '.join(_KEYS)}")
     texts = {name: known.get(name) or "" for name in _TEXTS}
     wrong = [name for name, value in texts.items() if not isinstance(value, str)]
     settings = known.get("settings") or {}
@@ -114,29 +102,18 @@ def settings_of(
 
 
 def input_of(document: Document, places: Places) -> Path:
-    """The video; one that came as a data URL is written under the output folder first.
+    """The video; one that was sent is kept below the output folder first.
 
     Raises:
-        SettingsError: the path is outside the allowed folders or not there, or the URL holds no
-            video.
+        SettingsError: the path is outside the allowed folders or not there, or the URL is damaged.
+        VideoError: what was sent is no video.
+        WorkspaceError: what was sent cannot be kept.
     """
-    if not document.input.lower().startswith("data:"):
-        path = places.confined(document.input, "input")
-        if not path.is_file():
-            raise SettingsError(f"input {document.input!r} is no file; check the path")
-        return path
-    head = _DATA_URL.match(document.input[:64])
-    if head is None:
-        raise SettingsError("the input's data URL is not data:video/...;base64,...")
-    try:
-        content = base64.b64decode(document.input[head.end() :], validate=True)
-    except binascii.Error as error:
-        raise SettingsError(f"the input's data URL is damaged: {error}") from error
-    extension = {"quicktime": "mov", "x-matroska": "mkv"}.get(head[1].lower(), head[1].lower())
-    safe = re.sub(r"[^a-z0-9]", "", extension) or "mp4"
-    path = places.output / "uploads" / f"{digest(document.input)}.{safe}"
+    if document.holds_video:
+        return uploads.keep_url(document.input, places.uploads)
+    path = _sent_or_confined(document.input, "input", places)
     if not path.is_file():
-        write_whole(path, content)
+        raise SettingsError(f"input {shown(document.input)} is no file; check the path")
     return path
 
 
@@ -145,13 +122,22 @@ def mask_of(document: Document, places: Places) -> Path | None:
 
     Raises:
         SettingsError: the path is outside the allowed folders or not there.
+        VideoError: what was uploaded is no mask.
+        WorkspaceError: what was uploaded cannot be kept.
     """
     if not document.mask:
         return None
-    path = places.confined(document.mask, "mask")
+    path = _sent_or_confined(document.mask, "mask", places)
     if not path.exists():
-        raise SettingsError(f"mask {document.mask!r} is not there; check the path")
+        raise SettingsError(f"mask {shown(document.mask)} is not there; check the path")
     return path
+
+
+def _sent_or_confined(text: str, role: str, places: Places) -> Path:
+    """The path, if it is of an upload or lies under one of the roots."""
+    if text in uploads.RECEIVED:
+        return uploads.keep(Path(text), places.uploads, role)
+    return places.confined(text, role)
 
 
 def output_of(

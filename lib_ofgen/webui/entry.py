@@ -8,7 +8,7 @@ import gradio as gr
 from modules import script_callbacks, scripts, ui_common
 
 from lib_ofgen import presets
-from lib_ofgen.webui import api, job, request, sending, tab
+from lib_ofgen.webui import api, doors, job, request, sending, sweeping, tab
 
 __all__ = ["OpticalFlowAnimation", "register"]
 
@@ -59,4 +59,6 @@ def register() -> None:
     script_callbacks.on_after_component(sending.laid_out)
     script_callbacks.on_ui_tabs(tab.tabs)
     script_callbacks.on_app_started(job.apply_limits)
+    script_callbacks.on_app_started(doors.watch_uploads)
+    script_callbacks.on_app_started(sweeping.clear)
     script_callbacks.on_app_started(api.add_routes)

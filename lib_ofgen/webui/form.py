@@ -16,8 +16,10 @@ from lib_ofgen.errors import OfgenError
 from lib_ofgen.settings import Settings, choices
 from lib_ofgen.webui import job as jobs
 from lib_ofgen.webui.controls import control, element, from_values
+from lib_ofgen.webui.dialect import file_field
 from lib_ofgen.webui.document import Document, parse
 from lib_ofgen.webui.lines import note
+from lib_ofgen.webui.uploads import Handed
 
 __all__ = ["Form", "checkpoints", "document"]
 
@@ -55,7 +57,7 @@ class Form:
     def video(self) -> None:
         """The video, and which part of it is taken."""
         with gr.Row():
-            self.upload = gr.File(
+            self.upload = file_field(
                 label="Source video", file_types=["video"], elem_id=element("upload")
             )
             with gr.Column():
@@ -177,7 +179,7 @@ class Form:
         return groups
 
     def _mask(self) -> None:
-        self.mask_upload = gr.File(label="Mask", elem_id=element("mask_upload"))
+        self.mask_upload = file_field(label="Mask", elem_id=element("mask_upload"))
         self.mask = gr.Textbox(
             label="Or the mask's path on the server", elem_id=element("mask"),
             info="White where the video is to be animated: a video, a folder or a picture.",
@@ -191,8 +193,8 @@ class Form:
 
 
 def document(
-    upload: Any, path: str, styles: Sequence[str], rows: str, mask_upload: Any, mask: str,
-    *values: Any,
+    upload: Handed | None, path: str, styles: Sequence[str], rows: str,
+    mask_upload: Handed | None, mask: str, *values: Any,
 ) -> Document:  # fmt: skip
     """The job document of what the controls hold.
 
@@ -215,9 +217,13 @@ def document(
     return parse(given)
 
 
-def _place(upload: Any, path: str | None) -> str:
-    """The path that was typed, else that of what was handed in."""
-    return (path or "").strip().strip('"') or (upload.name if upload is not None else "")
+def _place(upload: Handed | None, path: str | None) -> str:
+    """The path that was typed, else that of what was uploaded.
+
+    Raises:
+        SettingsError: what is said to be uploaded was not.
+    """
+    return (path or "").strip().strip('"') or (str(upload.path) if upload else "")
 
 
 def _described(*values: Any) -> str:
@@ -226,7 +232,8 @@ def _described(*values: Any) -> str:
         asked = document(*values)
         return note(jobs.described(asked))
     except OfgenError as error:
-        return note(error, failed=True) if _place(values[0], values[1]) else ""
+        named = values[0] or (values[1] or "").strip()
+        return note(error, failed=True) if named else ""
 
 
 def checkpoints() -> list[str]:

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from modules import call_queue, paths_internal, shared
 
 from lib_ofgen import control, limits, pipeline, tagging, weights
+from lib_ofgen.addresses import plain
 from lib_ofgen.encode import check_output
 from lib_ofgen.errors import OfgenError, Stopped
 from lib_ofgen.growing import Growing
@@ -27,24 +28,28 @@ from lib_ofgen.values import Image, PromptRow
 from lib_ofgen.webui.control import Given
 from lib_ofgen.webui.document import (
     Document,
-    Places,
     input_of,
     mask_of,
     output_of,
     settings_of,
 )
 from lib_ofgen.webui.painter import Recipe, WebuiPainter
+from lib_ofgen.webui.places import Places
 from lib_ofgen.webui.reporter import HostReporter
 from lib_ofgen.webui.sharing import SharingEstimator
+from lib_ofgen.webui.told import without_paths
 
 __all__ = [
+    "FILES",
     "JOBS",
+    "ROUTES",
     "TITLE",
     "HostJob",
     "animated",
     "apply_limits",
     "described",
     "flow_picture",
+    "for_strangers",
     "last_seed",
     "model_folders",
     "places",
@@ -58,10 +63,17 @@ __all__ = [
 
 TITLE = "Optical Flow Animation"
 
+FILES = ("video", "report", "page", "keys")
+"""What a finished job hands out: film, report as JSON and as HTML, contact sheet."""
+ROUTES = "/ofgen/v1"
+"""Where our routes begin."""
+
 _LOG = logging.getLogger(__name__)
 
 _REMEMBERED = 50
 """Jobs of which the API still tells when they have ended."""
+_FOLDERS = ("default_output_dir", "data_path", "models_path", "extensions_dir", "script_path")
+"""Names of the host's folders."""
 _PAUSE = 0.01
 """Seconds in which those who wait for the host's queue lock can take it."""
 
@@ -88,6 +100,8 @@ class HostJob:
     mask: Path | None = None
     growing: Growing | None = None
     """What is there of the film while it is made."""
+    made: float = field(default_factory=time.monotonic)
+    """When it was entered, on the monotonic clock."""
 
     @property
     def folder(self) -> Path:
@@ -108,17 +122,30 @@ class HostJob:
             self.reporter.interrupt()
 
     def facts(self) -> dict[str, Any]:
-        """What the API tells of the job."""
+        """What the API tells of the job, to anybody: names of files, and addresses of routes."""
         return {
             "id": self.id,
             "state": self.state,
             "progress": 1.0 if self.state == "done" else round(self.reporter.fraction, 4),
-            "text": self.message or self.reporter.text,
-            "input": str(self.source),
-            "video": str(self.output) if self.outcome else None,
-            "report": str(self.outcome.report) if self.outcome else None,
-            "page": str(self.outcome.page) if self.outcome else None,
+            "text": for_strangers(self.message or self.reporter.text),
+            "input": plain(self.source.name),
+            "output": plain(self.output.name),
+            **self.addresses(),
         }
+
+    def addresses(self) -> dict[str, str | None]:
+        """Where the API hands out what the job has made; None of what it has not."""
+        base = f"{ROUTES}/jobs/{self.id}"
+        return {name: f"{base}/{name}" if self.outcome else None for name in FILES}
+
+    def file(self, name: str) -> Path | None:
+        """What the job has made under one of the names of `FILES`."""
+        made = self.outcome
+        if made is None:
+            return None
+        return {"video": made.video, "report": made.report, "page": made.page, "keys": made.sheet}[
+            name
+        ]
 
 
 JOBS: dict[str, HostJob] = {}
@@ -137,9 +164,22 @@ def places() -> Places:
     """Where requests may read and write here."""
     root = Path(paths_internal.default_output_dir)
     more = [Path(path) for path in getattr(shared.cmd_opts, "ofgen_allow_path", None) or []]
-    # Where gradio keeps what the page uploads.
-    uploads = os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"
-    return Places(root / "ofgen", [root, *more, Path(uploads)])
+    # Gradio keeps copies of any file there that a client has named to it.
+    return Places(root / "ofgen", [root, *more], closed=[_gradio()])
+
+
+def _gradio() -> Path:
+    """Where gradio keeps what the page uploads."""
+    return Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio")
+
+
+def for_strangers(text: str, own: Iterable[str] = ()) -> str:
+    """A line for a client of the API: without paths of this machine but those of `own`, its own."""
+    known = (getattr(paths_internal, name, "") for name in _FOLDERS)
+    given = places()
+    more = [*given.allowed, *given.closed, Path.home(), Path.cwd(), Path(tempfile.gettempdir())]
+    folders = {form for one in [*known, *more] for form in (str(one), str(Path(one).resolve()))}
+    return without_paths(text, folders, own)
 
 
 def presets_here() -> Store:
@@ -156,12 +196,14 @@ def prepared(
 
     Raises:
         SettingsError: the document asks for what is not there or not allowed.
-        VideoError: its output cannot be written.
+        VideoError: its output cannot be written, or what was sent is no video.
+        WorkspaceError: what was sent cannot be kept.
     """
     given, settings = places(), settings_of(document, host, presets_here())
     WebuiPainter(recipe_of(settings))  # refuses names that the host does not know
     if document.output:
         check_output(given.confined(document.output, "output"))
+        given.confined(f"{document.output}.ofgen", "the output's workspace")
     source, mask = input_of(document, given), mask_of(document, given)
     given.output.mkdir(parents=True, exist_ok=True)
     taken = {known.output for known in list(JOBS.values()) if known.under_way}
@@ -316,7 +358,7 @@ def with_preset(text: str, name: str) -> str:
     """The job document's text with another preset named; a text that is no object stays."""
     try:
         document = json.loads(text or '{"input": ""}')
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     if not isinstance(document, dict):
         return text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,9 +14,11 @@ from lib_ofgen.errors import OfgenError, SettingsError
 from lib_ofgen.presets import Preset
 from lib_ofgen.settings import Settings
 from lib_ofgen.webui.controls import element, from_values, initial
+from lib_ofgen.webui.dialect import file_field
 from lib_ofgen.webui.job import places, presets_here
 from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.preset_choice import chosen, kept
+from lib_ofgen.webui.uploads import Handed
 from lib_ofgen.workspace import write_whole
 
 __all__ = ["Bar"]
@@ -52,7 +53,7 @@ class Bar:
                 label="Link text", show_copy_button=True, elem_id=element("preset_text"),
                 info="Share writes it. Apply reads it, or an infotext, or a preset's JSON.",
             )  # fmt: skip
-            self.file = gr.File(
+            self.file = file_field(
                 label="Preset, or a film's key frames as PNG", elem_id=element("preset_file")
             )
         self.told = gr.HTML(elem_id=element("preset_told"))
@@ -70,7 +71,9 @@ class Bar:
                 return _unmoved(before, error)
             return _applied(preset, before, values, lists)
 
-        def take(text: str, file: Any, clip: bool, before: Any, *values: Any) -> list[Any]:
+        def take(
+            text: str, file: Handed | None, clip: bool, before: Any, *values: Any
+        ) -> list[Any]:
             try:
                 preset = presets.take(_content(text, file), clip=clip)
             except OfgenError as error:
@@ -120,14 +123,21 @@ def _unmoved(before: Any, error: OfgenError) -> list[Any]:
     return [before, note(error, failed=True), gr.update(), *(gr.update() for _ in Settings.names())]
 
 
-def _content(text: str, file: Any) -> str | bytes:
-    """What was handed in, the text before the file."""
+def _content(text: str, file: Handed | None) -> str | bytes:
+    """What was handed in, the text before the file.
+
+    Raises:
+        SettingsError: there is neither, or the file was not uploaded or cannot be read.
+    """
     if text and text.strip():
         return text
     if file is None:
         raise SettingsError("nothing is given; paste a link text or an infotext, or drop a file")
-    with Path(file.name).open("rb") as opened:
-        return opened.read(_LARGEST + 1)
+    try:
+        with file.path.open("rb") as opened:
+            return opened.read(_LARGEST + 1)
+    except OSError as error:
+        raise SettingsError("the file is not there any more; drop it once more") from error
 
 
 def _preset(name: str, clip: bool, values: Sequence[Any]) -> Preset:

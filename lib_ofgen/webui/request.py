@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -12,9 +13,10 @@ from PIL import Image as Pictures
 from lib_ofgen import prompt_list
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.settings import DEFAULTS_VERSION
+from lib_ofgen.webui import sweeping
 from lib_ofgen.webui.control import Given
-from lib_ofgen.webui.document import parse
-from lib_ofgen.webui.job import TITLE, HostJob, animated, prepared, recipe_of
+from lib_ofgen.webui.document import Document, parse
+from lib_ofgen.webui.job import TITLE, HostJob, animated, for_strangers, prepared, recipe_of
 
 __all__ = ["FilmProcessed", "run_script"]
 
@@ -26,16 +28,22 @@ def run_script(p: Any, given: object) -> processing.Processed:
         HTTPException: an API request that cannot be done, with one line that says why.
     """
     fields = _host_fields(p)
+    own: list[str] = []
     try:
-        job = prepared(parse(given), fields, inside=True)
+        document = parse(given)
+        own = document.paths
+        job = prepared(document, fields, inside=True)
     except OfgenError as error:
-        return _refused(p, str(error))
+        return _refused(p, str(error), own)
     options = dict(getattr(p, "override_settings", None) or {})
     given = Given(p.scripts, p.script_args) if p.scripts and p.script_args else None
-    animated(job, recipe_of(job.settings, **options), nullcontext, given)
+    try:
+        animated(job, recipe_of(job.settings, **options), nullcontext, given)
+    finally:
+        sweeping.clear(ended=job)
     if job.state == "failed":
-        return _refused(p, job.message)
-    return FilmProcessed(p, job, list(fields))
+        return _refused(p, job.message, own)
+    return FilmProcessed(p, job, list(fields), document)
 
 
 def _host_fields(p: Any) -> dict[str, Any]:
@@ -62,31 +70,36 @@ def _host_fields(p: Any) -> dict[str, Any]:
     return fields
 
 
-def _refused(p: Any, message: str) -> processing.Processed:
-    """An error for whoever asked: HTTP 422 to the API, a line under the gallery to the page."""
-    if getattr(p, "is_api", False):
+def _refused(p: Any, message: str, own: Iterable[str]) -> processing.Processed:
+    """An error for whoever asked: HTTP 422 to the API, a line under the gallery to the page.
+
+    `own` are the paths that the request has named.
+    """
+    if _by_api(p):
         from fastapi import HTTPException
 
-        raise HTTPException(status_code=422, detail=f"{TITLE}: {message}")
+        raise HTTPException(status_code=422, detail=f"{TITLE}: {for_strangers(message, own)}")
     return processing.Processed(p, [], p.seed, f"{TITLE}: {message}")
 
 
-class FilmProcessed(processing.Processed):
-    """The host's result, with the contact sheet as its image and our paths in its JSON."""
+def _by_api(p: Any) -> bool:
+    """Whether the request came by the API, and not from a page of the host."""
+    return bool(getattr(p, "is_api", False))
 
-    def __init__(self, p: Any, job: HostJob, fields: list[str]) -> None:
-        """The result of a finished or stopped job; `fields` are the request's own settings."""
+
+class FilmProcessed(processing.Processed):
+    """The host's result, with the contact sheet as its image and our part in its JSON."""
+
+    def __init__(self, p: Any, job: HostJob, fields: list[str], asked: Document) -> None:
+        """The result of a finished or stopped job; `fields` are the request's own settings.
+
+        `asked` is its document: paths that it does not name are told to pages only.
+        """
         outcome = job.outcome
-        self._ofgen = {
-            "state": job.state,
-            "video": str(outcome.video) if outcome else None,
-            "report": str(outcome.report) if outcome else None,
-            "page": str(outcome.page) if outcome else None,
-            "workspace": str(outcome.workspace if outcome else job.output)
-            + ("" if outcome else ".ofgen"),
-        }
+        place = asked.output or (job.output.name if _by_api(p) else str(job.output))
+        self._ofgen = {"state": job.state, "id": job.id, "output": place, **job.addresses()}
         seed = int(outcome.facts["seed"]) if outcome else p.seed
-        text = _infotext(p, job, fields, seed)
+        text = _infotext(p, job, fields, seed, asked)
         pictures = []
         if outcome:
             with Pictures.open(outcome.sheet) as sheet:
@@ -94,20 +107,24 @@ class FilmProcessed(processing.Processed):
             pictures[0].info["parameters"] = text
         super().__init__(p, pictures, seed, text, infotexts=[text])
         if not outcome:
-            self.comments += job.message
+            told = for_strangers(job.message, asked.paths)
+            self.comments += told if _by_api(p) else job.message
 
     def js(self) -> str:
-        """The host's JSON and `ofgen`: where the film, its report and its workspace are."""
+        """The host's JSON and `ofgen`: where the film and its report are to be had."""
         return json.dumps({**json.loads(super().js()), "ofgen": self._ofgen})
 
 
-def _infotext(p: Any, job: HostJob, fields: list[str], seed: int) -> str:
-    """The host's infotext, with a job document that repeats the run."""
+def _infotext(p: Any, job: HostJob, fields: list[str], seed: int, asked: Document) -> str:
+    """The host's infotext, with a job document that repeats the run.
+
+    Paths stand there as they were asked for; of a video that was sent, only its name.
+    """
     settings, model = job.settings, job.checkpoint
     own = {name: value for name, value in settings.to_json().items() if name in fields}
     document = {
-        "input": str(job.source),
-        **({"mask": str(job.mask)} if job.mask else {}),
+        "input": job.source.name if asked.holds_video else asked.input,
+        **({"mask": asked.mask} if asked.mask else {}),
         "defaults": DEFAULTS_VERSION,
         "settings": {**settings.differences(), **own, "checkpoint": model.title, "seed": seed},
     }

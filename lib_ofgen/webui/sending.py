@@ -92,7 +92,10 @@ def _told(settings: dict[str, Any]) -> str:
 
 def _infotext(shown: str, index: int) -> str:
     """That of the picture chosen in the gallery, else of the first."""
-    texts = json.loads(shown or "{}").get("infotexts", [])
+    try:
+        texts = json.loads(shown or "{}").get("infotexts", [])
+    except (ValueError, RecursionError, AttributeError):  # the host writes other texts there too
+        return ""
     return texts[index] if 0 <= index < len(texts) else "".join(texts[:1])
 
 

@@ -12,8 +12,10 @@ import gradio as gr
 
 from lib_ofgen import workspace
 from lib_ofgen.errors import OfgenError
+from lib_ofgen.webui import sweeping
 from lib_ofgen.webui.controls import element
 from lib_ofgen.webui.dialect import scripted
+from lib_ofgen.webui.job import JOBS
 from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.runner import RUNNER
 from lib_ofgen.webui.shelf import Record, shelf
@@ -146,4 +148,5 @@ def _deleted(chosen: str | None, film_too: bool) -> str:
     except (OfgenError, OSError) as error:
         return note(error, failed=True)
     shelf().forget(record)
+    sweeping.clear(ended=JOBS.get(record.id))
     return note(f"deleted; {freed / 1e6:.1f} MB are free again")

@@ -26,7 +26,8 @@ def serve() -> None:
     data = shared.cmd_opts.data.resolve()
     data.mkdir(parents=True, exist_ok=True)
     app, *_ = demo.queue().launch(
-        server_name=HOST, server_port=shared.cmd_opts.port, prevent_thread_lock=True, quiet=True,
+        server_name="0.0.0.0" if shared.cmd_opts.listen else HOST, auth=_users(),
+        server_port=shared.cmd_opts.port, prevent_thread_lock=True, quiet=True,
         allowed_paths=[str(data), str(EXTENSION)], show_error=True,
         app_kwargs={"middleware": [Middleware(_Head)]},
     )  # fmt: skip
@@ -34,6 +35,12 @@ def serve() -> None:
         callback(demo, app)
     print("Startup time: over", flush=True)  # noqa: T201 - the log
     demo.block_thread()
+
+
+def _users() -> list[tuple[str, ...]] | None:
+    """Who may log in; anybody may come in where nobody need."""
+    pairs = [pair for pair in shared.cmd_opts.gradio_auth.split(",") if pair]
+    return [tuple(pair.split(":", 1)) for pair in pairs] or None
 
 
 def _page() -> gr.Blocks:

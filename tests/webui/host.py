@@ -63,11 +63,6 @@ class Host(Server):
         told = (*FLAGS, *map(str, where), "--port", str(port), *flags)
         super().__init__([PYTHON, "launch.py", *told], port, data, WEBUI, **environment)
 
-    @property
-    def outputs(self) -> Path:
-        """Where requests may read and write."""
-        return self.data / "outputs"
-
     def loads(self, start: int = 0) -> list[str]:
         """Names of the checkpoints that it has loaded, in order."""
         found = re.findall(r"Loading weights \[\w+\] from (.*)", self.log(start))
@@ -89,7 +84,23 @@ class Host(Server):
         }  # fmt: skip
         if tab == "img2img":
             request |= {"init_images": []}
-        return self.call(f"/sdapi/v1/{tab}", request)
+        return self.located(self.call(f"/sdapi/v1/{tab}", request))
+
+    def located(self, answer: Answer) -> Answer:
+        """The answer, with the places of its film's files beside the addresses of the API.
+
+        The API tells none; who sits at the machine finds them under the name of the output.
+        """
+        if answer.status != 200:
+            return answer
+        info = json.loads(answer.body["info"])
+        film = self.outputs / "ofgen" / info["ofgen"]["output"]
+        folder = film.with_name(f"{film.name}.ofgen")
+        there = {"video": film, "report": folder / "report.json", "page": folder / "report.html"}
+        done = info["ofgen"]["video"] is not None
+        paths = {name: str(path) if done else None for name, path in there.items()}
+        info["ofgen"] |= {**paths, "workspace": str(folder)}
+        return Answer(answer.status, {**answer.body, "info": json.dumps(info)})
 
     def plain(self, **fields: Any) -> NDArray[np.uint8]:
         """A picture by the checkpoint that the user has loaded, without us."""

@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
 
 from webui.host import PATIENCE
 
@@ -73,10 +74,14 @@ class _Socket:
 class Page:
     """One visit to the page, with gradio's session of it."""
 
-    def __init__(self, port: int) -> None:
-        """Load the page's description."""
+    def __init__(self, port: int, user: str = "") -> None:
+        """Load the page's description; `user` is who logs in first, as `name:password`."""
         self._port, self._session = port, uuid.uuid4().hex[:10]
-        self._opener = build_opener(ProxyHandler({}))
+        self._opener = build_opener(ProxyHandler({}), HTTPCookieProcessor())
+        if user:
+            name, _, password = user.partition(":")
+            form = urlencode({"username": name, "password": password}).encode()
+            self._ask("/login", form, "application/x-www-form-urlencoded")
         self._config = self._ask("/config")
         self._parts = {part["id"]: part for part in self._config["components"]}
 
@@ -93,17 +98,44 @@ class Page:
         """The ids of all elements."""
         return {self.element(part) for part in self._parts}
 
-    def upload(self, path: Path) -> dict[str, Any]:
-        """A file as the page hands it in: what a file field is set to."""
+    def upload(self, path: Path, name: str = "") -> dict[str, Any]:
+        """A file as the page hands it in, under its name or another: a file field's value."""
         border = uuid.uuid4().hex
         head = (
             f'--{border}\r\nContent-Disposition: form-data; name="files"; '
-            f'filename="{path.name}"\r\nContent-Type: video/mp4\r\n\r\n'
+            f'filename="{name or path.name}"\r\nContent-Type: video/mp4\r\n\r\n'
         )
         body = head.encode() + path.read_bytes() + f"\r\n--{border}--\r\n".encode()
         (kept,) = self._ask("/upload", body, f"multipart/form-data; boundary={border}")
         size = path.stat().st_size
         return {"name": kept, "orig_name": path.name, "size": size, "data": None, "is_file": True}
+
+    def fields(self, *kinds: str) -> dict[str, list[tuple[int, int]]]:
+        """Our components of these kinds: for each the steps that take it, and its place there.
+
+        Of steps that take and give the same there is one.
+        """
+        ours = {
+            part: f"{name}:{part}"
+            for part, whole in self._parts.items()
+            if whole["type"] in kinds and (name := self.element(part)).startswith("ofgen_")
+        }
+        alike = {
+            (*step["inputs"], None, *step["outputs"]): (at, step)
+            for at, step in enumerate(self._config["dependencies"])
+        }
+        steps = list(alike.values())
+        return {
+            told: [(at, step["inputs"].index(part)) for at, step in steps if part in step["inputs"]]
+            for part, told in ours.items()
+        }
+
+    def send(self, step: int, place: int, value: Any) -> str:
+        """Take a step as the page stands, but with this value at that place of its inputs."""
+        given = self._inputs(self._config["dependencies"][step], {})
+        given[place] = value
+        document = {"fn_index": step, "data": given, "session_hash": self._session}
+        return json.dumps(self._ask("/run/predict", json.dumps(document).encode()))
 
     def _step(self, button: str) -> tuple[int, dict[str, Any]]:
         """What a click on the element does; of several things the one that takes most."""

@@ -66,7 +66,7 @@ def test_a_film_takes_one_click_after_dropping_a_video(tab: Any, host: Host, cli
     tab.locator("#ofgen_progress.prose [data-busy]").wait_for(timeout=LONG)
     browser.reloaded(tab)
     tab.locator("#ofgen_film.prose video").wait_for(state="attached", timeout=LONG)
-    film = host.call("/ofgen/v1/jobs").body[-1]["video"]
+    film = host.outputs / "ofgen" / host.call("/ofgen/v1/jobs").body[-1]["output"]
     assert len(frames_of(film)) == LENGTH
     tab.locator("#ofgen_tabs button", has_text="Film").click()
     assert tab.locator("#ofgen_film.prose video").evaluate("film => film.error") is None

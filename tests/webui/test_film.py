@@ -120,9 +120,8 @@ def test_the_infotext_repeats_the_run(host: Host, clip: Path) -> None:
     assert document["settings"]["seed"] == seed >= 0
     assert document["settings"]["prompt"] == prompt
     other = {"prompt": "else", "negative_prompt": "else", "cfg_scale": 12}
-    again = host.call(
-        "/sdapi/v1/txt2img", {"script_name": TITLE, "script_args": [document], **other}
-    )
+    request = {"script_name": TITLE, "script_args": [document], **other}
+    again = host.located(host.call("/sdapi/v1/txt2img", request))
     assert again.film["workspace"] != first.film["workspace"]
     assert same_film(first.film["video"], again.film["video"])
 

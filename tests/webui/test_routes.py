@@ -29,10 +29,10 @@ def test_settings_and_presets(host: Host) -> None:
 
 def test_a_finished_job_tells_of_itself(host: Host, done: Answer) -> None:
     jobs = host.call("/ofgen/v1/jobs").body
-    (ours, *_) = [job for job in jobs if job["video"] == done.film["video"]]
+    (ours, *_) = [job for job in jobs if job["id"] == done.film["id"]]
     assert ours["state"] == "done"
     assert ours["progress"] == 1
-    assert ours["report"] == done.film["report"]
+    assert ours["output"] == Path(done.film["video"]).name
     assert host.call(f"/ofgen/v1/jobs/{ours['id']}").body == ours
     film = host.call(f"/ofgen/v1/jobs/{ours['id']}/video")
     assert film.status == 200

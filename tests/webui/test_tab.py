@@ -56,7 +56,7 @@ class Pressed(threading.Thread):
         self.join()
         job = self.job()
         assert job["state"] == "done", job
-        return Path(job["video"])
+        return self._host.outputs / "ofgen" / job["output"]
 
 
 def _running(host: Host) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def test_the_hosts_generate_runs_the_script(host: Host, clip: Path) -> None:
     job = json.dumps({"input": str(clip), "settings": {**JOB, "max_frames": 3, "seed": 47}})
     *_, last = page.run("txt2img_generate", "task(one)", ofgen_txt2img_job=job, **chosen)
     told = json.loads(last["generation_info_txt2img"])
-    assert len(frames_of(told["ofgen"]["video"])) == 3
+    assert len(frames_of(told["ofgen"]["output"])) == 3
     assert told["seed"] == 47
     assert len(last["txt2img_gallery"]) == 1
     *_, last = page.run("txt2img_generate", "task(two)", ofgen_txt2img_job="{}", **chosen)
@@ -325,7 +325,7 @@ def test_a_stopped_film_is_resumed(host: Host, clip: Path) -> None:
     told = pressed.page.press("ofgen_history_resume", ofgen_history_choice=job)
     assert "goes on" in told["ofgen_history_told"]
     waited(lambda: pressed.job()["state"] == "done", "film")
-    assert len(frames_of(pressed.job()["video"])) == 9
+    assert len(frames_of(host.outputs / "ofgen" / pressed.job()["output"])) == 9
 
 
 INFOTEXT = """a <fox>

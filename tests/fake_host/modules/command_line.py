@@ -15,6 +15,8 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--api", action="store_true")
     parser.add_argument("--api-auth", default="")
+    parser.add_argument("--gradio-auth", default="")
+    parser.add_argument("--listen", action="store_true")
     runpy.run_path(str(EXTENSION / "preload.py"))["preload"](parser)
     return parser.parse_args()
 
