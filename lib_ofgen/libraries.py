@@ -54,8 +54,9 @@ def tried(name: str) -> Found:
         return Found(None, fault(error, name))
     finally:
         sys.stderr = before
-    if before is not None:
-        before.write(said.getvalue())
+    if before is not None and said.getvalue():
+        with contextlib.suppress(OSError):  # whoever reads it has left
+            before.write(said.getvalue())
     return Found(module, "")
 
 

@@ -365,3 +365,75 @@ def test_without_a_connection_the_place_is_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"put it at '{tmp_path / NAME / 'model.onnx'}'" in line
     assert f"https://huggingface.co/SmilingWolf/{NAME}" in line
+
+
+# files of strangers
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"name,category\n" + b"x" * 200_000 + b",0\n", "field larger"),
+        (b"name,category\na,0\n" * 1_300_000, "more than 16 MiB"),
+        (b"name,category\na,0\nb\n", "rows without a name or category"),
+        ("name,category\n\u00e9,0\n".encode("latin-1"), "no table of tags"),
+        ("name,category\na,0\n".encode("utf-16"), "no table of tags"),
+        (b"name;category\na;0\n", "no column 'name'"),
+        (b'name,category\n"a,0\n' + b"\0" * 9, "names no tags|no table of tags|rows without"),
+    ],
+)
+def test_a_hostile_table_is_one_short_line(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "selected_tags.csv"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=said) as refused:
+        Labels.read(path)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+@pytest.mark.parametrize("name", [tagging.MODEL, tagging.LABELS])
+def test_a_pipe_in_the_place_of_a_file_does_not_hang(tmp_path: Path, name: str) -> None:
+    folder = tiny_tagger.make(tmp_path / "piped")
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(WeightsError, match="it is a pipe or a device"):
+        WD14Tagger(folder)
+
+
+def _network(folder: Path, inputs: list[Any], outputs: list[Any], nodes: list[Any]) -> Path:
+    """A network of these, with a table of three tags."""
+    import onnx
+    from onnx import helper
+
+    folder.mkdir()
+    graph = helper.make_graph(nodes, "other", inputs, outputs)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(made, str(folder / tagging.MODEL))
+    (folder / tagging.LABELS).write_text("name,category\na,0\nb,0\nc,4\n", "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("how", ["huge pictures", "huge batch", "two inputs", "texts", "a shape"])
+def test_a_network_that_asks_or_gives_what_none_does_is_one_line(tmp_path: Path, how: str) -> None:
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info
+    side = 100_000 if how == "huge pictures" else 8
+    batch = 10_000_000 if how == "huge batch" else 1
+    inputs = [value("in", TensorProto.FLOAT, [batch, side, side, 3])]
+    outputs = [value("out", TensorProto.FLOAT, ["n", 3])]
+    mean = [helper.make_node("ReduceMean", ["in"], ["out"], axes=[1, 2], keepdims=0)]
+    if how == "two inputs":
+        inputs.append(value("more", TensorProto.FLOAT, [1]))
+    if how == "texts":
+        outputs = [value("out", TensorProto.STRING, ["n", 3])]
+        mean = [helper.make_node("ReduceMean", ["in"], ["mean"], axes=[1, 2], keepdims=0),
+                helper.make_node("Cast", ["mean"], ["out"], to=TensorProto.STRING)]  # fmt: skip
+    if how == "a shape":
+        outputs = [value("out", TensorProto.FLOAT, ["n", "m", 3])]
+        mean = [helper.make_node("ReduceMean", ["in"], ["out"], axes=[1], keepdims=0)]
+    folder = _network(tmp_path / "other", inputs, outputs, mean)
+    with pytest.raises(TaggerError) as refused:
+        WD14Tagger(folder).tag([np.zeros((8, 8, 3), np.uint8)])
+    assert "\n" not in str(refused.value)
