@@ -19,7 +19,7 @@ LAYERS = {
     0: {"values", "errors", "reading"},
     1: {
         "control", "settings", "images", "warp", "media", "weights", "checkpoints", "download",
-        "addresses", "exchange", "limits",
+        "addresses", "exchange", "limits", "light",
     },
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
@@ -39,6 +39,8 @@ LAYERS = {
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
     ("images", "limits"),
+    ("light", "images"),
+    ("light", "warp"),
     ("media", "images"),
     ("media", "limits"),
     ("settings", "control"),
