@@ -18,23 +18,25 @@ from numpy.typing import NDArray
 from lib_ofgen import images, warp
 from lib_ofgen.values import Image, Size
 
-__all__ = ["GRID", "same", "steady"]
+__all__ = ["GRID", "steady", "vetoed"]
 
 GRID = 4
 """px between the points at which the light is compared."""
 
 _AROUND = 5
 """Points on each side of the square whose median is the difference of the light."""
-_LIGHT = (5.0, 11.0)
+_LEAST = np.float32(1e-3)
+"""Weight of what is wholly unsure; where all is, it is its own surroundings."""
+_LIGHT = (5.0, 10.0)
 """Levels by which that may be (noise, compression, a gentle drift), and from which it is vetoed."""
-_SPOT = (24.0, 48.0)
+_SPOT = (48.0, 96.0)
 """The same of the mean over some 6 px, which a strong edge changes that is one px off."""
 
 Floats = NDArray[np.float32]
 
 
-def same(pair: tuple[Image, Image], vectors: Floats) -> Floats:
-    """(H, W) 0..1: how far the pictures let the target's pixel be the source's; 1: nothing objects.
+def vetoed(pair: tuple[Image, Image], vectors: Floats, sure: Floats) -> Floats:
+    """(H, W) 0..1: the confidence `sure` of the vectors, less what the pictures rule out.
 
     `pair` is (source, target), `vectors` (2, H, W) px the flow on the target's grid. 0 where it
     leaves the source.
@@ -47,18 +49,24 @@ def same(pair: tuple[Image, Image], vectors: Floats) -> Floats:
     apart = moved.astype(np.float32) - images.resize(target, half)
     spots = _allowed(cast("Floats", cv2.blur(apart, ksize=(3, 3))), _SPOT)
     quarter = Size(-(-size.height // GRID), -(-size.width // GRID))
-    light = images.enlarged(steady(images.resize(apart, quarter)), half)
-    allowed = images.enlarged(np.minimum(light, spots), size)
-    return allowed * warp.inside(vectors, images.size_of(source))
+    light = steady(images.resize(apart, quarter), images.resize(sure, quarter))
+    allowed = images.enlarged(np.minimum(images.enlarged(light, half), spots), size)
+    return sure * allowed * warp.inside(vectors, images.size_of(source))
 
 
-def steady(apart: Floats) -> Floats:
-    """(h, w) 0..1: how far the light is the same; `apart` (h, w, 3) levels, points `GRID` px apart.
+def steady(apart: Floats, sure: Floats) -> Floats:
+    """(h, w) 0..1: how far the light is the same.
 
-    The median around each point: edges beside their place, and things that have been covered
-    meanwhile, are the minority there.
+    `apart` (h, w, 3) are levels of points `GRID` px apart, `sure` (h, w) 0..1 the confidence that
+    they are of one and the same thing. What is unsure, such as what has been covered meanwhile,
+    counts as what is sure around it. Then the median is taken, for which edges a px beside their
+    place are the minority.
     """
-    return _allowed(cast("Floats", cv2.medianBlur(apart, ksize=_AROUND)), _LIGHT)
+    weight = np.square(sure)[..., None] + _LEAST
+    total = cv2.GaussianBlur(weight, ksize=(0, 0), sigmaX=_AROUND / 2)[..., None]
+    around = cv2.GaussianBlur(apart * weight, ksize=(0, 0), sigmaX=_AROUND / 2) / total
+    known = around + weight * (apart - around)
+    return _allowed(cast("Floats", cv2.medianBlur(known, ksize=_AROUND)), _LIGHT)
 
 
 def _allowed(apart: Floats, levels: tuple[float, float]) -> Floats:

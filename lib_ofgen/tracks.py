@@ -151,7 +151,7 @@ def follow(
 
 def _lit(track: Track, there: Floats, here: Floats) -> Floats:
     """(H, W) 0..1: how far the light is the same at both ends of a track."""
-    return light.steady(warp.look_up(there, track.x, track.y) - here)
+    return light.steady(warp.look_up(there, track.x, track.y) - here, track.trust)
 
 
 def _one_way(

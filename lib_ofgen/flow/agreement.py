@@ -17,7 +17,7 @@ from lib_ofgen.values import Image, check
 
 __all__ = ["BIAS", "ROUND_TRIP", "SAMENESS", "confidence", "difference", "features"]
 
-BIAS, ROUND_TRIP, SAMENESS = 1.225, -1.597, -1.149
+BIAS, ROUND_TRIP, SAMENESS = 1.238, -1.597, -1.143
 """Logistic coefficients: constant, of the round trip, of the pictures' difference."""
 
 
@@ -60,4 +60,4 @@ def confidence(
     miss, different = features(pair, vectors, back, radius)
     odds = BIAS + ROUND_TRIP * miss + SAMENESS * different
     likely = np.float32(1) / (np.float32(1) + np.exp(-odds))
-    return cast("NDArray[np.float32]", likely * light.same(pair, vectors))
+    return light.vetoed(pair, vectors, likely)

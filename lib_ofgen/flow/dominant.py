@@ -87,8 +87,8 @@ def completed(
         return vectors, sure
     odds = BIAS + FOLLOWING * found.following + APART * found.apart
     likely = np.float32(1) / (np.float32(1) + np.exp(-odds))
-    likely *= light.same(pair, found.vectors)
     likely *= np.exp(-np.square(agreement.difference(pair, found.vectors) / _OTHER))
+    likely = light.vetoed(pair, found.vectors, likely)
     better = likely > sure
     other = better & (found.apart > _SAME)
     return np.where(other, found.vectors, vectors), np.where(better, likely, sure)

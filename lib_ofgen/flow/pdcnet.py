@@ -142,7 +142,7 @@ class PDCNetEstimator:
     def _flow(self, pair: _Pair, view: Image, vectors: Any, sure: Any) -> Flow:
         """The pair's flow; `view` is the source at the target's size."""
         source, target = pair
-        sure = sure * light.same((view, target.image), vectors)
+        sure = light.vetoed((view, target.image), vectors, sure)
         return Flow(source.index, target.index, warp.still(vectors), sure, self._radius)
 
 
