@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lib_ofgen import canvas, inpaint
 from lib_ofgen.painting import Easel, Stopwatch
@@ -39,6 +40,8 @@ class _Opened:
     boxes: list[Box]
     warped: list[Image]
     """What painted frames supply in each box."""
+    stale: list[NDArray[np.float32]]
+    """By how many levels the source was brighter where that was painted, (h, w, 3) each."""
     jobs: list[Repaint]
     """One for each box."""
 
@@ -61,6 +64,7 @@ class Filler:
         """
         self._spool, self._easel, self._lend, self._watch = spool, easel, lend, watch
         self._renderer, self._box = Renderer(lend), box
+        self._sources = Renderer(self._lent_source)
         self._anchor = anchor
 
     def fill(self, frames: Sequence[Holed]) -> dict[int, Painted]:
@@ -85,9 +89,11 @@ class Filler:
             holed = opened.holed
             with self._watch("fuse"):
                 fresh = np.zeros((*holed.mask.shape, 3), np.uint8)
-                for box, image in zip(opened.boxes, opened.warped, strict=True):
+                for box, image, stale in zip(
+                    opened.boxes, opened.warped, opened.stale, strict=True
+                ):
                     ring = box.of(holed.ring)
-                    box.of(fresh)[...] = inpaint.matched(next(pictures), image, ring)
+                    box.of(fresh)[...] = inpaint.matched(next(pictures), image, ring, stale)
                 fresh *= holed.mask[..., None]
                 found[holed.index] = Painted(holed.index, fresh, holed.mask)
                 workspace.save_painted(holed.key, found[holed.index])
@@ -109,12 +115,21 @@ class Filler:
     def _original(self, index: int) -> Image:
         return self._spool.frame(index).image
 
+    def _lent_source(self, origin: int) -> Painted:
+        """The source's own frame, as if it were what was painted there."""
+        image = self._original(max(origin, ~origin))
+        return Painted(origin, image, np.ones(image.shape[:2], np.bool_))
+
     def _opened(self, holed: Holed) -> _Opened:
         """The painter's jobs for a frame."""
         mask, original = holed.mask, self._original(holed.index)
         with self._watch("fuse"):
             boxes = inpaint.boxes(mask, self._box)
             warped = [self._renderer.plain(holed.fused, box) for box in boxes]
+            stale = [
+                self._sources.plain(holed.fused, box).astype(np.float32) - box.of(original)
+                for box in boxes
+            ]
             starts = [
                 inpaint.starting_image(image, box.of(mask), box.of(original))
                 for box, image in zip(boxes, warped, strict=True)
@@ -125,4 +140,4 @@ class Filler:
             self._easel.job(holed.stage, holed.index, start, box.of(mask), box.of(original), other)
             for box, start, other in zip(boxes, starts, seen, strict=True)
         ]
-        return _Opened(holed, boxes, warped, jobs)
+        return _Opened(holed, boxes, warped, stale, jobs)

@@ -27,7 +27,7 @@ from lib_ofgen.workspace import digest
 
 __all__ = ["Finished", "Finisher"]
 
-_METHOD = 2
+_METHOD = 3
 """Goes up when steadying or rendering gives other pixels, so that old frames are made anew."""
 _MAP = 192
 """px: the most that a kept map of origins has on a side."""
@@ -159,7 +159,7 @@ class Finisher:
 
     def _steadied(self, target: int, scene: Scene) -> Fused:
         reach = self._reach if self._division.alive(target) else 0
-        found = tracks.follow(target, scene, reach, self._motion)
+        found = tracks.follow(target, scene, reach, self._motion, self._motion.view)
         neighbours = [(one, self._division.moving(self._rough(one.frame))) for one in found]
         draft = self._draft(target)
         if not neighbours:

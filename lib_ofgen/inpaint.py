@@ -26,6 +26,8 @@ _REACH = 16
 """px over which the difference of colours around a hole is averaged."""
 _GRID = 4
 """px between the points at which it is."""
+_CURRENT = 24.0
+"""Levels by which the source may have changed where paint is taken on; noise and texture do."""
 _FAINT = 0.02
 """Share of the ring around a place below which its difference fades."""
 
@@ -98,15 +100,19 @@ def starting_image(image: Image, mask: Mask, original: Image) -> Image:
     return cast("Image", cv2.copyTo(original, mask=mask.astype(np.uint8), dst=image.copy()))
 
 
-def matched(picture: Image, around: Image, ring: Mask) -> Image:
+def matched(picture: Image, around: Image, ring: Mask, stale: NDArray[np.float32]) -> Image:
     """The painted picture, its colours brought to those of `around` on the ring that both show.
 
     The difference there, averaged over `_REACH` px, is carried into the hole and fades with the
     distance: a painter that fills a hole a little brighter or warmer leaves no seam, and what lies
     deep inside stays as it was painted.
+
+    `stale` (h, w, 3) is by how many levels the source was brighter where `around` was painted. The
+    paint does not follow it: it is brought to what `around` would be in the frame's own light, and
+    not to what shows another thing.
     """
-    known = ring.astype(np.float32)
-    apart = (around.astype(np.float32) - picture) * known[..., None]
+    known = (ring & (np.abs(stale).max(axis=2) <= _CURRENT)).astype(np.float32)
+    apart = (around - stale - picture) * known[..., None]
     size = Size(-(-ring.shape[0] // _GRID), -(-ring.shape[1] // _GRID))
     small, weight = (
         cv2.GaussianBlur(images.resize(plane, size), ksize=(0, 0), sigmaX=_REACH / _GRID)

@@ -29,7 +29,7 @@ from lib_ofgen.workspace import digest
 
 __all__ = ["Drafted", "Made", "Maker", "held"]
 
-_METHOD = 3
+_METHOD = 4
 """Goes up when fusing or compositing gives other pixels, so that old frames are made anew."""
 _BATCH = 8
 """Steps whose flows are under way at once, of frames up to 640x360; fewer of larger ones."""

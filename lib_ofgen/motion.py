@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
+
+import numpy as np
 
 from lib_ofgen import tracks
 from lib_ofgen.painting import Stopwatch
@@ -22,6 +25,7 @@ class Motion:
         """Nothing is estimated before it is asked for."""
         self._spool, self._estimator, self._watch = spool, estimator, watch
         self._kept: OrderedDict[tuple[int, int], Flow] = OrderedDict()
+        self.view = lru_cache(maxsize=_KEPT)(self._view_of)
 
     @property
     def identity(self) -> str:
@@ -39,3 +43,7 @@ class Motion:
                 self._kept.popitem(last=False)
         self._kept.move_to_end((source, target))
         return self._kept[source, target]
+
+    def _view_of(self, index: int) -> tracks.Floats:
+        """Frame `index` of the source on the tracks' grid, (h, w, 3)."""
+        return tracks.coarse_view(self._spool.frame(index).image.astype(np.float32))

@@ -240,7 +240,8 @@ class Deflicker(_Pass):
             "deflicker", self._spool.key, target, keys, self._motion.identity, self._strength
         )
         if not self._workspace.has_frame(key):
-            found = tracks.follow(target, scene, self._reach, self._motion)
+            views = self._motion.view
+            found = tracks.follow(target, scene, self._reach, self._motion, views)
             picture = self._before.picture(target)
             with self._watch("fuse"):
                 change = self._change(target, found)

@@ -41,7 +41,7 @@ __all__ = [
 
 _READER = 1
 """Goes up when the reader's pixels or times change, so that old spools are read anew."""
-_REACH = 1
+_REACH = 2
 """Goes up when the estimate of what flow can reach changes."""
 _SMALL = 320
 """px: width of the pictures on which reach is estimated."""

@@ -23,12 +23,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import images, warp
+from lib_ofgen import images, light, warp
 from lib_ofgen.values import Box, Contribution, Flow, Fused, Scene, Size
 
-__all__ = ["GRID", "Track", "coarse", "coarse_flow", "follow", "refined", "steady"]
+__all__ = ["GRID", "Track", "coarse", "coarse_flow", "coarse_view", "follow", "refined", "steady"]
 
-GRID = 4
+GRID = light.GRID
 """px of a frame between two points of the coarse grid; the sides of frames are multiples of 8."""
 
 _AGREE = 2.0
@@ -61,6 +61,12 @@ def coarse_flow(flow: Flow) -> Flow:
     planes = (*(flow.vectors / np.float32(GRID)), flow.confidence)
     *vectors, sure = (_shrunk(plane, size) for plane in planes)
     return replace(flow, vectors=np.stack(vectors), confidence=sure)
+
+
+def coarse_view(picture: Floats) -> Floats:
+    """The (H, W, 3) picture on the coarse grid."""
+    height, width = images.size_of(picture)
+    return _shrunk(picture, Size(height // GRID, width // GRID))
 
 
 def coarse(fused: Fused) -> Fused:
@@ -121,15 +127,31 @@ def _refined(
     return Contribution(one.origin, box, np.where(known > 0, moved, vectors), weight)
 
 
-def follow(target: int, scene: Scene, reach: int, flow: Callable[[int, int], Flow]) -> list[Track]:
+def follow(
+    target: int,
+    scene: Scene,
+    reach: int,
+    flow: Callable[[int, int], Flow],
+    view: Callable[[int], Floats],
+) -> list[Track]:
     """The tracks of `target`'s pixels through up to `reach` frames on each side, in its scene.
 
     `flow` gives that of (source, target) for neighbouring frames. A track is a chain of them; its
-    trust is the product of their confidences, and falls linearly to 0 beyond `reach`. The nearest
-    come first.
+    trust is the product of their confidences, and falls linearly to 0 beyond `reach`; it is none
+    where the light at its two ends is another, by `view`, the source's frame on the same grid. The
+    nearest come first.
     """
-    tracks = [track for way in (1, -1) for track in _one_way(target, scene, reach * way, flow)]
+    tracks = [
+        track._replace(trust=track.trust * _lit(track, view(track.frame), view(target)))
+        for way in (1, -1)
+        for track in _one_way(target, scene, reach * way, flow)
+    ]
     return sorted(tracks, key=lambda track: abs(track.frame - target))
+
+
+def _lit(track: Track, there: Floats, here: Floats) -> Floats:
+    """(H, W) 0..1: how far the light is the same at both ends of a track."""
+    return light.steady(warp.look_up(there, track.x, track.y) - here, track.trust)
 
 
 def _one_way(

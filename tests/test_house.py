@@ -19,7 +19,7 @@ LAYERS = {
     0: {"addresses", "values", "errors", "libraries", "reading"},
     1: {
         "control", "settings", "images", "warp", "media", "weights", "checkpoints", "download",
-        "exchange", "limits", "files", "seals",
+        "exchange", "limits", "files", "seals", "light",
     },
     2: {
         "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
@@ -40,6 +40,8 @@ LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 SAME_LAYER = {
     ("libraries", "errors"),
     ("images", "limits"),
+    ("light", "images"),
+    ("light", "warp"),
     ("media", "images"),
     ("media", "limits"),
     ("settings", "control"),

@@ -446,7 +446,8 @@ def test_paint_takes_on_the_colours_around_its_hole(rng: np.random.Generator) ->
     holes = np.zeros(around.shape[:2], np.bool_)
     holes[20:140, 20:220] = True
     ring = inpaint.grown(holes) & ~holes
-    matched = inpaint.matched(picture, around, ring).astype(int)
+    current = np.zeros(around.shape, np.float32)
+    matched = inpaint.matched(picture, around, ring, current).astype(int)
     apart = np.abs(matched - around).mean(axis=2)
     near = holes & inpaint.grown(~holes)
     assert apart[near].mean() < 4
@@ -507,8 +508,9 @@ class _World:
 
     def steadied(self, target: int, reach: int) -> Fused:
         found = tracks.follow(
-            target, self.scene, reach, lambda *pair: tracks.coarse_flow(self.flow(*pair))
-        )
+            target, self.scene, reach, lambda *pair: tracks.coarse_flow(self.flow(*pair)),
+            lambda index: tracks.coarse_view(np.full((*GRIDDED, 3), index % 3, np.float32)),
+        )  # fmt: skip
         assert {track.frame for track in found} == {
             i for i in range(self.scene.stop) if 0 < abs(i - target) <= reach
         }

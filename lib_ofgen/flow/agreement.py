@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import images, warp
+from lib_ofgen import light, warp
 from lib_ofgen.values import Image, check
 
 __all__ = ["BIAS", "ROUND_TRIP", "SAMENESS", "confidence", "difference", "features"]
 
-BIAS, ROUND_TRIP, SAMENESS = 1.225, -1.597, -1.149
+BIAS, ROUND_TRIP, SAMENESS = 1.238, -1.597, -1.143
 """Logistic coefficients: constant, of the round trip, of the pictures' difference."""
 
 
@@ -55,10 +55,9 @@ def confidence(
 ) -> NDArray[np.float32]:
     """(H, W) 0..1: the probability that the flow errs by at most `radius` px; see `features`.
 
-    0 where the flow leaves the source.
+    0 where the flow leaves the source, and where the pictures veto it; see `light`.
     """
     miss, different = features(pair, vectors, back, radius)
     odds = BIAS + ROUND_TRIP * miss + SAMENESS * different
     likely = np.float32(1) / (np.float32(1) + np.exp(-odds))
-    seen = warp.inside(vectors, images.size_of(pair[0]))
-    return np.where(seen, likely, np.float32(0)).astype(np.float32)
+    return light.vetoed(pair, vectors, likely)

@@ -35,7 +35,7 @@ class DisEstimator:
     @property
     def identity(self) -> str:
         """Name, preset, calibration and radius."""
-        return f"dis-medium/2 radius={self._radius:g}"
+        return f"dis-medium/3 radius={self._radius:g}"
 
     def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
         """The flow of each (source, target), in order."""

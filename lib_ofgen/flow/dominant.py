@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import images, warp
+from lib_ofgen import images, light
 from lib_ofgen.flow import agreement
 from lib_ofgen.values import Image
 
@@ -87,8 +87,8 @@ def completed(
         return vectors, sure
     odds = BIAS + FOLLOWING * found.following + APART * found.apart
     likely = np.float32(1) / (np.float32(1) + np.exp(-odds))
-    seen = warp.inside(found.vectors, images.size_of(pair[0]))
-    likely *= seen * np.exp(-np.square(agreement.difference(pair, found.vectors) / _OTHER))
+    likely *= np.exp(-np.square(agreement.difference(pair, found.vectors) / _OTHER))
+    likely = light.vetoed(pair, found.vectors, likely)
     better = likely > sure
     other = better & (found.apart > _SAME)
     return np.where(other, found.vectors, vectors), np.where(better, likely, sure)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from lib_ofgen import checkpoints, images, warp, weights
+from lib_ofgen import checkpoints, images, light, warp, weights
 from lib_ofgen.flow.device import OnDevice
 from lib_ofgen.values import Flow, Frame, Image, Size
 
@@ -30,7 +30,7 @@ _Parts = TypeVar("_Parts", "Features", "Filters")
 
 
 class PDCNetEstimator:
-    """`FlowEstimator` on PDC-Net+; confidence is P_R, divided by its supremum."""
+    """`FlowEstimator` on PDC-Net+; confidence is P_R over its supremum, less what `light` vetoes."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class PDCNetEstimator:
         """Name, weights, precision, iterations and radius."""
         first, then = self._iterations
         kind = "half" if self._half else "single"
-        return f"pdcnet-plus/1 {self._digest[:16]} {kind} {first}/{then} radius={self._radius:g}"
+        return f"pdcnet-plus/2 {self._digest[:16]} {kind} {first}/{then} radius={self._radius:g}"
 
     def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
         """The flow of each (source, target), in order.
@@ -101,7 +101,8 @@ class PDCNetEstimator:
             size=size,
         )
         vectors, sure = self._arrays(found, size)
-        return [self._flow(*each) for each in zip(pairs, vectors, sure, strict=True)]
+        both = zip(pairs, sources, vectors, sure, strict=True)
+        return [self._flow(*each) for each in both]
 
     def _features(self, network: PDCNet, pictures: list[Image]) -> dict[bytes, Features]:
         """Features of each picture, made where they are not known."""
@@ -138,10 +139,10 @@ class PDCNetEstimator:
         sure = (found.probability_within(radius)[:, 0] / supremum).clamp(0, 1)
         return found.flow.cpu().numpy(), sure.cpu().numpy()
 
-    def _flow(self, pair: _Pair, vectors: Any, sure: Any) -> Flow:
+    def _flow(self, pair: _Pair, view: Image, vectors: Any, sure: Any) -> Flow:
+        """The pair's flow; `view` is the source at the target's size."""
         source, target = pair
-        seen = warp.inside(vectors, images.size_of(target.image))
-        sure = np.where(seen, sure, np.float32(0))
+        sure = light.vetoed((view, target.image), vectors, sure)
         return Flow(source.index, target.index, warp.still(vectors), sure, self._radius)
 
 

@@ -48,7 +48,7 @@ class RaftEstimator:
     @property
     def identity(self) -> str:
         """Name, weights, iterations and radius."""
-        return f"raft-large/1 {self._digest[:16]} {_UPDATES} radius={self._radius:g}"
+        return f"raft-large/2 {self._digest[:16]} {_UPDATES} radius={self._radius:g}"
 
     def estimate(self, pairs: Sequence[_Pair]) -> Iterator[Flow]:
         """The flow of each (source, target), in order.
