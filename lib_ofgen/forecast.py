@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lib_ofgen import seals
 from lib_ofgen.coverage import Gap
+from lib_ofgen.reading import regular_file
 from lib_ofgen.values import Size
 from lib_ofgen.workspace import write_whole
 
@@ -21,6 +23,10 @@ _NEWS = 0.5
 """Share of the newest job in a rate."""
 _ROOM = 2.2
 """What a job keeps beside the spool, in spools: finished frames, paint and drafts, measured."""
+_LARGEST = 1 << 20
+"""Bytes of the file of paces that are read."""
+_RATE = seals.number(0, 1)
+"""Seconds per pixel; what is slower was never measured."""
 _STAGES = ("decode", "analyse", "fuse", "encode", "measure")
 """Stages whose time goes by the film's pixels alone."""
 _FAR = 2.6
@@ -99,11 +105,14 @@ class Pace:
         return sum(known[name] * amount for name, amount in wanted.items() if amount)
 
     def _read(self) -> dict[str, float]:
+        """The rates that are some: the file may be missing, or anybody's."""
         try:
-            found = json.loads(self._path.read_text("utf-8"))
-            return {str(name): float(rate) for name, rate in found.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
-            return {}  # the first job, or a file that somebody else has written
+            with regular_file(self._path) as file:
+                found = json.loads(file.read(_LARGEST).decode("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        known = found.items() if isinstance(found, dict) else ()
+        return {name: float(rate) for name, rate in known if _RATE(rate)}
 
 
 def _rates(facts: Mapping[str, Any], painter: str) -> dict[str, float]:
