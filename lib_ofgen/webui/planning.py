@@ -187,14 +187,23 @@ def _drawn(plan: Plan) -> str:
     facts = report.paint_facts(clip, whole, gaps)
     todo = forecast.work(clip.length, clip.size, whole, len(known.keys), gaps, settings.hole_min)
     drawn = timeline.timeline(timeline.Planned(clip, known.scenes, known.keys, gaps, pictures))
-    return _summary(plan, todo, facts, len(known.scenes)) + drawn
-
-
-def _summary(plan: Plan, todo: forecast.Work, facts: dict[str, Any], scenes: int) -> str:
-    """The numbers, and the lines of advice above them."""
-    settings = plan.settings
     spool = sum(file.stat().st_size for file in (plan.folder / "spool").rglob("*.qoi"))
-    needed = forecast.room(spool)
+    needed = forecast.room(
+        todo,
+        spool,
+        gaps,
+        waiting=forecast.waiting(clip.length, whole, len(known.keys), gaps, settings.track_reach),
+        passes=bool(settings.second_pass) + bool(settings.deflicker),
+        quality=settings.quality,
+    )
+    return _summary(plan, todo, facts, len(known.scenes), needed) + drawn
+
+
+def _summary(
+    plan: Plan, todo: forecast.Work, facts: dict[str, Any], scenes: int, needed: int
+) -> str:
+    """The numbers, and the lines of advice above them; `needed` are bytes on the disk."""
+    settings = plan.settings
     estimator, flow_lines = _flow(settings)
     painter, lines = _painter(settings)
     free = shutil.disk_usage(plan.folder).free
@@ -208,7 +217,7 @@ def _summary(plan: Plan, todo: forecast.Work, facts: dict[str, Any], scenes: int
         "paint": f"whole frames: {facts['whole']}; {facts['painted']:.0%} of all pixels "
         f"({todo.painted / 1e6:.1f} megapixels), at most {todo.calls} calls",
         "time": _span(seconds),
-        "disk": f"about {needed / 1e6:.0f} MB",
+        "disk": f"at most {needed / 1e6:.0f} MB",
         "flow": estimator,
     }
     items = "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>" for name, text in told.items())

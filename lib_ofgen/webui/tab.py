@@ -40,15 +40,17 @@ def _page() -> Any:
             with gr.Column(elem_id=element("made")):
                 with gr.Column(elem_id=element("actions")):
                     film.buttons()
-                with gr.Column(elem_id=element("results")):
-                    with gr.Tabs(elem_id=element("tabs")) as shown:
-                        with gr.Tab("Plan", id="plan"):
-                            planned = PlanPanel()
-                        with gr.Tab("Film", id="film"):
-                            film.panel()
-                            result = ResultPanel()
-                        with gr.Tab("History", id="history"):
-                            history = HistoryPanel()
+                with (
+                    gr.Column(elem_id=element("results")),
+                    gr.Tabs(elem_id=element("tabs")) as shown,
+                ):
+                    with gr.Tab("Plan", id="plan"):
+                        planned = PlanPanel()
+                    with gr.Tab("Film", id="film"):
+                        film.panel()
+                        result = ResultPanel()
+                    with gr.Tab("History", id="history"):
+                        history = HistoryPanel()
         bar.connect(form.settings, form.lists)
         form.connect()
         sending.connect(form, bar.told)
