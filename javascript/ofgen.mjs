@@ -201,6 +201,31 @@ function escape(event) {
     }
 }
 
+/** Mark the fields that a refusal is about, until something is put into them. */
+class Lack {
+    constructor(fields, lines) {
+        this.fields = fields.map(byId);
+        const look = () => {
+            const about = lines.some((line) => byId(line).querySelector(`[data-about="${fields[0]}"]`));
+            this.mark(about);
+        };
+        const observer = new MutationObserver(look);
+        for (const line of lines) observer.observe(byId(line), {childList: true, subtree: true});
+        for (const field of this.fields) {
+            for (const event of ["input", "change", "drop"]) {
+                field.addEventListener(event, () => this.mark(false));
+            }
+        }
+    }
+
+    mark(on) {
+        for (const field of this.fields) {
+            field.classList.toggle("ofgen-lacks", on);
+            field.querySelector("textarea, input")?.setAttribute("aria-invalid", on);
+        }
+    }
+}
+
 /** Show our tab, whose prompts have come from another. */
 function show() {
     const tabs = byId("tabs");
@@ -219,6 +244,7 @@ function begin() {
     window.addEventListener("ofgen-open", show);
     new Tongue(tab);
     const watch = new Watch();
+    new Lack(["ofgen_path", "ofgen_upload"], ["ofgen_told", "ofgen_plan_told"]);
     new Strip(byId("ofgen_plan_view"));
     byId("ofgen_compare").addEventListener("input", compare);
     for (const id of ["ofgen_plan", "ofgen_generate", "ofgen_plan_take", "ofgen_pause", "ofgen_go_on",

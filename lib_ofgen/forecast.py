@@ -11,16 +11,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lib_ofgen import seals
 from lib_ofgen.coverage import Gap
+from lib_ofgen.reading import regular_file
 from lib_ofgen.values import Size
 from lib_ofgen.workspace import write_whole
 
-__all__ = ["Pace", "Work", "advice", "room", "work"]
+__all__ = ["Pace", "Work", "advice", "room", "waiting", "work"]
 
 _NEWS = 0.5
 """Share of the newest job in a rate."""
-_ROOM = 2.2
-"""What a job keeps beside the spool, in spools: finished frames, paint and drafts, measured."""
+_DRAFT = 11
+"""Bytes a pixel of a draft: two places with their weights; twice as many where all is holes."""
+_PAINT = 4
+"""Bytes a pixel of paint, or of a picture that does not pack at all."""
+_FRAME = 3
+"""Bytes a pixel of a finished frame."""
+_FILM = 0.5
+"""Bytes a pixel of a film at the default quality; as many again for each six steps below it."""
+_FACTS = 8_000
+"""Bytes that are kept of a frame beside its pictures."""
+_PAGE = (100_000, 0.6, 24)
+"""Bytes of a report's page, those a pixel of its pictures, and how many of these it has at most."""
+_SHOWN = 360 * 360
+"""px of such a picture, at most."""
+_LARGEST = 1 << 20
+"""Bytes of the file of paces that are read."""
+_RATE = seals.number(0, 1)
+"""Seconds per pixel; what is slower was never measured."""
 _STAGES = ("decode", "analyse", "fuse", "encode", "measure")
 """Stages whose time goes by the film's pixels alone."""
 _FAR = 2.6
@@ -63,9 +81,43 @@ def work(frames: int, size: Size, whole: int, keys: int, gaps: Sequence[Gap], le
     return Work(frames, size, whole, sum(gap.holes for gap in gaps), calls)
 
 
-def room(spool: int) -> int:
-    """Bytes that a job will write beside a spool of so many bytes."""
-    return math.ceil(_ROOM * spool)
+def room(
+    todo: Work,
+    spool: int,
+    gaps: Sequence[Gap],
+    *,
+    waiting: int,
+    passes: int = 0,
+    quality: int = 18,
+) -> int:
+    """Bytes that a job takes on the disk at its peak: its workspace and its film.
+
+    `spool` are the bytes of its source's frames, `waiting` is how many frames are drafted before
+    the first of them is finished, `passes` how often finished frames are worked over, and `quality`
+    the film's, as x264 counts it.
+    """
+    area = todo.size.height * todo.size.width
+    frames = (1 + passes) * _FRAME * todo.pixels
+    lacking = [((gap.stop - gap.start - 1), 1 - gap.coverage) for gap in gaps]
+    painted = _PAINT * area * sum(between * share for between, share in lacking)
+    draft = _DRAFT * (1 + max((share for _, share in lacking), default=0.0))
+    film = min(_PAINT, _FILM * 2 ** max(0.0, (18 - quality) / 6)) * todo.pixels
+    page, each, most = _PAGE
+    shown = page + each * min(area, _SHOWN) * (most + min(most, todo.calls))
+    waiting = min(waiting, todo.frames)
+    drafts = draft * area * waiting + frames * (1 - waiting / todo.frames)
+    kept = spool + painted + _FACTS * todo.frames
+    return math.ceil(kept + max(drafts, frames + shown) + film)
+
+
+def waiting(frames: int, whole: int, keys: int, gaps: Sequence[Gap], reach: int) -> int:
+    """How many frames are drafted, at most, before the first of them is finished.
+
+    Key frames that are moved there from others wait for the gaps around them; `reach` is the number
+    of frames on each side that steady a frame.
+    """
+    longest = max((gap.stop - gap.start - 1 for gap in gaps), default=0)
+    return min(frames, max(0, keys - whole) + longest + 2 * reach)
 
 
 class Pace:
@@ -99,11 +151,14 @@ class Pace:
         return sum(known[name] * amount for name, amount in wanted.items() if amount)
 
     def _read(self) -> dict[str, float]:
+        """The rates that are some: the file may be missing, or anybody's."""
         try:
-            found = json.loads(self._path.read_text("utf-8"))
-            return {str(name): float(rate) for name, rate in found.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
-            return {}  # the first job, or a file that somebody else has written
+            with regular_file(self._path) as file:
+                found = json.loads(file.read(_LARGEST).decode("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        known = found.items() if isinstance(found, dict) else ()
+        return {name: float(rate) for name, rate in known if _RATE(rate)}
 
 
 def _rates(facts: Mapping[str, Any], painter: str) -> dict[str, float]:

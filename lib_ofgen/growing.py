@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
@@ -31,6 +32,9 @@ class Growing:
     """By the index of each finished frame; it grows in the order of finishing."""
     whole: Callable[[int], bool]
     """Whether a finished frame was painted whole."""
+    _written: dict[Path, int] = field(default_factory=dict)
+    """Films so far, and how many frames they have."""
+    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def newest(self) -> int | None:
         """The frame that was finished last."""
@@ -45,15 +49,24 @@ class Growing:
         """A finished frame, and what it is made of."""
         return pictures.glimpse(self.film, index, whole=self.whole(index))
 
-    def so_far(self, path: Path) -> int:
+    def so_far(self, path: Path, most: int | None = None) -> int:
         """Write the film as far as it is done, small and without sound; the number of frames.
+
+        It has at most so many frames, if `most` is given. One writer at a time; a film that has
+        the frames already is not written again.
 
         Raises:
             VideoError: it cannot be written.
         """
-        count, clip = self.count(), self.clip
-        if not count:
-            return 0
+        with self._writing:
+            count = self.count() if most is None else min(most, self.count())
+            if count and not (self._written.get(path) == count and path.is_file()):
+                self._write(path, count)
+                self._written[path] = count
+            return count
+
+    def _write(self, path: Path, count: int) -> None:
+        clip = self.clip
         shrunk = min(1.0, _WIDEST / max(clip.size))
         size = Size(*(max(8, round(side * shrunk / 8) * 8) for side in clip.size))
         end = clip.ticks[count] if count < clip.length else clip.end
@@ -63,7 +76,6 @@ class Growing:
         with write_video(path, part, crf=_CRF) as film:
             for index in range(count):
                 film.write(Frame(index, images.resize(self.film.result(index), size)))
-        return count
 
 
 def drawn(one: Glimpse) -> str:

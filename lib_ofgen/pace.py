@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import NamedTuple
 
-__all__ = ["Outlook", "Pace", "fraction", "words"]
+__all__ = ["Outlook", "Pace", "fraction", "painted", "words"]
 
 
 class _Told(NamedTuple):
@@ -32,6 +32,15 @@ _FOUND = 0.01
 """Seconds: a step that is told sooner after the one before it was not made but found."""
 _ENOUGH = 0.02
 """Share 0..1 of a job that tells of the rest."""
+_TINY = 1e-9
+_OWN = 0.3
+"""Share 0..1 of the last part that tells of the rest of it."""
+_PARTS = (
+    (0.0, _BEGINS["paint"]),
+    (_BEGINS["paint"], _BEGINS["measure"]),
+    (_BEGINS["measure"], 1.0 + _TINY),
+)
+"""Shares 0..1 of a job whose paces say nothing of each other: before, while and after painting."""
 
 
 def words(stage: str) -> str:
@@ -44,20 +53,39 @@ def fraction(stage: str, done: int, of: int) -> float:
     return _BEGINS[stage] + _STAGES[stage].share * min(1.0, done / max(1, of))
 
 
+def painted(share: float) -> float:
+    """0..1: where painting stands when this share of it and of all that follows is done."""
+    return min(1.0, share * (1 - _BEGINS["paint"]) / _STAGES["paint"].share)
+
+
 class Pace:
     """The share of a job that is done, where steps of one kind take longer than those of another.
 
     A kind weighs what its steps have taken on average so far, where a guess counts for one of them.
     """
 
-    def __init__(self, counts: Mapping[str, int], guesses: Mapping[str, float]) -> None:
-        """How many steps of each kind there are, and what one weighs beside the others."""
+    def __init__(
+        self,
+        counts: Mapping[str, float],
+        guesses: Mapping[str, float],
+        seconds: Mapping[str, float] | None = None,
+    ) -> None:
+        """How many steps of each kind there are, and what one weighs beside the others.
+
+        Kinds that stand in `seconds` and not in `guesses` are thought to take so long, however
+        long the others take.
+        """
         self.fraction = 0.0
         """0..1: what is done."""
-        self._counts, self._guesses = counts, guesses
+        self._counts, self._guesses = dict(counts), guesses
+        self._absolute = dict(seconds or {})
         self._done = dict.fromkeys(counts, 0)
         self._timed = dict.fromkeys(counts, 0)
         self._seconds = dict.fromkeys(counts, 0.0)
+
+    def expect(self, kind: str, count: float) -> None:
+        """So many steps of the kind are expected by now, those that are done among them."""
+        self._counts[kind] = count
 
     def add(self, kind: str, steps: int, made: int, seconds: float) -> float:
         """More steps are done, of which so many were not found but made; gives the fraction.
@@ -71,15 +99,21 @@ class Pace:
         weights = self._weights()
         whole = sum(weights[kind] * count for kind, count in self._counts.items())
         done = sum(weights[kind] * count for kind, count in self._done.items())
-        self.fraction = max(self.fraction, done / whole)
+        if whole:
+            self.fraction = max(self.fraction, min(1.0, done / whole))
         return self.fraction
 
     def _weights(self) -> dict[str, float]:
         """What a step of each kind weighs, in seconds as soon as one has been timed."""
-        guessed = sum(self._guesses[kind] * count for kind, count in self._timed.items())
-        scale = sum(self._seconds.values()) / guessed if guessed else 1.0
+        timed = [kind for kind in self._guesses if self._timed[kind]]
+        guessed = sum(self._guesses[kind] * self._timed[kind] for kind in timed)
+        scale = sum(self._seconds[kind] for kind in timed) / guessed if guessed else 1.0
+        thought = {
+            **{kind: guess * scale for kind, guess in self._guesses.items()},
+            **self._absolute,
+        }
         return {
-            kind: (self._seconds[kind] + self._guesses[kind] * scale) / (count + 1)
+            kind: (self._seconds[kind] + thought[kind]) / (count + 1)
             for kind, count in self._timed.items()
         }
 
@@ -88,24 +122,41 @@ class Outlook:
     """The seconds to go, by the pace of what was done so far.
 
     A job that goes on where it was stopped finds much of its work done: that says nothing of the
-    pace.
+    pace. Nor does the time before the first paint, once enough is painted; and what comes after the
+    last paint ends when that was told, until its own pace is known.
     """
 
     def __init__(self, begun: float) -> None:
         """`begun` is now, in seconds."""
         self._latest = (begun, 0.0)
-        self._seconds = self._gained = 0.0
+        self._seconds, self._gained = [0.0] * len(_PARTS), [0.0] * len(_PARTS)
+        self._promised: float | None = None
 
     def add(self, now: float, fraction: float) -> None:
         """So much 0..1 of the job is done."""
         since, before = self._latest
+        if before < _PARTS[-1][0] <= fraction:
+            left = self.left()
+            self._promised = None if left is None else since + left
         self._latest = (now, fraction)
-        if now - since >= _FOUND:
-            self._seconds += now - since
-            self._gained += max(0.0, fraction - before)
+        gained = max(0.0, fraction - before)
+        if now - since < _FOUND:
+            return
+        for place, (start, stop) in enumerate(_PARTS):
+            inside = max(0.0, min(fraction, stop) - max(before, start))
+            here = start <= fraction < stop
+            self._gained[place] += inside
+            self._seconds[place] += (now - since) * (inside / gained if gained else here)
 
     def left(self) -> float | None:
         """Seconds to go from when the latest step was done; None before there is enough to tell."""
-        if self._gained < _ENOUGH:
-            return None
-        return (1 - self._latest[1]) * self._seconds / self._gained
+        now, fraction = self._latest
+        start, _ = _PARTS[-1]
+        if fraction >= start and self._promised is not None:
+            inside = (fraction - start) / (1 - start)
+            own = self._seconds[-1] * (1 - inside) / inside if inside > _OWN else None
+            return max(0.0, self._promised - now) if own is None else own
+        painted = self._gained[1] >= _ENOUGH
+        seconds = self._seconds[1] if painted else sum(self._seconds)
+        gained = self._gained[1] if painted else sum(self._gained)
+        return (1 - fraction) * seconds / gained if gained >= _ENOUGH - _TINY else None

@@ -20,6 +20,7 @@ from lib_ofgen import (
     filming,
     flow,
     masks,
+    pacing,
     page,
     pictures,
     plan,
@@ -37,7 +38,7 @@ from lib_ofgen.flow import flo
 from lib_ofgen.growing import Growing
 from lib_ofgen.making import Drafted, Maker
 from lib_ofgen.motion import Motion
-from lib_ofgen.pace import Pace
+from lib_ofgen.pacing import Ahead, holed
 from lib_ofgen.painting import Easel, Rules, Stopwatch
 from lib_ofgen.polishing import Deflicker, Pictures, SecondPass, through
 from lib_ofgen.prompts import Phrasing, Prompts, infotext
@@ -79,9 +80,6 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-
-_STEPS = {"key": 1.0, "draft": 1.0, "finish": 0.1}
-"""What the steps of making a film are thought to take beside each other; see `Pace`."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +235,7 @@ def _animated(
         if job.frames is not None:
             FrameFolder(job.frames).check(known.spool.clip.length)
         with watch("analyse"):
+            ahead = _ahead(known, job.settings, reporter)
             prompts, tagger = prompted(known, job.settings, tagger, job.prompts, reporter)
         write_whole(job.workspace / PROMPTS, prompt_list.dump(prompts.rows(), ".csv"))
         chosen = flow.choose(job.settings.flow, wanted(job.settings, job.models))
@@ -247,7 +246,7 @@ def _animated(
             makers = made_of(known, rules, estimator, easel, watch)
             watched(_growing(known, makers))
             order = finished(makers, known, job.settings)
-            paced = _paced(order, known, job.settings, watch)
+            paced = pacing.paced(order, ahead, watch)
             told = filming.told(paced, known.spool.clip, makers.last, easel, reporter)
             _film(job, known, told, makers.last, watch, _texts(known, prompts, seed, job.settings))
             facts = _facts(known, makers, easel, job.settings, watch)
@@ -543,24 +542,23 @@ def finished(makers: Makers, known: Survey, settings: Settings) -> Iterator[int 
     yield from through(makers.stages)
 
 
-def _paced(
-    order: Iterator[int | Drafted], known: Survey, settings: Settings, watch: Stopwatch
-) -> Iterator[tuple[int | None, float]]:
-    """The index of each frame that is finished, or None, and the share 0..1 of all making done."""
-    length, keys = known.spool.clip.length, painted_whole(known, settings)
-    steps = _key_steps(known, settings)
-    whole = {s.target for s in steps if s.beside or not (s.sources or s.fresh)}
-    counts = {"key": keys, "draft": length - keys, "finish": length - len(whole)}
-    pace, drafted, spent = Pace(counts, _STEPS), 0, watch.making
-    for done in order:
-        before, spent = spent, watch.making
-        if isinstance(done, Drafted):
-            kind = "key" if drafted < keys else "draft"
-            drafted += done.frames
-            pace.add(kind, *done, spent - before)
-        elif done not in whole:
-            pace.add("finish", 1, spent > before, spent - before)
-        yield None if isinstance(done, Drafted) else done, pace.fraction
+def _ahead(known: Survey, settings: Settings, reporter: Reporter) -> Ahead:
+    """What there is to make, for whoever asks how long it will take."""
+    clip, steps = known.spool.clip, _key_steps(known, settings)
+    area = clip.size.height * clip.size.width
+    rule = {"confidence": settings.confidence, "radius": settings.confidence_radius}
+    missing = survey.sampled(
+        known.spool, known.scenes, known.keys, rule, reporter, known.division.inside
+    )
+    reporter.step("keys", clip.length, clip.length)  # so that this is not taken for painting
+    return Ahead(
+        length=clip.length,
+        pixels=area,
+        keys=painted_whole(known, settings),
+        whole=frozenset(s.target for s in steps if s.beside or not (s.sources or s.fresh)),
+        holes=holed(missing, area, settings.hole_min),
+        strength=settings.hole_strength / settings.strength if settings.strength else 1.0,
+    )
 
 
 def _facts(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -36,13 +37,15 @@ from lib_ofgen.workspace import Workspace, digest, file_digest
 
 __all__ = [
     "Reach", "Spool", "find_gaps", "find_keys", "find_scenes", "known_clip", "read_source",
-    "recent",
+    "recent", "sampled",
 ]  # fmt: skip
 
 _READER = 1
 """Goes up when the reader's pixels or times change, so that old spools are read anew."""
 _REACH = 2
 """Goes up when the estimate of what flow can reach changes."""
+_SAMPLES = 24
+"""Frames of which is asked what they lack, to tell how long a job will take."""
 _SMALL = 320
 """px: width of the pictures on which reach is estimated."""
 _KNOWN = 4096
@@ -193,6 +196,50 @@ def find_gaps(
     """What is expected of the frames between the keys; see `find_keys`."""
     reach = Reach(spool, rule["confidence"], rule["radius"], reporter, inside)
     return coverage.gaps([key.index for key in keys], cuts, reach.missing)
+
+
+def sampled(
+    spool: Spool,
+    cuts: Sequence[Scene],
+    keys: Sequence[KeyFrame],
+    rule: dict[str, Any],
+    reporter: Reporter,
+    inside: Inside = lambda index: None,
+) -> list[float]:
+    """What some frames between the keys lack, evenly over the clip; see `find_gaps`.
+
+    Cheap, and nothing is told of it: it says how long a job will take.
+    """
+    found = [
+        (target, [one for one in (before, after) if one is not None])
+        for before, target, after in _between(cuts, sorted(key.index for key in keys))
+    ]
+    step = max(1, -(-len(found) // _SAMPLES))
+    reach = Reach(spool, rule["confidence"], rule["radius"], _Quiet(reporter), inside)
+    return [reach.missing(target, sources) for target, sources in found[step // 2 :: step]]
+
+
+def _between(
+    cuts: Sequence[Scene], keys: Sequence[int]
+) -> Iterator[tuple[int | None, int, int | None]]:
+    """Each frame that is no key, between the keys before and after it in its scene."""
+    for scene in cuts:
+        own = [key for key in keys if scene.start <= key < scene.stop]
+        for target in range(scene.start, scene.stop):
+            place = bisect_left(own, target)
+            if own and own[place : place + 1] != [target]:
+                before = own[place - 1] if place else None
+                yield before, target, own[place] if place < len(own) else None
+
+
+class _Quiet:
+    """A reporter that only hears whether to stop."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.stopped = reporter.stopped
+
+    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+        """Nothing."""
 
 
 def _gap_rule(clip: Clip, rule: dict[str, Any]) -> coverage.GapRule:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from moving import make_video, walking
+from test_jobs import pictures
 
-from lib_ofgen import forecast
+from lib_ofgen import forecast, pipeline
+from lib_ofgen.brush import BrushPainter
 from lib_ofgen.coverage import Gap
 from lib_ofgen.forecast import Pace
-from lib_ofgen.values import Size
+from lib_ofgen.painting import Stopwatch
+from lib_ofgen.pipeline import Job, animate
+from lib_ofgen.settings import Settings
+from lib_ofgen.values import Image, Size
+from lib_ofgen.workspace import Workspace
 
 SIZE = Size(48, 80)
 STAGES = {"decode": 1, "analyse": 2, "flow": 8, "paint": 20, "fuse": 4, "encode": 1, "measure": 1}
@@ -80,3 +89,76 @@ def test_what_needs_a_remedy_is_told(size: Size, native: int, free: int, told: l
     lines = forecast.advice(size, native, free * 10**9, 10 * 10**9)
     assert len(lines) == len(told)
     assert all(word in line for word, line in zip(told, lines, strict=True))
+
+
+# room on the disk
+
+FRAMES = 12
+
+
+def _noise(length: int) -> list[Image]:
+    rng = np.random.default_rng(2)
+    return [rng.integers(0, 256, (64, 128, 3), np.uint8) for _ in range(length)]
+
+
+CLIPS: dict[str, list[Image]] = {
+    "noise": _noise(FRAMES),
+    "still": walking(1) * FRAMES,
+    "black": [np.zeros((64, 128, 3), np.uint8)] * FRAMES,
+    "many holes": walking(FRAMES),
+    "pan": [one[:64, :128] for one in pictures(FRAMES)],
+}
+
+
+def _taken(folder: Path) -> int:
+    """Bytes of the files there now."""
+    taken = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            taken += path.stat().st_size if path.is_file() else 0
+    return taken
+
+
+class _Scale:
+    """A reporter that weighs the folder at every step."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.most = folder, 0
+
+    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+        self.most = max(self.most, _taken(self.folder))
+
+    def stopped(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"key_frames": "interval", "key_interval": 4, "key_agreement": "independent"},
+     {"second_pass": 0.3, "deflicker": 0.5}],
+    ids=["default", "interval", "passes"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", CLIPS)
+def test_a_job_takes_no_more_room_than_was_told(
+    tmp_path: Path, name: str, changes: dict[str, Any]
+) -> None:
+    """Nor less than a third of it, its drafts before they are dropped and its film included."""
+    clip = make_video(tmp_path / "clip.mp4", CLIPS[name], options={"crf": "0"})
+    settings = Settings().replace({"hole_box": 64, **changes})
+    folder = tmp_path / "made"
+    workspace, scale = Workspace(folder / "out.ofgen"), _Scale(folder)
+    known = pipeline.look(clip, workspace, settings, scale, Stopwatch())
+    gaps = pipeline.expected(known, settings, scale)
+    whole, size = pipeline.painted_whole(known, settings), known.spool.clip.size
+    keys = len(known.keys)
+    told = forecast.room(
+        forecast.work(FRAMES, size, whole, keys, gaps, settings.hole_min),
+        _taken(workspace.folder / "spool"),
+        gaps,
+        waiting=forecast.waiting(FRAMES, whole, keys, gaps, settings.track_reach),
+        passes=bool(settings.second_pass) + bool(settings.deflicker),
+        quality=settings.quality,
+    )
+    animate(Job(clip, folder / "out.mp4", workspace.folder, settings), BrushPainter(), scale)
+    scale.step("measure", 1, 1)
+    assert scale.most <= told <= 3 * scale.most, (told, scale.most)

@@ -30,7 +30,10 @@ _Parts = TypeVar("_Parts", "Features", "Filters")
 
 
 class PDCNetEstimator:
-    """`FlowEstimator` on PDC-Net+; confidence is P_R over its supremum, less what `light` vetoes."""
+    """`FlowEstimator` on PDC-Net+; its confidence is P_R over its supremum, less what is vetoed.
+
+    See `light` for the veto.
+    """
 
     def __init__(
         self,

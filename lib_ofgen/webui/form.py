@@ -12,7 +12,7 @@ from modules.ui_common import create_refresh_button
 from modules.ui_components import ToolButton
 
 from lib_ofgen import prompt_list
-from lib_ofgen.errors import OfgenError
+from lib_ofgen.errors import OfgenError, SettingsError
 from lib_ofgen.settings import Settings, choices
 from lib_ofgen.webui import job as jobs
 from lib_ofgen.webui.controls import control, element, from_values
@@ -21,7 +21,7 @@ from lib_ofgen.webui.document import Document, parse
 from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.uploads import Handed
 
-__all__ = ["Form", "checkpoints", "document"]
+__all__ = ["Form", "checkpoints", "document", "refusal"]
 
 _ACCORDIONS = {
     "Holes": ("hole_strength", "hole_lending", "hole_min", "hole_box"),
@@ -33,6 +33,10 @@ _TITLES = {"Prompts": "Prompts per key", "Video": "Output"}
 _RELOADS = {"checkpoint": "list_models", "inpaint_checkpoint": "list_models"}
 """What of the host's `sd_models` reads a list anew."""
 _ROWS = "start,stop,prompt,negative_prompt\n0,48,a meadow,\n48,,a river by night,"
+
+
+class _NoVideoError(SettingsError):
+    """There is no video to make a film of."""
 
 
 class Form:
@@ -201,6 +205,8 @@ def document(
     Raises:
         SettingsError: a control holds what it must not.
     """
+    if not _place(upload, path):
+        raise _NoVideoError("Drop a video first, or give a path")
     settings = from_values(dict(zip(Settings.names(), values, strict=True)))
     known, chosen = shared.prompt_styles, list(styles or ())
     if chosen:
@@ -215,6 +221,12 @@ def document(
         parsed = prompt_list.parse(rows.encode(), ".csv", "the list of prompts")
         given["prompts"] = prompt_list.to_json(parsed)
     return parse(given)
+
+
+def refusal(error: OfgenError) -> str:
+    """What `document` or what follows from it refuses, as a line; it marks a video that lacks."""
+    field = element("path") if isinstance(error, _NoVideoError) else ""
+    return note(error, failed=True, field=field)
 
 
 def _place(upload: Handed | None, path: str | None) -> str:

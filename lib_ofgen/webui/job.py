@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from modules import call_queue, paths_internal, shared
 from lib_ofgen import control, limits, pipeline, tagging, weights
 from lib_ofgen.addresses import plain
 from lib_ofgen.encode import check_output
-from lib_ofgen.errors import OfgenError, Stopped
+from lib_ofgen.errors import OfgenError, SettingsError, Stopped
 from lib_ofgen.growing import Growing
 from lib_ofgen.presets import Store
 from lib_ofgen.settings import Settings
@@ -33,13 +33,16 @@ from lib_ofgen.webui.document import (
     output_of,
     settings_of,
 )
+from lib_ofgen.webui.lines import said
 from lib_ofgen.webui.painter import Recipe, WebuiPainter
 from lib_ofgen.webui.places import Places
 from lib_ofgen.webui.reporter import HostReporter
 from lib_ofgen.webui.sharing import SharingEstimator
+from lib_ofgen.webui.shelf import same_place
 from lib_ofgen.webui.told import without_paths
 
 __all__ = [
+    "ENTERING",
     "FILES",
     "JOBS",
     "ROUTES",
@@ -151,6 +154,9 @@ class HostJob:
 JOBS: dict[str, HostJob] = {}
 """The jobs since the webui started, by id; "Reload UI" leaves them be."""
 
+ENTERING = threading.RLock()
+"""Held while a job is entered, changed or deleted: no two jobs that make one film are under way."""
+
 
 def apply_limits(*_: Any) -> None:
     """Take the limits of the host's command line; for the host's `on_app_started`."""
@@ -188,14 +194,21 @@ def presets_here() -> Store:
 
 
 def prepared(
-    document: Document, host: Mapping[str, Any], *, inside: bool = False, name: str = ""
+    document: Document,
+    host: Mapping[str, Any],
+    *,
+    inside: bool = False,
+    named: Callable[[Path], str] = lambda output: "",
+    taken: Collection[Path] = (),
 ) -> HostJob:
     """The job of a document, entered in `JOBS`; `inside` is for one inside a request of the host.
 
-    `name` is its id; empty: a new one.
+    `named` gives its id by its film; empty: a new one. A film whose seed is to be drawn is none of
+    `taken`.
 
     Raises:
-        SettingsError: the document asks for what is not there or not allowed.
+        SettingsError: the document asks for what is not there or not allowed, or a job that is
+            under way makes that film.
         VideoError: its output cannot be written, or what was sent is no video.
         WorkspaceError: what was sent cannot be kept.
     """
@@ -206,17 +219,23 @@ def prepared(
         given.confined(f"{document.output}.ofgen", "the output's workspace")
     source, mask = input_of(document, given), mask_of(document, given)
     given.output.mkdir(parents=True, exist_ok=True)
-    taken = {known.output for known in list(JOBS.values()) if known.under_way}
-    output = output_of(document, source, settings, given, taken)
-    wish = threading.Event()
-    name = name or f"ofgen-{uuid.uuid4().hex[:8]}"
-    reporter = HostReporter(name, wish.is_set, inside=inside)
-    job = HostJob(name, settings, source, output, reporter, document.prompts, wish, mask=mask)
-    ended = [known.id for known in list(JOBS.values()) if not known.under_way]
-    for old in ended[:-_REMEMBERED]:
-        JOBS.pop(old, None)
-    JOBS[job.id] = job
-    return job
+    with ENTERING:
+        busy = {known.output for known in list(JOBS.values()) if known.under_way}
+        output = output_of(document, source, settings, given, {*busy, *taken})
+        if any(same_place(output, other) for other in busy):
+            raise SettingsError(
+                f"a job that waits or runs makes {output.name!r} already; wait for it, stop it, "
+                "or change a setting"
+            )
+        wish = threading.Event()
+        name = named(output) or f"ofgen-{uuid.uuid4().hex[:8]}"
+        reporter = HostReporter(name, wish.is_set, inside=inside)
+        job = HostJob(name, settings, source, output, reporter, document.prompts, wish, mask=mask)
+        ended = [known.id for known in list(JOBS.values()) if not known.under_way]
+        for old in ended[:-_REMEMBERED]:
+            JOBS.pop(old, None)
+        JOBS[job.id] = job
+        return job
 
 
 def animated(job: HostJob, recipe: Recipe, lock: Lock, given: Given | None = None) -> None:
@@ -253,7 +272,7 @@ def animated(job: HostJob, recipe: Recipe, lock: Lock, given: Given | None = Non
     except Stopped as stop:
         job.state, job.message = "stopped", str(stop)
     except OfgenError as error:
-        job.state, job.message = "failed", str(error)
+        job.state, job.message = "failed", said(error)
     except BaseException as error:
         job.state, job.message = "failed", f"{type(error).__name__}: {error}"
         raise

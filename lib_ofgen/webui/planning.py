@@ -7,6 +7,7 @@ import html
 import shutil
 import threading
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from lib_ofgen.settings import Settings
 from lib_ofgen.values import Image
 from lib_ofgen.webui import job as jobs
 from lib_ofgen.webui.document import Document, input_of, mask_of, settings_of
-from lib_ofgen.webui.lines import doing, note
+from lib_ofgen.webui.lines import doing, note, said
 from lib_ofgen.webui.painter import WebuiPainter
+from lib_ofgen.webui.watching import changed
 from lib_ofgen.workspace import Workspace, clean, digest
 
 __all__ = ["PLANS", "Plan", "begin", "folder_of", "pace"]
@@ -30,6 +32,8 @@ _KEPT = 3
 """Plans whose frames stay on the disk."""
 _REMEMBERED = 20
 """Plans that pages may still ask for."""
+_LOOK = 0.2
+"""Seconds between two looks at whether a plan that waits is to stop."""
 _SAMPLING = ("start", "end", "max_frames", "every_nth", "width", "height", "fit")
 
 
@@ -58,9 +62,21 @@ class Plan:
         """Whether a newer plan has taken its place, or a person pressed Stop."""
         return self.wish.is_set()
 
+    def go_on(self) -> None:
+        """Nothing, unless it is to stop.
+
+        Raises:
+            Stopped: it is.
+        """
+        if self.stopped():
+            raise Stopped("stopped")
+
 
 PLANS: dict[str, Plan] = {}
 """The last plans, by id."""
+_TAKEN: set[Path] = set()
+"""Folders that are being planned in, or deleted; `_FREED` is held by who looks or changes."""
+_FREED = threading.Condition()
 
 
 def folder_of(source: Path, settings: Settings, mask: Path | None) -> Path:
@@ -106,11 +122,12 @@ def _work(plan: Plan, older: Plan | None) -> None:
         if older and older.thread:
             older.thread.join()
         _clear(plan.folder)
-        plan.html = _drawn(plan)
+        with _alone(plan):
+            plan.html = _drawn(plan)
     except Stopped:
         plan.message = "stopped"
     except OfgenError as error:
-        plan.message = str(error)
+        plan.message = said(error)
     except BaseException as error:
         plan.message = f"{type(error).__name__}: {error}"
         raise
@@ -118,12 +135,44 @@ def _work(plan: Plan, older: Plan | None) -> None:
         plan.running = False
 
 
+@contextlib.contextmanager
+def _alone(plan: Plan) -> Iterator[None]:
+    """Wait until no other plan uses the folder: what that has read is found there then.
+
+    Raises:
+        Stopped: the plan is to stop.
+    """
+    with _FREED:
+        while plan.folder in _TAKEN:
+            plan.text = "waiting for another plan of this video"
+            plan.go_on()
+            _FREED.wait(_LOOK)
+        _TAKEN.add(plan.folder)
+    try:
+        yield
+    finally:
+        _free(plan.folder)
+
+
+def _free(folder: Path) -> None:
+    with _FREED:
+        _TAKEN.discard(folder)
+        _FREED.notify_all()
+
+
 def _clear(folder: Path) -> None:
-    """Delete the frames of all plans but this and the newest others."""
+    """Delete the frames of all plans but this, the newest others, and those under way."""
     others = [one for one in folder.parent.glob("*") if one.is_dir() and one != folder]
-    for old in sorted(others, key=lambda one: one.stat().st_mtime, reverse=True)[_KEPT - 1 :]:
-        with contextlib.suppress(OfgenError):  # another process is planning there
-            clean(old)
+    for old in sorted(others, key=changed, reverse=True)[_KEPT - 1 :]:
+        with _FREED:
+            if old in _TAKEN:
+                continue
+            _TAKEN.add(old)
+        try:
+            with contextlib.suppress(OfgenError, OSError):  # another process is planning there
+                clean(old)
+        finally:
+            _free(old)
 
 
 def _drawn(plan: Plan) -> str:
@@ -138,14 +187,23 @@ def _drawn(plan: Plan) -> str:
     facts = report.paint_facts(clip, whole, gaps)
     todo = forecast.work(clip.length, clip.size, whole, len(known.keys), gaps, settings.hole_min)
     drawn = timeline.timeline(timeline.Planned(clip, known.scenes, known.keys, gaps, pictures))
-    return _summary(plan, todo, facts, len(known.scenes)) + drawn
-
-
-def _summary(plan: Plan, todo: forecast.Work, facts: dict[str, Any], scenes: int) -> str:
-    """The numbers, and the lines of advice above them."""
-    settings = plan.settings
     spool = sum(file.stat().st_size for file in (plan.folder / "spool").rglob("*.qoi"))
-    needed = forecast.room(spool)
+    needed = forecast.room(
+        todo,
+        spool,
+        gaps,
+        waiting=forecast.waiting(clip.length, whole, len(known.keys), gaps, settings.track_reach),
+        passes=bool(settings.second_pass) + bool(settings.deflicker),
+        quality=settings.quality,
+    )
+    return _summary(plan, todo, facts, len(known.scenes), needed) + drawn
+
+
+def _summary(
+    plan: Plan, todo: forecast.Work, facts: dict[str, Any], scenes: int, needed: int
+) -> str:
+    """The numbers, and the lines of advice above them; `needed` are bytes on the disk."""
+    settings = plan.settings
     estimator, flow_lines = _flow(settings)
     painter, lines = _painter(settings)
     free = shutil.disk_usage(plan.folder).free
@@ -159,7 +217,7 @@ def _summary(plan: Plan, todo: forecast.Work, facts: dict[str, Any], scenes: int
         "paint": f"whole frames: {facts['whole']}; {facts['painted']:.0%} of all pixels "
         f"({todo.painted / 1e6:.1f} megapixels), at most {todo.calls} calls",
         "time": _span(seconds),
-        "disk": f"about {needed / 1e6:.0f} MB",
+        "disk": f"at most {needed / 1e6:.0f} MB",
         "flow": estimator,
     }
     items = "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>" for name, text in told.items())

@@ -19,6 +19,8 @@ _UNITS = 1000
 """The host counts whole jobs; a job of ours is so many of them."""
 _OWN = 0.989
 """The host's API adds a hundredth to what is done; past the whole its ETA would be negative."""
+_TELLING = ("paint", "measure")
+"""Stages from whose pace follows how long the job will take; reading a video says nothing of it."""
 _PAUSE = 0.1
 """Seconds between two looks at whether a pause is over."""
 _PREVIEW_EVERY = 1.0
@@ -123,8 +125,8 @@ class HostReporter:
             shared.state.interrupt()
 
     def left(self) -> float | None:
-        """Seconds to go, by the pace so far; None before there is enough to tell."""
-        return self._outlook.left()
+        """Seconds to go, by the pace so far; None before something is painted."""
+        return self._outlook.left() if self.place[0] in _TELLING else None
 
     def stopped(self) -> bool:
         """Whether Interrupt, Skip or Stop was pressed; once true it stays so."""
@@ -141,7 +143,7 @@ class HostReporter:
 
         The host reckons what is left from that and from the progress that it shows.
         """
-        left = self._outlook.left()
+        left = self.left()
         if left is None:
             return self._begun
         shown = 0.01 + _OWN * self.fraction

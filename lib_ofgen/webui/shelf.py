@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import logging
+import os
+import re
 import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from modules import paths_internal
-
-from lib_ofgen import prompt_list
+from lib_ofgen import prompt_list, seals
+from lib_ofgen.errors import OfgenError
+from lib_ofgen.reading import regular_file
 from lib_ofgen.values import PromptRow
 from lib_ofgen.workspace import write_whole
 
-__all__ = ["Record", "Shelf", "shelf"]
+__all__ = ["Record", "Shelf", "needs", "same_place", "shelf"]
+
+_LOG = logging.getLogger(__name__)
+
+_LARGEST = 1 << 25
+"""Bytes of a record; a list of as many prompts as may be has half of it."""
+_LATEST = 32_503_680_000
+"""Seconds since the epoch, the year 3000: later times have no date on some systems."""
 
 
 @dataclass
@@ -65,9 +76,26 @@ class Record:
         """What the job keeps."""
         return self.output.with_name(self.output.name + ".ofgen")
 
+    @property
+    def mask(self) -> Path | None:
+        """The mask, a file or folder; None where there is none."""
+        return Path(self.document["mask"]) if self.document.get("mask") else None
+
+
+def same_place(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, which need not be there."""
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def needs(job: Any, place: Path) -> bool:
+    """Whether a record or a job reads or writes the file `place`, or one in the folder `place`."""
+    real = Path(os.path.realpath(place))
+    used = [job.output, job.source, *([job.mask] if job.mask else [])]
+    return any(Path(os.path.realpath(one)).is_relative_to(real) for one in used)
+
 
 class Shelf:
-    """A folder of records; what cannot be read is left out."""
+    """A folder of records; what is no record stays there, and is left out."""
 
     def __init__(self, folder: Path) -> None:
         """Read what there is; what ran when the webui ended is stopped."""
@@ -75,17 +103,25 @@ class Shelf:
         self._records: dict[str, Record] = {}
         self.version = 0
         """Goes up at every change."""
-        for path in sorted(folder.glob("*.json")):
+        paths: list[Path] = []
+        with contextlib.suppress(OSError):
+            paths = sorted(folder.glob("*.json"))
+        for path in paths:
             record = _read(path)
             if record is not None:
                 self._records[record.id] = record
+            else:
+                _LOG.warning("'%s' is no job that could be read; it is left out", path)
         self.left = [one for one in self.all() if one.state == "waiting"]
         """Those that waited when the webui ended, and wait for a word."""
         for record in self.all():
             if record.state == "running":
                 record.state = "stopped"
                 record.message = "the webui ended meanwhile; resume goes on from there"
-                self.save(record)
+                try:
+                    self.save(record)
+                except OfgenError as error:  # a webui starts, whatever the disk says
+                    _LOG.warning("%s", error)
 
     def all(self) -> list[Record]:
         """The records, the oldest first."""
@@ -96,6 +132,11 @@ class Shelf:
         """The record of that id."""
         return self._records.get(name)
 
+    def of(self, output: Path) -> Record | None:
+        """The newest record whose film is that one."""
+        films = [one for one in self.all() if same_place(one.output, output)]
+        return films[-1] if films else None
+
     def save(self, record: Record) -> None:
         """Keep the record as it is now.
 
@@ -103,13 +144,13 @@ class Shelf:
             WorkspaceError: it cannot be written.
         """
         with self._lock:
+            data = json.dumps(dataclasses.asdict(record), indent=1, ensure_ascii=False)
+            path = self._folder / f"{record.id}.json"
+            write_whole(path, data.encode("utf-8", "backslashreplace"))
             self._records[record.id] = record
             self.version += 1
             if record.state != "waiting":
                 self._begun(record)
-            data = json.dumps(dataclasses.asdict(record), indent=1, ensure_ascii=False)
-            path = self._folder / f"{record.id}.json"
-            write_whole(path, data.encode("utf-8", "backslashreplace"))
 
     def forget(self, record: Record) -> None:
         """Drop the record; its film and workspace are not touched."""
@@ -125,11 +166,58 @@ class Shelf:
 
 
 def _read(path: Path) -> Record | None:
+    """The record that the file holds; None where it holds none, whatever else it is."""
     try:
-        record = Record(**json.loads(path.read_text("utf-8")))
-        return record if record.id == path.stem and record.output and record.source else None
-    except (OSError, ValueError, TypeError, KeyError):
+        with regular_file(path) as file:
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            return None
+        record = Record(**json.loads(data.decode("utf-8"), parse_constant=_no_number))
+        if record.id != path.stem or not _SHAPE(vars(record)):
+            return None
+        repaints = prompt_list.checked(record.repaints, "the repaints")
+        prompt_list.checked(record.asked["prompts"], "the prompts")
+    except (OSError, ValueError, TypeError, RecursionError, OfgenError):
         return None
+    return record if all(row.only_seed for row in repaints) else None
+
+
+def _no_number(text: str) -> NoReturn:
+    """JSON has no NaN and no Infinity, though Python reads them."""
+    raise ValueError(text)
+
+
+def _place(value: object) -> bool:
+    """Whether the value is a path as the system takes it."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+    return Path(value).name not in ("", "..")
+
+
+def _document(value: object) -> bool:
+    """Whether the value is a job document that a record may hold."""
+    asked = seals.record(input=_place, output=_place, settings=seals.record())
+    return asked(value) and isinstance(value, dict) and _place(value.get("mask", "none"))
+
+
+def _name(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[\w.-]{1,100}", value) is not None
+
+
+_SHAPE = seals.record(
+    id=_name,
+    document=_document,
+    made=seals.number(0, _LATEST),
+    state=lambda value: value in ("waiting", "running", "done", "stopped", "failed"),
+    message=seals.text,
+    told=seals.text,
+    seed=seals.whole(-1, 2**32 - 1),
+    repaints=seals.items(seals.anything),
+)
 
 
 _SHELVES: dict[Path, Shelf] = {}
@@ -137,6 +225,8 @@ _SHELVES: dict[Path, Shelf] = {}
 
 def shelf() -> Shelf:
     """The shelf of this webui; "Reload UI" leaves it be."""
+    from modules import paths_internal  # here, so that records can be read without a host
+
     folder = Path(paths_internal.data_path) / "ofgen-jobs"
     if folder not in _SHELVES:
         _SHELVES[folder] = Shelf(folder)

@@ -28,25 +28,29 @@ def _page() -> Any:
     form, film = Form(), FilmPanel()
     with gr.Blocks(analytics_enabled=False) as page:
         bar = Bar()
-        with gr.Row(elem_id=element("toprow")):
-            with gr.Column(scale=6):
-                form.video()
-                form.words()
-            with gr.Column(scale=1, min_width=280, elem_id=element("actions")):
-                film.buttons()
-                form.style_row()
-        with gr.Row():
-            with gr.Column(elem_id=element("settings")):
-                form.painter()
-                form.accordions()
-            with gr.Column(elem_id=element("results")), gr.Tabs(elem_id=element("tabs")) as shown:
-                with gr.Tab("Plan", id="plan"):
-                    planned = PlanPanel()
-                with gr.Tab("Film", id="film"):
-                    film.panel()
-                    result = ResultPanel()
-                with gr.Tab("History", id="history"):
-                    history = HistoryPanel()
+        with gr.Row(elem_id=element("page")):
+            with gr.Column(elem_id=element("asked")):
+                with gr.Column(elem_id=element("words")):
+                    form.video()
+                    form.words()
+                    form.style_row()
+                with gr.Column(elem_id=element("settings")):
+                    form.painter()
+                    form.accordions()
+            with gr.Column(elem_id=element("made")):
+                with gr.Column(elem_id=element("actions")):
+                    film.buttons()
+                with (
+                    gr.Column(elem_id=element("results")),
+                    gr.Tabs(elem_id=element("tabs")) as shown,
+                ):
+                    with gr.Tab("Plan", id="plan"):
+                        planned = PlanPanel()
+                    with gr.Tab("Film", id="film"):
+                        film.panel()
+                        result = ResultPanel()
+                    with gr.Tab("History", id="history"):
+                        history = HistoryPanel()
         bar.connect(form.settings, form.lists)
         form.connect()
         sending.connect(form, bar.told)

@@ -9,7 +9,7 @@ import gradio as gr
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.webui import watching
 from lib_ofgen.webui.controls import element
-from lib_ofgen.webui.form import Form, document
+from lib_ofgen.webui.form import Form, document, refusal
 from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.runner import RUNNER
 from lib_ofgen.webui.shelf import Record, shelf
@@ -22,9 +22,11 @@ class FilmPanel:
 
     def buttons(self) -> None:
         """Lay out what begins, pauses and ends a job, where we are in the page."""
-        self.generate = gr.Button("Generate", variant="primary", elem_id=element("generate"))
-        self.plan = gr.Button("Plan", elem_id=element("plan"))
         with gr.Row():
+            self.generate = gr.Button(
+                "Generate", variant="primary", scale=3, min_width=160, elem_id=element("generate")
+            )
+            self.plan = gr.Button("Plan", min_width=80, elem_id=element("plan"))
             self.pause = gr.Button("Pause", min_width=80, elem_id=element("pause"))
             self.stop = gr.Button("Stop", min_width=80, elem_id=element("interrupt"))
         self.told = gr.HTML(elem_id=element("told"))
@@ -51,7 +53,7 @@ class FilmPanel:
             try:
                 job = RUNNER.add(document(*values))
             except OfgenError as error:
-                return [note(error, failed=True), gr.update()]
+                return [refusal(error), gr.update()]
             ahead = len(RUNNER.waiting()) - 1
             told = note(f"queued behind {ahead}") if ahead > 0 else ""
             return [f"<div data-job='{job.id}'>{told}</div>", gr.update(selected="film")]

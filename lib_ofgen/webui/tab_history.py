@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import html
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,16 +10,15 @@ from typing import Any
 
 import gradio as gr
 
-from lib_ofgen import workspace
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.webui import sweeping
 from lib_ofgen.webui.controls import element
 from lib_ofgen.webui.dialect import scripted
 from lib_ofgen.webui.job import JOBS
-from lib_ofgen.webui.lines import note
+from lib_ofgen.webui.lines import note, said, shown
 from lib_ofgen.webui.runner import RUNNER
 from lib_ofgen.webui.shelf import Record, shelf
-from lib_ofgen.webui.watching import url
+from lib_ofgen.webui.watching import there, url
 
 __all__ = ["HistoryPanel"]
 
@@ -81,7 +80,8 @@ class HistoryPanel:
 
 def _name(record: Record) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.made))
-    return f"{when} {record.source.name} [{record.id}]"
+    name = record.source.name.encode("utf-8", "replace").decode("utf-8")
+    return f"{when} {name} [{record.id}]"
 
 
 def _id(chosen: str | None) -> str:
@@ -98,15 +98,19 @@ def _item(record: Record) -> str:
     settings = record.document["settings"]
     told = [f"{name}: {settings[name]}" for name in _TOLD if settings.get(name)]
     sheet = record.workspace / "keys.png"
-    picture = f"<img alt='' loading='lazy' src='{url(sheet)}'>" if sheet.is_file() else "<i></i>"
+    picture = f"<img alt='' loading='lazy' src='{url(sheet)}'>" if there(sheet) else "<i></i>"
     lines = [_name(record).rpartition(" [")[0], record.message or record.told, ", ".join(told)]
-    texts = "".join(f"<span>{html.escape(line[:200])}</span>" for line in lines if line)
+    texts = "".join(f"<span>{shown(said(line)[:200])}</span>" for line in lines if line)
     return f"<li class='{record.state}'>{picture}<div><b>{record.state}</b>{texts}</div></li>"
 
 
 def _taken(folder: Path) -> int:
     """Bytes of the files in a folder."""
-    return sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
+    taken = 0
+    for one in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # a job that runs deletes some
+            taken += one.stat().st_size if one.is_file() else 0
+    return taken
 
 
 def _size(chosen: str | None) -> str:
@@ -122,8 +126,6 @@ def _resumed(chosen: str | None) -> str:
     record = shelf().get(_id(chosen))
     if record is None:
         return note("choose a job")
-    if record.state in ("waiting", "running"):
-        return note("it is under way")
     try:
         RUNNER.resume(record)
     except OfgenError as error:
@@ -136,17 +138,11 @@ def _deleted(chosen: str | None, film_too: bool) -> str:
     record = shelf().get(_id(chosen))
     if record is None:
         return note("nothing is deleted; choose a job")
-    if record.state == "running":
-        return note("it runs; stop it first", failed=True)
-    if record.state == "waiting":
-        RUNNER.cancel(record)
+    job = JOBS.get(record.id)
     try:
-        freed = workspace.clean(record.workspace) if record.workspace.is_dir() else 0
-        if film_too and record.output.is_file():
-            freed += record.output.stat().st_size
-            record.output.unlink()
+        freed, kept = RUNNER.delete(record, film_too=film_too)
     except (OfgenError, OSError) as error:
         return note(error, failed=True)
-    shelf().forget(record)
-    sweeping.clear(ended=JOBS.get(record.id))
-    return note(f"deleted; {freed / 1e6:.1f} MB are free again")
+    sweeping.clear(ended=job)
+    stays = f"; other jobs need its {' and '.join(kept)}, which stay" if kept else ""
+    return note(f"deleted; {freed / 1e6:.1f} MB are free again{stays}")

@@ -12,7 +12,7 @@ from lib_ofgen.settings import Settings
 from lib_ofgen.webui import job as jobs
 from lib_ofgen.webui import planning
 from lib_ofgen.webui.controls import element
-from lib_ofgen.webui.form import Form, document
+from lib_ofgen.webui.form import Form, document, refusal
 from lib_ofgen.webui.lines import note
 
 __all__ = ["PlanPanel"]
@@ -99,7 +99,7 @@ def _begun(values: Any, before: str) -> tuple[str, str]:
     try:
         plan = planning.begin(document(*values), before)
     except OfgenError as error:
-        return "", note(error, failed=True)
+        return "", refusal(error)
     return plan.id, f"<div data-busy>{note(plan.text)}</div>"
 
 
@@ -108,4 +108,4 @@ def _flow(index: float, *values: Any) -> tuple[Any, str]:
     try:
         return jobs.flow_picture(document(*values), int(index)), ""
     except OfgenError as error:
-        return None, note(error, failed=True)
+        return None, refusal(error)

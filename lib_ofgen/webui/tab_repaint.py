@@ -8,10 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from lib_ofgen import reseeding
+from lib_ofgen import prompt_list, reseeding
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.reel import Reel
-from lib_ofgen.values import PromptRow
 from lib_ofgen.webui.controls import element
 from lib_ofgen.webui.lines import note
 from lib_ofgen.webui.runner import RUNNER
@@ -68,7 +67,7 @@ class RepaintPanel:
 def _shown(record: Record, told: str = "") -> list[Any]:
     items = "".join(
         f"<li>{html.escape(f'{reseeding.frames(row)}: seed {row.seed}')}</li>"
-        for row in (PromptRow(**row) for row in record.repaints)
+        for row in prompt_list.checked(record.repaints, "the repaints")
     )
     listed = f"<p>Repaints, the last of which Undo takes back:</p><ol>{items}</ol>"
     return [note(told), listed if items else "", gr.update(visible=bool(items))]
@@ -96,8 +95,6 @@ def _again(shown: str, change: Callable[[Record], tuple[Record, str]]) -> list[A
     record, kept = shelf().get(shown), [gr.update(), gr.update()]
     if record is None:
         return [note("this job was deleted"), *kept]
-    if record.state in ("waiting", "running"):
-        return [note("it is under way"), *kept]
     try:
         changed, told = change(record)
         RUNNER.resume(changed)

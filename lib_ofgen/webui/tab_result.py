@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from typing import Any
 
@@ -16,12 +15,12 @@ from lib_ofgen.errors import OfgenError
 from lib_ofgen.reel import Reel
 from lib_ofgen.webui.controls import element
 from lib_ofgen.webui.job import places
-from lib_ofgen.webui.lines import note
+from lib_ofgen.webui.lines import note, shown
 from lib_ofgen.webui.preset_choice import kept
 from lib_ofgen.webui.shelf import Record, shelf
 from lib_ofgen.webui.tab_beside import BesidePanel
 from lib_ofgen.webui.tab_repaint import RepaintPanel
-from lib_ofgen.webui.watching import link, url, video
+from lib_ofgen.webui.watching import link, there, url, video
 from lib_ofgen.workspace import write_whole
 
 __all__ = ["ResultPanel"]
@@ -88,7 +87,7 @@ class ResultPanel:
         film = _film(record)
         try:
             reel = Reel(record.workspace)
-            index = record.repaints[-1]["start"] if record.repaints else 0
+            index = min(len(reel) - 1, record.repaints[-1]["start"]) if record.repaints else 0
             first = _pictures(reel, index)
         except OfgenError as error:
             hidden = gr.update(visible=False)
@@ -101,7 +100,7 @@ class ResultPanel:
 
 def _film(record: Record) -> str:
     """Player, numbers, links and the sheet of key frames."""
-    if not record.output.is_file():
+    if not there(record.output):
         return note(f"{record.source.name}: {record.message or record.state}")
     folder = record.workspace
     links = [link(record.output, "Save the film", save=True)]
@@ -109,16 +108,16 @@ def _film(record: Record) -> str:
         link(folder / name, text)
         for name, text in (("report.html", "Report"), ("report.json", "Report as data"),
                            ("prompts.csv", "Prompts"), ("keys.png", "Key frames as PNG"))
-        if (folder / name).is_file()
+        if there(folder / name)
     ]  # fmt: skip
     sheet = folder / "keys.png"
     pictures = (
         f"<details><summary>Key frames</summary><img alt='key frames' loading='lazy' "
         f"src='{url(sheet)}'></details>"
-        if sheet.is_file()
+        if there(sheet)
         else ""
     )
-    where = f"<p class='ofgen-path'>{html.escape(str(record.output))}</p>"
+    where = f"<p class='ofgen-path'>{shown(record.output)}</p>"
     player = video(record.output, f"{record.source.name}: {record.told}")
     return f"{player}<p class='ofgen-links'>{' '.join(links)}</p>{where}{pictures}"
 

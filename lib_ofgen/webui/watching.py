@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import html
+import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
 from lib_ofgen import growing
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.webui.job import HostJob, places
-from lib_ofgen.webui.lines import doing, note
+from lib_ofgen.webui.lines import doing, note, shown
 from lib_ofgen.webui.shelf import Record
 
-__all__ = ["bar", "changed", "link", "picture", "queue", "so_far", "url", "video"]
+__all__ = ["bar", "changed", "forget_so_far", "link", "picture", "queue", "so_far", "there", "url",
+           "video"]  # fmt: skip
+
+_SO_FAR = 3
+"""Films of what is done so far that are kept of a job, the newest: pages may be playing them."""
 
 
 def bar(job: HostJob) -> str:
@@ -27,7 +32,7 @@ def bar(job: HostJob) -> str:
     return (
         f"<div data-busy data-job='{job.id}' role='progressbar' aria-valuenow='{share:.0f}'>"
         f"<div class='ofgen-bar'><div style='width:{share:.1f}%'></div></div>"
-        f"<p>{html.escape(job.source.name)}: {share:.0f} %<br>{html.escape(text)}</p></div>"
+        f"<p>{shown(job.source.name)}: {share:.0f} %<br>{shown(text)}</p></div>"
     )
 
 
@@ -60,33 +65,61 @@ def so_far(job: HostJob | None) -> str:
     film = job.growing if job else None
     if job is None or film is None or not film.count():
         return note("no frame is finished yet")
+    count = film.count()
+    path = _folder() / f"{job.id}-{count}.mp4"
     try:
-        folder = places().output / "so-far"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{job.id}.mp4"
-        count = film.so_far(path)
-    except (OfgenError, KeyError) as error:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        film.so_far(path, count)
+    except (OfgenError, KeyError, OSError) as error:
         return note(error, failed=True)
+    forget_so_far(job.id, keep=_SO_FAR if job.under_way else 0)
+    if not job.under_way:
+        return note("the film is finished")
     return video(path, f"The first {count} of {film.clip.length} frames")
+
+
+def _folder() -> Path:
+    return places().output / "so-far"
+
+
+def forget_so_far(name: str, keep: int = 0) -> None:
+    """Delete the films of what was done so far of that job, but for the newest ones."""
+    named = re.compile(rf"{re.escape(name)}(-[0-9]+)?\.mp4")
+    with contextlib.suppress(OSError):
+        films = [path for path in _folder().iterdir() if named.fullmatch(path.name)]
+        for old in sorted(films, key=changed, reverse=True)[keep:]:
+            with contextlib.suppress(OSError):  # somebody plays it
+                old.unlink()
 
 
 def queue(records: list[Record], *, held: bool) -> str:
     """Those that wait, in their order."""
     if not records:
         return ""
-    items = "".join(f"<li>{html.escape(one.source.name)}</li>" for one in records)
+    items = "".join(f"<li>{shown(one.source.name)}</li>" for one in records)
     why = " They waited when the webui ended: press Go on." if held else ""
     return f"<p>{len(records)} waiting.{why}</p><ol>{items}</ol>"
 
 
 def url(path: Path) -> str:
     """Where the page finds a file, relative, so that it holds behind any address."""
-    return f"file={quote(str(path))}?{changed(path)}"
+    return f"file={quote(os.fsencode(path))}?{changed(path)}"
 
 
 def changed(path: Path) -> int:
     """When the file was written, in ns; 0 where there is none."""
-    return path.stat().st_mtime_ns if path.exists() else 0
+    try:
+        return path.stat().st_mtime_ns
+    except (OSError, ValueError):
+        return 0
+
+
+def there(path: Path) -> bool:
+    """Whether there is such a file; no where the system cannot even look for it."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def video(path: Path, text: str) -> str:
@@ -97,11 +130,11 @@ def video(path: Path, text: str) -> str:
     source = f"{url(path)}#t=0.001"
     return (
         f"<figure><video controls playsinline preload='metadata' src='{source}'></video>"
-        f"<figcaption>{html.escape(text)}</figcaption></figure>"
+        f"<figcaption>{shown(text)}</figcaption></figure>"
     )
 
 
 def link(path: Path, text: str, *, save: bool = False) -> str:
     """A link to a file, to open beside or to save."""
-    how = f"download='{html.escape(path.name)}'" if save else "target='_blank' rel='noopener'"
-    return f"<a href='{url(path)}' {how}>{html.escape(text)}</a>"
+    how = f"download='{shown(path.name)}'" if save else "target='_blank' rel='noopener'"
+    return f"<a href='{url(path)}' {how}>{shown(text)}</a>"

@@ -1,0 +1,315 @@
+"""Jobs of the tab: one film has one entry, and nothing takes away what another job needs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hosted import hosted
+from moving import make_video, walking
+from serving import waited
+
+from lib_ofgen.errors import OfgenError, SettingsError
+from lib_ofgen.values import PromptRow
+from lib_ofgen.video import open_video
+from lib_ofgen.webui.lines import said
+
+LENGTH = 6
+QUICK = {"seed": 1, "steps": 1, "hole_box": 64, "prompt": "oil"}
+SLOW = {**QUICK, "steps": 60}
+
+
+@pytest.fixture
+def tab(tmp_path: Path) -> Iterator[Any]:
+    with hosted(tmp_path / "data") as modules:
+        yield modules
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    folder = tmp_path / "data" / "outputs"
+    folder.mkdir(parents=True)
+    return make_video(folder / "walk.mp4", walking(LENGTH), rate=Fraction(12))
+
+
+def asked(tab: Any, clip: Path, **more: Any) -> Any:
+    """The document of a job."""
+    settings = more.pop("settings", QUICK)
+    return tab.document.parse({"input": str(clip), "settings": settings, **more})
+
+
+def ended(tab: Any, name: str) -> Any:
+    """The record of the job, once it has ended."""
+
+    def there() -> Any:
+        record = tab.shelf.shelf().get(name)
+        idle = tab.runner.RUNNER.current is None
+        return record if idle and record.state not in ("waiting", "running") else None
+
+    return waited(there, f"end of {name}")
+
+
+def running(tab: Any, name: str) -> Any:
+    """The job, once a frame of it is finished."""
+
+    def there() -> Any:
+        job = tab.job.JOBS.get(name)
+        return job if job and job.growing and job.growing.count() else None
+
+    return waited(there, f"frame of {name}")
+
+
+def length(path: Path) -> int:
+    with open_video(path) as film:
+        return sum(1 for _ in film)
+
+
+def files(tab: Any) -> list[str]:
+    """The names of the records on the disk."""
+    return sorted(
+        path.name for path in (tab.job.places().output.parent.parent / "ofgen-jobs").glob("*")
+    )
+
+
+def test_generate_twice_goes_on_with_the_entry_of_the_film(tab: Any, clip: Path) -> None:
+    runner = tab.runner.RUNNER
+    first = runner.add(asked(tab, clip))
+    assert ended(tab, first.id).state == "done"
+    film = first.output.read_bytes()
+    second = runner.add(asked(tab, clip))
+    assert second.id == first.id
+    assert ended(tab, first.id).state == "done"
+    assert [record.id for record in tab.shelf.shelf().all()] == [first.id]
+    assert files(tab) == [f"{first.id}.json"]
+    assert first.output.read_bytes() == film
+
+
+@pytest.mark.parametrize("settings", [SLOW, {**SLOW, "prompt": "ink"}])
+def test_a_film_that_is_being_made_is_not_made_twice(
+    tab: Any, clip: Path, settings: dict[str, Any]
+) -> None:
+    """Whether the document is the same or only names the same film; by the API too."""
+    runner, output = tab.runner.RUNNER, str(clip.with_name("film.mp4"))
+    first = runner.add(asked(tab, clip, settings=SLOW, output=output))
+    again = asked(tab, clip, settings=settings, output=output)
+    with pytest.raises(SettingsError, match=r"makes 'film.mp4' already; wait"):
+        runner.add(again)
+    with pytest.raises(SettingsError, match=r"makes 'film.mp4' already; wait"):
+        tab.job.prepared(again, {}, inside=True)
+    link = clip.with_name("linked")
+    link.symlink_to(clip.parent)
+    with pytest.raises(SettingsError, match="already"):
+        runner.add(asked(tab, clip, settings=settings, output=str(link / "film.mp4")))
+    assert [record.id for record in tab.shelf.shelf().all()] == [first.id]
+    assert list(tab.job.JOBS) == [first.id]
+    first.stop()
+    assert ended(tab, first.id).state == "stopped"
+
+
+def test_a_film_asked_for_otherwise_keeps_its_entry(tab: Any, clip: Path) -> None:
+    runner, output = tab.runner.RUNNER, str(clip.with_name("film.mp4"))
+    first = runner.add(asked(tab, clip, output=output))
+    record = ended(tab, first.id)
+    runner.resume(record.repainted(PromptRow(0, 1, "", "", 9)))
+    assert len(ended(tab, first.id).repaints) == 1
+    assert runner.add(asked(tab, clip, output=output)).id == first.id
+    assert len(ended(tab, first.id).repaints) == 1, "the same job again keeps its repaints"
+    other = {**QUICK, "prompt": "ink"}
+    assert runner.add(asked(tab, clip, settings=other, output=output)).id == first.id
+    record = ended(tab, first.id)
+    assert record.repaints == []
+    assert record.document["settings"]["prompt"] == "ink"
+
+
+def test_a_drawn_seed_makes_another_film_each_time(tab: Any, clip: Path) -> None:
+    drawn = {**QUICK, "seed": -1}
+    names = {tab.runner.RUNNER.add(asked(tab, clip, settings=drawn)).id for _ in range(3)}
+    films = {ended(tab, name).output for name in names}
+    assert len(names) == len(films) == 3
+
+
+def test_thirty_presses_at_once_are_one_job(tab: Any, clip: Path) -> None:
+    told: list[str] = []
+
+    def press() -> None:
+        try:
+            told.append(tab.runner.RUNNER.add(asked(tab, clip, settings=SLOW)).id)
+        except OfgenError as error:
+            told.append(str(error))
+
+    _at_once([press] * 30)
+    assert len([one for one in told if "already" not in one]) == 1
+    assert len(tab.shelf.shelf().all()) == 1
+
+
+def test_resume_and_repaint_of_what_runs_are_refused(tab: Any, clip: Path) -> None:
+    job = tab.runner.RUNNER.add(asked(tab, clip, settings=SLOW))
+    running(tab, job.id)
+    record = tab.shelf.shelf().get(job.id)
+    for again in (record, record.repainted(PromptRow(0, 1, "", "", 9))):
+        with pytest.raises(SettingsError, match="under way"):
+            tab.runner.RUNNER.resume(again)
+    with pytest.raises(SettingsError, match="stop it first"):
+        tab.runner.RUNNER.delete(record, film_too=True)
+    job.stop()
+    assert ended(tab, job.id).state == "stopped"
+    _at_once([lambda: _quietly(tab.runner.RUNNER.resume, record)] * 8)
+    waited(lambda: tab.job.JOBS[job.id] is not job, "second run")
+    tab.job.JOBS[job.id].stop()
+    assert ended(tab, job.id).state == "stopped"
+    assert tab.runner.RUNNER.delete(tab.shelf.shelf().get(job.id), film_too=True).kept == ()
+    assert files(tab) == []
+    with pytest.raises(SettingsError, match="deleted"):
+        tab.runner.RUNNER.resume(record)
+
+
+def test_what_waits_is_deleted_and_never_begins(tab: Any, clip: Path) -> None:
+    runner = tab.runner.RUNNER
+    first = runner.add(asked(tab, clip, settings=SLOW))
+    second = runner.add(asked(tab, clip, settings={**QUICK, "seed": 2}))
+    runner.delete(tab.shelf.shelf().get(second.id), film_too=True)
+    first.stop()
+    ended(tab, first.id)
+    assert not second.output.exists()
+    assert files(tab) == [f"{first.id}.json"]
+
+
+def test_deleting_keeps_what_other_jobs_need(tab: Any, clip: Path) -> None:
+    """Twins of before share a film; another job is made of that film."""
+    runner, shelf = tab.runner.RUNNER, tab.shelf.shelf()
+    first = runner.add(asked(tab, clip))
+    record = ended(tab, first.id)
+    twin = tab.shelf.Record("ofgen-twin", dict(record.document), state="done")
+    shelf.save(twin)
+    assert runner.delete(twin, film_too=True).kept == ("frames", "film")
+    assert first.output.is_file()
+    assert record.workspace.is_dir()
+    second = runner.add(asked(tab, first.output, settings=SLOW))
+    running(tab, second.id)
+    assert runner.delete(record, film_too=True).kept == ("film",)
+    assert first.output.is_file()
+    assert not record.workspace.exists()
+    second.stop()
+    other = ended(tab, second.id)
+    assert runner.delete(other, film_too=True).kept == ()
+    assert files(tab) == []
+
+
+def test_deleting_keeps_what_a_request_of_the_api_writes(tab: Any, clip: Path) -> None:
+    job = tab.runner.RUNNER.add(asked(tab, clip))
+    record = ended(tab, job.id)
+    request = tab.job.prepared(asked(tab, clip), {}, inside=True)
+    assert request.output == job.output
+    assert tab.runner.RUNNER.delete(record, film_too=True).kept == ("frames", "film")
+    assert job.output.is_file()
+    assert record.workspace.is_dir()
+    request.state = "done"
+
+
+def test_a_job_whose_record_cannot_be_kept_blocks_nothing(
+    tab: Any, clip: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "data" / "ofgen-jobs"
+    place.write_text("in the way", encoding="utf-8")
+    with pytest.raises(OfgenError):
+        tab.runner.RUNNER.add(asked(tab, clip))
+    place.unlink()
+    job = tab.runner.RUNNER.add(asked(tab, clip))
+    assert ended(tab, job.id).state == "done"
+
+
+# what is done so far
+
+
+def test_pages_play_what_is_done_so_far_at_once(tab: Any, clip: Path) -> None:
+    job = tab.runner.RUNNER.add(asked(tab, clip, settings=SLOW))
+    running(tab, job.id)
+    played: list[tuple[str, int]] = []
+
+    def play() -> None:
+        for _ in range(3):
+            shown = tab.watching.so_far(job)
+            path = shown.split("file=")[1].split("?")[0]
+            told = int(shown.split("The first ")[1].split(" ")[0])
+            played.append((path, told - length(Path(path))))
+
+    _at_once([play] * 5)
+    assert [lacks for _, lacks in played] == [0] * 15
+    folder = Path(played[0][0]).parent
+    job.stop()
+    ended(tab, job.id)
+    assert list(folder.iterdir()) == []
+    assert "file=" not in tab.watching.so_far(job)
+
+
+# plans
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_six_plans_of_one_video_are_all_drawn(tab: Any, clip: Path, busy: bool) -> None:
+    """Also while a job of the same video runs, and with other key frames."""
+    begin, runner = tab.planning.begin, tab.runner.RUNNER
+    job = runner.add(asked(tab, clip, settings=SLOW)) if busy else None
+    wanted = [
+        {**QUICK, "key_interval": 4 + place % 2, "key_frames": "interval"} for place in range(6)
+    ]
+    plans = [begin(asked(tab, clip, settings=settings)) for settings in wanted]
+    waited(lambda: not any(plan.running for plan in plans), "plans")
+    assert [plan.message for plan in plans] == [""] * 6
+    assert [plan.keys for plan in plans[::2]] == [plans[0].keys] * 3
+    assert plans[0].keys != plans[1].keys
+    assert all("frames</dt>" in plan.html for plan in plans)
+    if job:
+        job.stop()
+        assert ended(tab, job.id).state == "stopped"
+
+
+def test_a_plan_that_waits_can_be_stopped(tab: Any, clip: Path) -> None:
+    begin = tab.planning.begin
+    plans = [begin(asked(tab, clip)) for _ in range(4)]
+    plans[-1].wish.set()
+    waited(lambda: not any(plan.running for plan in plans), "plans")
+    assert [plan.message for plan in plans[:3]] == [""] * 3
+    assert plans[-1].message in ("", "stopped")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("'a --b' is used; wait, or name another with --workspace", "'a --b' is used; wait"),
+        ("no; choose another place, such as another --workspace", "no; choose another place"),
+        ("raise it with --limit pixels=5", "raise it with --ofgen-limit pixels=5"),
+        ("leave it out with --set keep_sound=false", "leave it out with keep_sound=false"),
+    ],
+)
+def test_no_line_speaks_of_options_of_the_command_line(text: str, line: str) -> None:
+    assert said(text) == line
+
+
+def _quietly(do: Any, *given: Any) -> None:
+    with contextlib.suppress(OfgenError):
+        do(*given)
+
+
+def _at_once(all_of: list[Any]) -> None:
+    threads = [threading.Thread(target=one) for one in all_of]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+# records on the disk
+
+
+def test_the_records_of_before_are_read(tab: Any, clip: Path) -> None:
+    job = tab.runner.RUNNER.add(asked(tab, clip, prompts=[{"start": 0, "seed": 3}]))
+    record = ended(tab, job.id)
+    read = tab.shelf.Shelf(tab.job.places().output.parent.parent / "ofgen-jobs").all()
+    assert json.dumps([vars(one) for one in read]) == json.dumps([vars(record)])

@@ -1,0 +1,140 @@
+"""What is told of the time that a job still takes, held against the time that it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from moving import make_video, walking
+
+from lib_ofgen import pace, pacing
+from lib_ofgen.brush import BrushPainter
+from lib_ofgen.making import Drafted
+from lib_ofgen.pace import Outlook
+from lib_ofgen.painting import Stopwatch
+from lib_ofgen.pipeline import Job, animate
+from lib_ofgen.settings import Settings
+from lib_ofgen.values import Image, Repaint
+
+PIXELS = 512 * 512
+SURVEY, GAP = 6.0, 10
+
+
+@dataclass(frozen=True)
+class Story:
+    """How long each step of a job takes, in seconds; a gap's first frames are painted."""
+
+    keys: int
+    key: float
+    drafts: int
+    draft: float
+    painted: int
+    """Of the ten frames of a gap."""
+    hole: float
+    finish: float
+    measure: float
+    missing: float
+    """What the frames between keys lack, as a survey finds it."""
+
+
+STORIES = {
+    "dear key frames, then cheap frames": Story(6, 8, 60, 0.5, 0, 0, 0.2, 3, 0.0),
+    "cheap key frames, then dear frames": Story(6, 0.3, 60, 0.6, 10, 4.5, 0.2, 3, 0.6),
+    "a checkpoint on a graphics card": Story(5, 3, 80, 0.6, 4, 3, 0.25, 4, 0.05),
+    "a checkpoint on a processor": Story(5, 60, 40, 0.6, 9, 60, 0.25, 4, 0.3),
+    "the brush": Story(4, 0.1, 60, 0.6, 8, 0.06, 0.2, 6, 0.2),
+    "nothing but key frames": Story(40, 5, 0, 0, 0, 0, 0, 4, 0.0),
+}
+
+
+def told(story: Story) -> Iterator[tuple[float, float | None]]:
+    """Seconds since the beginning, and what is told to be left, at each step."""
+    watch, outlook, now = Stopwatch(), Outlook(0.0), SURVEY
+    length = story.keys + story.drafts
+    outlook.add(now, pace.fraction("keys", 1, 1))
+    whole = frozenset(range(story.keys))
+    least = Settings().hole_min
+    ahead = pacing.Ahead(
+        length, PIXELS, story.keys, whole, pacing.holed([story.missing] * 20, PIXELS, least), 1.0
+    )
+
+    def step(paint: float, rest: float) -> None:
+        nonlocal now
+        watch.seconds["paint"] += paint
+        watch.seconds["fuse"] += rest
+        now += paint + rest
+
+    def order() -> Iterator[int | Drafted]:
+        for _ in range(story.keys):
+            step(story.key, 0)
+            yield Drafted(1, 1)
+        for start in range(0, story.drafts, GAP):
+            for place in range(GAP):
+                step(story.hole if place < story.painted else 0, story.draft)
+                yield Drafted(1, 1)
+            for place in range(GAP):
+                step(0, story.finish)
+                yield story.keys + start + place
+
+    for _, share in pacing.paced(order(), ahead, watch):
+        outlook.add(now, pace.fraction("paint", max(1, round(share * length)), length))
+        yield now, outlook.left()
+    for pair in range(1, 11):
+        now += story.measure / 10
+        outlook.add(now, pace.fraction("measure", pair, 10))
+        yield now, outlook.left()
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_what_is_left_is_told_from_a_fifth_of_the_way_on(name: str) -> None:
+    """Within 30 % of what is left, or a twentieth of the whole where that is more."""
+    steps = list(told(STORIES[name]))
+    whole = steps[-1][0]
+    wrong = [
+        (round(now / whole, 2), left, whole - now)
+        for now, left in steps
+        if now >= 0.2 * whole
+        and (left is None or abs(left - (whole - now)) > 0.3 * (whole - now) + 0.05 * whole)
+    ]
+    assert wrong == []
+
+
+class _Slow(BrushPainter):
+    """A painter that takes its time, whatever it paints."""
+
+    def paint(self, jobs: list[Repaint]) -> list[Image]:
+        time.sleep(0.15 * len(jobs))
+        return super().paint(jobs)
+
+
+class _Listener:
+    """A reporter that tells the time that is left, as the tab does."""
+
+    def __init__(self) -> None:
+        self.outlook = Outlook(time.monotonic())
+        self.told: list[tuple[float, float | None]] = []
+
+    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+        now = time.monotonic()
+        self.outlook.add(now, pace.fraction(stage, done, of))
+        if stage in ("paint", "measure"):
+            self.told.append((now, self.outlook.left()))
+
+    def stopped(self) -> bool:
+        return False
+
+
+def test_a_real_job_tells_what_is_left(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "clip.mp4", walking(30))
+    settings = Settings().replace({"hole_box": 64, "key_frames": "interval", "key_interval": 10})
+    job, listener = Job(clip, tmp_path / "o.mp4", tmp_path / "o.ofgen", settings), _Listener()
+    begun = time.monotonic()
+    animate(job, _Slow(), listener)
+    whole = time.monotonic() - begun
+    for part in (0.25, 0.5):
+        now, left = next(one for one in listener.told if one[0] - begun >= part * whole)
+        really = begun + whole - now
+        assert left == pytest.approx(really, abs=0.3 * really + 0.07 * whole), part
