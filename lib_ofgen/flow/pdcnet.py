@@ -30,10 +30,7 @@ _Parts = TypeVar("_Parts", "Features", "Filters")
 
 
 class PDCNetEstimator:
-    """`FlowEstimator` on PDC-Net+; its confidence is P_R over its supremum, less what is vetoed.
-
-    See `light` for the veto.
-    """
+    """`FlowEstimator` on PDC-Net+; confidence is P_R over its supremum, vetoed by `light`."""
 
     def __init__(
         self,
