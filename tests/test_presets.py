@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import shutil
 import string
 import unicodedata
@@ -502,3 +503,10 @@ def test_what_is_of_the_clip_is_kept_only_when_asked() -> None:
         preset_choice.kept("x", named, clip=False).settings
     )
     assert preset_choice.kept("x", named, clip=True).settings["key_indices"] == [3]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_no_preset_and_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p.json")
+    with pytest.raises(SettingsError, match="it is a pipe or a device"):
+        presets.find(str(tmp_path / "p.json"))

@@ -9,6 +9,7 @@ from lib_ofgen.presets.document import LARGEST, Preset, bundled, fold, load
 from lib_ofgen.presets.infotext import FIELD, PNG, from_infotext, from_png
 from lib_ofgen.presets.link import SCHEME, from_link
 from lib_ofgen.presets.store import Store
+from lib_ofgen.reading import regular_file
 from lib_ofgen.settings import shown
 
 __all__ = ["find", "known", "named", "take"]
@@ -68,10 +69,12 @@ def find(word: str, store: Store | None = None, *, clip: bool = False) -> Preset
     if SCHEME in word or f"{FIELD}: " in word or word.lstrip().startswith("{"):
         return take(word, clip=clip)
     try:
-        with Path(word).open("rb") as file:
+        with regular_file(Path(word)) as file:
             content = file.read(LARGEST + 1)
-    except (OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or "no file can have that name"
+    except ValueError as error:
+        raise SettingsError(f"no preset {shown(word)}; no file can have that name") from error
+    except OSError as error:
+        cause = error.strerror or str(error)
         raise SettingsError(
             f"no preset {shown(word)} ({cause}); take a file, link text, or one of "
             f"{', '.join(names)}"
