@@ -21,7 +21,7 @@ __all__ = ["Pace", "Work", "advice", "room", "waiting", "work"]
 
 _NEWS = 0.5
 """Share of the newest job in a rate."""
-_DRAFT = 11
+_DRAFT = 13
 """Bytes a pixel of a draft: two places with their weights; twice as many where all is holes."""
 _PAINT = 4
 """Bytes a pixel of paint, or of a picture that does not pack at all."""

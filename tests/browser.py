@@ -43,6 +43,32 @@ def lacking() -> str:
     return "" if PROGRAM else "no Chromium on the path, and OFGEN_CHROMIUM names none"
 
 
+LOOKED = """async (times) => {
+    const at = () => document.querySelector("#ofgen_beat [data-beat]")?.dataset.beat;
+    for (let turn = 0; turn < times; turn++) {
+        const before = at();
+        document.getElementById("ofgen_look").click();
+        while (at() === before) await new Promise((done) => setTimeout(done, 2));
+    }
+}"""
+"""Press the button that asks for what is new, and wait for the answer, so many times."""
+
+
+class Memory:
+    """Nodes of the page's documents and KiB of its scripts, after a collection of garbage."""
+
+    def __init__(self, page: Any) -> None:
+        """Nothing is measured yet."""
+        self._tools = page.context.new_cdp_session(page)
+
+    def __call__(self) -> tuple[int, float]:
+        """What there is now."""
+        for _ in range(3):
+            self._tools.send("HeapProfiler.collectGarbage")
+        nodes = self._tools.send("Memory.getDOMCounters")["nodes"]
+        return nodes, self._tools.send("Runtime.getHeapUsage")["usedSize"] / 1024
+
+
 @contextlib.contextmanager
 def started() -> Iterator[Any]:
     """The browser."""

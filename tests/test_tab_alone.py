@@ -8,6 +8,7 @@ gradio as Forge has it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -239,6 +240,46 @@ def test_a_preset_is_imported_and_a_bad_one_is_refused(tab: Any, tmp_path: Path)
     )
 
 
+def test_a_video_that_lacks_is_marked_until_it_is_there(tab: Any, clip: Path) -> None:
+    marked = tab.locator("#ofgen_upload.ofgen-lacks, #ofgen_path.ofgen-lacks")
+    for button, line in (("generate", "told"), ("plan", "plan_told")):
+        tab.click(f"#ofgen_{button}")
+        expect(shown(tab, line)).to_contain_text("Drop a video first", timeout=LONG)
+        expect(tab.locator("#ofgen_upload").first).to_have_class(re.compile("ofgen-lacks"))
+        field = tab.locator("#ofgen_path textarea, #ofgen_path input").first
+        expect(field).to_have_attribute("aria-invalid", "true")
+        field.fill("/x")
+        expect(marked).to_have_count(0)
+        field.fill("")
+    drop(tab, clip)
+
+
+def test_a_film_that_grows_is_in_view_and_its_page_does_not_grow(
+    chromium: Any, host: FakeHost, tmp_path: Path
+) -> None:
+    longer = make_video(tmp_path / "long.mp4", walking(14) * 8, rate=Fraction(12))
+    with browser.tab_of(chromium, host.port, viewport={"width": 1400, "height": 1000}) as page:
+        drop(page, longer)
+        fill(page, seed=6, **SLOW)
+        job = begun(page)
+        page.locator("#ofgen_live .legend li").first.wait_for(timeout=LONG)
+        picture = page.locator("#ofgen_live img").first
+        box = page.locator("#ofgen_live .pictures").first.bounding_box()
+        assert page.evaluate("window.scrollY") == 0
+        assert box["y"] + box["height"] <= 1000
+        measure, before = browser.Memory(page), picture.get_attribute("src")
+        page.evaluate(browser.LOOKED, 30)
+        nodes, kilobytes = measure()
+        page.evaluate(browser.LOOKED, 120)
+        now = measure()
+        assert host.job(job)["state"] == "running"
+        assert picture.get_attribute("src") != before, "the page saw no new picture"
+        assert now[0] <= nodes + 50
+        assert now[1] <= 1.03 * kilobytes
+        page.click("#ofgen_interrupt")
+        expect(shown(page, "progress")).to_contain_text("stopped", timeout=LONG)
+
+
 def _import(page: Any, path: Path) -> None:
     page.set_input_files("#ofgen_preset_file input[type=file]", path)
     # The name alone is there before the file has arrived.
@@ -249,7 +290,7 @@ def _import(page: Any, path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("", "names no input"),
+        ("", "Drop a video first, or give a path"),
         ("/etc/passwd", "outside"),
         ("DATA/outputs/none.mp4", "is no file"),
         ("DATA/outputs/text.mp4", "text.mp4"),

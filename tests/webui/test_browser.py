@@ -8,12 +8,15 @@ from typing import Any
 
 import browser
 import pytest
-from browser import LONG, expect, fill
+from browser import LONG, LOOKED, expect, fill
+from moving import make_video, walking
 
-from webui.conftest import LENGTH, frames_of
+from webui.conftest import LENGTH, RATE, frames_of
 from webui.host import Host
 
 BUSY = "#tab_ofgen [data-busy]"
+MANY = 16
+"""Passages of a clip whose film is not done while a page looks 1200 times."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,30 +34,6 @@ def chromium() -> Iterator[Any]:
 def tab(chromium: Any, host: Host) -> Iterator[Any]:
     with browser.tab_of(chromium, host.port) as page:
         yield page
-
-
-LOOKED = """async (times) => {
-    const at = () => document.querySelector("#ofgen_beat [data-beat]")?.dataset.beat;
-    for (let turn = 0; turn < times; turn++) {
-        const before = at();
-        document.getElementById("ofgen_look").click();
-        while (at() === before) await new Promise((done) => setTimeout(done, 2));
-    }
-}"""
-"""Press the button that asks for what is new, and wait for the answer, so many times."""
-
-
-class _Memory:
-    """Nodes of the page's documents and KiB of its scripts, after a collection of garbage."""
-
-    def __init__(self, page: Any) -> None:
-        self._tools = page.context.new_cdp_session(page)
-
-    def __call__(self) -> tuple[int, float]:
-        for _ in range(3):
-            self._tools.send("HeapProfiler.collectGarbage")
-        nodes = self._tools.send("Memory.getDOMCounters")["nodes"]
-        return nodes, self._tools.send("Runtime.getHeapUsage")["usedSize"] / 1024
 
 
 @pytest.mark.usefixtures("restored")
@@ -156,14 +135,14 @@ def test_what_is_refused_is_told_beside_the_button(tab: Any) -> None:
     assert "outside" in told.inner_text()
     fill(tab, path="")
     tab.click("#ofgen_generate")
-    expect(told).to_contain_text("names no input", timeout=LONG)
+    expect(told).to_contain_text("Drop a video first, or give a path", timeout=LONG)
 
 
 def test_the_keyboard_begins_a_job(tab: Any) -> None:
     tab.locator("#ofgen_prompt textarea").focus()
     tab.keyboard.press("Control+Enter")
     told = tab.locator("#ofgen_told.prose")
-    expect(told).to_contain_text("names no input", timeout=LONG)
+    expect(told).to_contain_text("Drop a video first", timeout=LONG)
 
 
 @pytest.mark.usefixtures("restored")
@@ -178,19 +157,29 @@ def test_the_keyboard_stops_a_job(tab: Any, clip: Path) -> None:
 
 
 @pytest.mark.usefixtures("restored")
-def test_a_page_left_open_does_not_grow(tab: Any, clip: Path) -> None:
-    fill(tab, path=clip, steps=40)
+def test_a_page_left_open_does_not_grow(tab: Any, host: Host, clip: Path) -> None:
+    """A page that a job runs under: to its last look there are new pictures."""
+    longer = make_video(clip.with_name("long.mp4"), walking(14) * MANY, rate=RATE)
+    tab.locator("#ofgen_group_flow .label-wrap").first.click()
+    fill(tab, path=longer, steps=60, track_reach=1)
     tab.click("#ofgen_generate")
     tab.locator("#ofgen_live.prose .legend li").first.wait_for(timeout=LONG)
-    measure = _Memory(tab)
+    measure = browser.Memory(tab)
     tab.evaluate(LOOKED, 200)
-    before = measure()
+    shown, before = _shown(tab), measure()
     tab.evaluate(LOOKED, 1000)
     nodes, kilobytes = measure()
+    assert host.call("/ofgen/v1/jobs").body[-1]["state"] == "running"
+    assert _shown(tab) != shown, "the page saw no new picture"
     assert nodes <= before[0] + 50
     assert kilobytes <= 1.03 * before[1]
     tab.keyboard.press("Escape")
     expect(tab.locator(BUSY)).to_have_count(0, timeout=LONG)
+
+
+def _shown(page: Any) -> str:
+    """The picture of the newest frame."""
+    return page.locator("#ofgen_live.prose img").first.get_attribute("src")
 
 
 def test_nothing_sticks_out_on_a_phone(tab: Any) -> None:

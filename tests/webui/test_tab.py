@@ -260,7 +260,7 @@ def test_a_plan_is_drawn_and_its_keys_can_be_changed(host: Host, clip: Path) -> 
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"ofgen_path": ""}, "names no input"),
+        ({"ofgen_path": ""}, "Drop a video first"),
         ({"ofgen_rows": "start,prompt\nx,a meadow"}, "index of a frame"),
         ({"ofgen_mask": "/etc"}, "outside"),
         ({"ofgen_key_frames": "chosen", "ofgen_key_indices": "99"}, "name frames of the clip"),
