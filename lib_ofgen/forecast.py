@@ -22,14 +22,16 @@ __all__ = ["Pace", "Work", "advice", "room", "waiting", "work"]
 _NEWS = 0.5
 """Share of the newest job in a rate."""
 _DRAFT = 13
-"""Bytes a pixel of a draft: two places with their weights; twice as many where all is holes."""
+"""Bytes a pixel of a draft: two places with their weights."""
+_HOLED = 1.4
+"""Times as many more in a draft that is all holes: these are lent by many frames."""
 _PAINT = 4
 """Bytes a pixel of paint, or of a picture that does not pack at all."""
 _FRAME = 3
 """Bytes a pixel of a finished frame."""
 _FILM = 0.5
 """Bytes a pixel of a film at the default quality; as many again for each six steps below it."""
-_FACTS = 8_000
+_FACTS = 5_000
 """Bytes that are kept of a frame beside its pictures."""
 _PAGE = (100_000, 0.6, 24)
 """Bytes of a report's page, those a pixel of its pictures, and how many of these it has at most."""
@@ -100,7 +102,7 @@ def room(
     frames = (1 + passes) * _FRAME * todo.pixels
     lacking = [((gap.stop - gap.start - 1), 1 - gap.coverage) for gap in gaps]
     painted = _PAINT * area * sum(between * share for between, share in lacking)
-    draft = _DRAFT * (1 + max((share for _, share in lacking), default=0.0))
+    draft = _DRAFT * (1 + _HOLED * max((share for _, share in lacking), default=0.0))
     film = min(_PAINT, _FILM * 2 ** max(0.0, (18 - quality) / 6)) * todo.pixels
     page, each, most = _PAGE
     shown = page + each * min(area, _SHOWN) * (most + min(most, todo.calls))
