@@ -30,7 +30,7 @@ _LEAST = np.float32(1e-3)
 _LIGHT = (5.0, 10.0)
 """Levels by which that may be (noise, compression, a gentle drift), and from which it is vetoed."""
 _SPOT = (48.0, 96.0)
-"""The same of the mean over some 6 px, which a strong edge changes that is one px off."""
+"""The same of a single point's mean, which a strong edge changes that is one px off."""
 
 Floats = NDArray[np.float32]
 
@@ -43,14 +43,12 @@ def vetoed(pair: tuple[Image, Image], vectors: Floats, sure: Floats) -> Floats:
     """
     source, target = pair
     size = images.size_of(target)
-    half = Size(-(-size.height // 2), -(-size.width // 2))
-    small = warp.resize_flow(vectors, half)
-    moved = warp.backward(images.resize(source, half), small, smooth=False)
-    apart = moved.astype(np.float32) - images.resize(target, half)
-    spots = _allowed(cast("Floats", cv2.blur(apart, ksize=(3, 3))), _SPOT)
-    quarter = Size(-(-size.height // GRID), -(-size.width // GRID))
-    light = steady(images.resize(apart, quarter), images.resize(sure, quarter))
-    allowed = images.enlarged(np.minimum(images.enlarged(light, half), spots), size)
+    grid = Size(-(-size.height // GRID), -(-size.width // GRID))
+    small = warp.resize_flow(vectors, grid)
+    moved = warp.backward(images.resize(source, grid), small, smooth=False)
+    apart = moved.astype(np.float32) - images.resize(target, grid)
+    light = steady(apart, images.resize(sure, grid))
+    allowed = images.enlarged(np.minimum(light, _allowed(apart, _SPOT)), size)
     return sure * allowed * warp.inside(vectors, images.size_of(source))
 
 
