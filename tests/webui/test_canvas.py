@@ -31,4 +31,4 @@ def test_keys_on_a_canvas_are_painted_whole(host: Host, clip: Path, done: Answer
         assert not alike(film[key], independent[key])
         assert np.abs(film[key].astype(int) - source[key]).mean() > 12
     again = host.film({"input": str(clip), "settings": settings})
-    assert again.film == answer.film
+    assert again.film["workspace"] == answer.film["workspace"]
