@@ -33,7 +33,7 @@ _FILM = 0.5
 """Bytes a pixel of a film at the default quality; as many again for each six steps below it."""
 _FACTS = 5_000
 """Bytes that are kept of a frame beside its pictures."""
-_PAGE = (100_000, 0.6, 24)
+_PAGE = (85_000, 0.6, 24)
 """Bytes of a report's page, those a pixel of its pictures, and how many of these it has at most."""
 _SHOWN = 360 * 360
 """px of such a picture, at most."""

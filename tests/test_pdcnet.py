@@ -250,7 +250,7 @@ def test_the_estimator_gives_the_networks_flow(
     pair = frames[0].image, frames[1].image
     assert (flow.confidence <= sure + 1e-3).all()
     assert inside.any()
-    assert np.abs(flow.confidence - light.vetoed(pair, vectors, sure))[inside].max() < 1e-2
+    assert np.abs(flow.confidence - light.vetoed(pair, flow.vectors, sure))[inside].max() < 1e-3
     x = np.arange(256) + flow.vectors[0]
     assert not flow.confidence[x < 0].any()
 

@@ -202,11 +202,11 @@ def test_any_bytes_cost_at_most_their_record(at: int, data: bytes) -> None:
 
 RATES = {"decode": 1e-7, "analyse": 1e-7, "flow dis": 1e-7, "fuse": 1e-7, "encode": 1e-7,
          "measure": 1e-7, "paint a": 1e-7}  # fmt: skip
-TODO = Work(10, Size(48, 80), 2, 1, 3)
+WORK = Work(10, Size(48, 80), 2, 1, 3)
 
 
 def foretold(path: Path) -> float | None:
-    return Pace(path).seconds(TODO, flow="dis", painter="a", steps=10, strengths=(0.5, 0.5))
+    return Pace(path).seconds(WORK, flow="dis", painter="a", steps=10, strengths=(0.5, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,11 @@ def done(host: Host, clip: Path, user: dict[str, Any]) -> Answer:
     return host.film({"input": str(clip), "settings": JOB})
 
 
+def told_of(answer: Answer) -> dict[str, Any]:
+    """What an answer tells of its film, but for the job's id and the address that holds it."""
+    return {name: told for name, told in answer.film.items() if name not in ("id", "keys")}
+
+
 def frames_of(path: str | Path) -> list[NDArray[np.uint8]]:
     """A film's frames, decoded."""
     with av.open(str(path)) as container:
