@@ -33,11 +33,11 @@ from lib_ofgen import (
 from lib_ofgen.addresses import plain, without_secrets
 from lib_ofgen.brush import BrushPainter
 from lib_ofgen.cli_presets import add_settings, settings_of
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.errors import OfgenError, SettingsError, Stopped, VideoError
 from lib_ofgen.files import claimed
 from lib_ofgen.flow import choose, flo
 from lib_ofgen.http_painter import HttpPainter
-from lib_ofgen.painting import Stopwatch
 from lib_ofgen.settings import Settings, table
 from lib_ofgen.values import Frame, Painter, PromptRow
 from lib_ofgen.workspace import PROMPTS, Workspace, write_whole

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from lib_ofgen import images, metrics
-from lib_ofgen.errors import Stopped, VideoError
+from lib_ofgen.errors import VideoError
 from lib_ofgen.report import Errors, mean
 from lib_ofgen.scenes import CutFinder
+from lib_ofgen.stopping import raise_if_stopped
 from lib_ofgen.values import Frame, Image, Reporter, Scene
 from lib_ofgen.video import open_video
 
 __all__ = ["evaluate"]
+
+_STOPPED = "stopped; nothing was written"
 
 
 def evaluate(
@@ -54,7 +57,8 @@ def evaluate(
             judgement = metrics.judged(first, metrics.tvl1)
             errors.add(here.index - 1, judgement.error(second), judgement.error(first))
         before = pair
-        _go_on(reporter, "measure", here.index + 1, length)
+        reporter.step("measure", here.index + 1, length)
+        raise_if_stopped(reporter, _STOPPED)
     return {
         "frames": length,
         "warp_error": {**errors.facts(), "judge": "tvl1"},
@@ -73,7 +77,8 @@ def _scenes(
         for frame in frames:
             finder.see(frame)
             length = frame.index + 1
-            _go_on(reporter, "analyse", length, max(length, frames.expected))
+            reporter.step("analyse", length, max(length, frames.expected))
+            raise_if_stopped(reporter, _STOPPED)
     return finder.scenes(), length
 
 
@@ -88,9 +93,3 @@ def _together(
     """Frames of both videos side by side."""
     with open_video(source, **sampling) as here, open_video(result) as there:
         yield from zip(here, there, strict=True)
-
-
-def _go_on(reporter: Reporter, stage: str, done: int, of: int) -> None:
-    reporter.step(stage, done, of)
-    if reporter.stopped():
-        raise Stopped("stopped; nothing was written")

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen import canvas, inpaint
-from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.context import Stopwatch
+from lib_ofgen.frame_store import Spool
+from lib_ofgen.painting import Easel
 from lib_ofgen.render import Renderer
-from lib_ofgen.survey import Spool
 from lib_ofgen.values import Box, Fused, Image, Mask, Painted, Repaint, Stage
 
 __all__ = ["Filler", "Holed"]

@@ -7,8 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.encode import FrameFolder, write_video
-from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.painting import Easel
 from lib_ofgen.polishing import Pictures
 from lib_ofgen.values import Clip, Frame, FrameSink, Image, Reporter
 

@@ -9,38 +9,28 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen import fuse, seals, tracks
-from lib_ofgen.making import Maker, held
+from lib_ofgen.context import Stopwatch
+from lib_ofgen.frame_store import Spool, recent
+from lib_ofgen.making import Maker
 from lib_ofgen.motion import Motion
-from lib_ofgen.painting import Stopwatch
+from lib_ofgen.records import Finished
 from lib_ofgen.render import Renderer
 from lib_ofgen.subject import Undivided
-from lib_ofgen.survey import Spool, recent
 from lib_ofgen.values import Fused, Image, Scene
-from lib_ofgen.workspace import digest
+from lib_ofgen.workspace import digest, require
 
-__all__ = ["Finished", "Finisher"]
+__all__ = ["Finisher"]
 
 _METHOD = 3
 """Goes up when steadying or rendering gives other pixels, so that old frames are made anew."""
 _MAP = 192
 """px: the most that a kept map of origins has on a side."""
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What is known of a finished frame."""
-
-    frame: str
-    """Digest of the picture."""
-    sources: list[int]
-    """Frames in which its pixels were painted; empty where it was painted whole."""
 
 
 class Finisher:
@@ -87,7 +77,7 @@ class Finisher:
         image = self._fresh.get(index)
         if image is None:
             image = self._workspace.frame(self.finished[index].frame)
-        return held(index, image, self._workspace.folder)
+        return require(index, image, self._workspace.folder)
 
     def ready(self) -> Iterator[int]:
         """Finish the frames whose neighbours are drafted; gives the index of each."""
@@ -135,7 +125,7 @@ class Finisher:
         if not one.sources:
             return np.full((1, 1), index, np.int32)
         facts = self._workspace.facts(one.frame, self._shape)
-        kept = held(index, facts, self._workspace.folder)
+        kept = require(index, facts, self._workspace.folder)
         places = np.frombuffer(zlib.decompress(base64.b64decode(kept["origins"])), np.uint16)
         return np.array(kept["shown"], np.int32)[places].reshape(kept["rows"], -1)
 

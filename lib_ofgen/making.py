@@ -18,16 +18,17 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from lib_ofgen import inpaint, seals
-from lib_ofgen.errors import WorkspaceError
+from lib_ofgen.context import Rules, Stopwatch
 from lib_ofgen.filling import Filler, Holed
+from lib_ofgen.frame_store import Spool
 from lib_ofgen.fuse import Candidate
-from lib_ofgen.painting import Easel, Rules, Stopwatch
+from lib_ofgen.painting import Easel
+from lib_ofgen.records import Made
 from lib_ofgen.subject import Undivided
-from lib_ofgen.survey import Spool
 from lib_ofgen.values import FlowEstimator, Fused, Image, Mask, Painted, Stage, Step
-from lib_ofgen.workspace import digest
+from lib_ofgen.workspace import digest, require
 
-__all__ = ["Drafted", "Made", "Maker", "held"]
+__all__ = ["Drafted", "Maker"]
 
 _METHOD = 4
 """Goes up when fusing or compositing gives other pixels, so that old frames are made anew."""
@@ -40,26 +41,7 @@ _SHARE = seals.number(0, 1)
 _FACTS = seals.record(coverage=_SHARE, painted=_SHARE, holes=seals.truth)
 """The shape of what is kept of a draft."""
 
-_Kept = TypeVar("_Kept")
 _Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True)
-class Made:
-    """What is known of a drafted frame."""
-
-    draft: str
-    """Digest of all that the frame is made of."""
-    painted: str
-    """Digest of what was painted fresh in it; empty where nothing was."""
-    whole: bool
-    """Whether it was painted whole."""
-    coverage: float
-    """Share 0..1 of its pixels that painted frames could supply."""
-    share: float
-    """Share 0..1 of its pixels that were painted fresh."""
-    stage: Stage
-    """The stage of painting that it belongs to."""
 
 
 class Drafted(NamedTuple):
@@ -150,7 +132,7 @@ class Maker:
                 if not painted:
                     image = self._filler.paint_beside(settled, step.beside)
                     self._workspace.save_frame(key, image)
-                facts = held(index, self._facts(work), self._workspace.folder)
+                facts = require(index, self._facts(work), self._workspace.folder)
             self.made[index] = Made(key, key, True, facts["coverage"], 1.0, "keys")
             yield Drafted(1, not painted)
 
@@ -185,7 +167,7 @@ class Maker:
             work = _Work(self._steps[index], self._fused_key(self._steps[index]))
             self._gather([work])
             self._draft([work])
-            draft = held(index, self._workspace.draft(known.draft), self._workspace.folder)
+            draft = require(index, self._workspace.draft(known.draft), self._workspace.folder)
         return draft
 
     def repainted(self, index: int) -> Mask | None:
@@ -351,21 +333,11 @@ class Maker:
         """What frame `index` has to lend."""
         known = self.made[index]
         if known.whole:
-            image = held(index, self._workspace.frame(known.painted), self._workspace.folder)
+            image = require(index, self._workspace.frame(known.painted), self._workspace.folder)
             return Painted(index, image, np.ones(image.shape[:2], np.bool_))
         painted = self._workspace.painted(known.painted, index)
-        return held(index, painted, self._workspace.folder)
+        return require(index, painted, self._workspace.folder)
 
 
 def _batches(items: Sequence[_Item], most: int) -> Iterator[Sequence[_Item]]:
     return (items[start : start + most] for start in range(0, len(items), most))
-
-
-def held(index: int, artifact: _Kept | None, place: object) -> _Kept:
-    """The artifact, which was there a moment ago."""
-    if artifact is None:
-        raise WorkspaceError(
-            f"frame {index} was damaged in the workspace '{place}'; run the "
-            "same command again: it is made anew and the rest is kept"
-        )
-    return artifact

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen import images
-from lib_ofgen.errors import Stopped, VideoError
+from lib_ofgen.errors import VideoError
+from lib_ofgen.frame_store import Spool
 from lib_ofgen.reading import regular_file
-from lib_ofgen.survey import Spool
+from lib_ofgen.stopping import report_step
 from lib_ofgen.values import Clip, Reporter, Size
 from lib_ofgen.video import Source, open_video
 from lib_ofgen.workspace import digest, file_digest
@@ -74,9 +75,7 @@ def read(
             mask = np.repeat(grey.of(image)[..., None], 3, axis=2)
             workspace.save_source(key, count, mask)
             count += 1
-            reporter.step("decode", count, clip.length, mask)
-            if reporter.stopped():
-                raise Stopped("stopped; run the same command again to go on")
+            report_step(reporter, "decode", count, clip.length, mask)
         if count < clip.length:
             raise VideoError(
                 f"the mask '{path}' ends after {count} of the clip's {clip.length} frames; give "

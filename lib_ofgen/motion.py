@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from lib_ofgen import tracks
-from lib_ofgen.painting import Stopwatch
-from lib_ofgen.survey import Spool
+from lib_ofgen.context import Stopwatch
+from lib_ofgen.frame_store import Spool
 from lib_ofgen.values import Flow, FlowEstimator
 
 __all__ = ["Motion"]

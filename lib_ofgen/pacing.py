@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.making import Drafted
 from lib_ofgen.pace import Pace, painted
-from lib_ofgen.painting import Stopwatch
 
 __all__ = ["Ahead", "holed", "paced"]
 

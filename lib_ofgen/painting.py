@@ -3,71 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from time import perf_counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from lib_ofgen.errors import Stopped
+from lib_ofgen.context import Rules, Stopwatch
 from lib_ofgen.prompts import Prompts
+from lib_ofgen.stopping import raise_if_stopped, report_step
 from lib_ofgen.values import Image, Mask, Painter, Repaint, Reporter, Stage
 
-__all__ = ["Easel", "Rules", "Stopwatch"]
-
-_STAGES = ("decode", "analyse", "flow", "paint", "fuse", "encode", "measure")
-"""What a job's time is divided into."""
-
-
-class Stopwatch:
-    """Seconds spent by stage."""
-
-    def __init__(self) -> None:
-        """All at zero."""
-        self.seconds: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
-
-    @property
-    def making(self) -> float:
-        """Seconds in which frames were made."""
-        return sum(self.seconds[stage] for stage in ("flow", "paint", "fuse"))
-
-    @contextlib.contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Add the time spent inside to `stage`."""
-        begun = perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] += perf_counter() - begun
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How frames are made; the pipeline reads these from the settings."""
-
-    confidence: float
-    """0..1: pixels whose flow is less sure are not taken."""
-    least: int
-    """px: smaller holes are not painted, smaller patches not used."""
-    box: int
-    """px: least side of what the painter gets."""
-    reach: int
-    """Frames on each side over which correspondences are averaged along their tracks."""
-    strength: float
-    hole_strength: float
-    seed: int
-    """Of frames to which no row gives another."""
-    second: float
-    """Strength 0..1 of the second pass; 0: none."""
-    tolerance: float
-    """Levels of 255 from which the second pass repaints."""
-    deflicker: float
-    """0..1: how far colours are brought to their mean along tracks."""
-    batch: int
-    """Frames whose paint is asked for at once; a stop loses no more."""
-    anchored: tuple[Stage, ...] = ()
-    """Stages whose pictures are painted with an eye on the scene's first key frame."""
+__all__ = ["Easel"]
 
 
 class Easel:
@@ -144,14 +90,12 @@ class Easel:
 
     def tell(self, stage: str, done: int, of: int) -> None:
         """Report a stage, and end in `Stopped` when the user asks."""
-        self._reporter.step(stage, done, of)
-        self.go_on()
+        report_step(self._reporter, stage, done, of)
 
     def go_on(self) -> None:
-        """Nothing, unless the user asked to stop.
+        """Ask whether to go on.
 
         Raises:
-            Stopped: the user did.
+            Stopped: the user wants to stop.
         """
-        if self._reporter.stopped():
-            raise Stopped
+        raise_if_stopped(self._reporter)

@@ -29,22 +29,23 @@ from lib_ofgen import (
     survey,
     wording,
 )
+from lib_ofgen.context import Rules, Stopwatch
 from lib_ofgen.coverage import Gap
 from lib_ofgen.encode import FrameFolder, check_output, left_out
 from lib_ofgen.errors import VideoError
 from lib_ofgen.files import claimed
 from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow import flo
+from lib_ofgen.frame_store import Spool, read_source
 from lib_ofgen.growing import Growing
 from lib_ofgen.making import Drafted, Maker
 from lib_ofgen.motion import Motion
 from lib_ofgen.pacing import Ahead, holed
-from lib_ofgen.painting import Easel, Rules, Stopwatch
+from lib_ofgen.painting import Easel
 from lib_ofgen.polishing import Deflicker, Pictures, SecondPass, through
 from lib_ofgen.prompts import Phrasing, Prompts, infotext
 from lib_ofgen.settings import Settings
 from lib_ofgen.subject import Divided, Undivided
-from lib_ofgen.survey import Spool
 from lib_ofgen.values import (
     FlowEstimator,
     Image,
@@ -149,7 +150,7 @@ def look(
         "radius": settings.confidence_radius,
     }
     with watch("decode"):
-        spool = survey.read_source(workspace, source, _sampling(settings), reporter)
+        spool = read_source(workspace, source, _sampling(settings), reporter)
         division = Undivided()
         if mask is not None:
             asked, shown = _sampling(settings), _shown_size(source, settings)

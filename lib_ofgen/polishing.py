@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen import fuse, images, inpaint, seals, tracks, warp
-from lib_ofgen.making import held
+from lib_ofgen.context import Rules, Stopwatch
+from lib_ofgen.frame_store import Spool, recent
 from lib_ofgen.motion import Motion
-from lib_ofgen.painting import Easel, Rules, Stopwatch
+from lib_ofgen.painting import Easel
 from lib_ofgen.subject import Undivided
-from lib_ofgen.survey import Spool, recent
 from lib_ofgen.values import Flow, FlowEstimator, Image, Mask, Scene, Size
-from lib_ofgen.workspace import digest
+from lib_ofgen.workspace import digest, require
 
 __all__ = ["Deflicker", "Pictures", "SecondPass", "through"]
 
@@ -104,7 +104,7 @@ class _Pass(ABC):
 
     def picture(self, index: int) -> Image:
         """See `Pictures`."""
-        return held(index, self._workspace.frame(self._keys[index]), self._workspace.folder)
+        return require(index, self._workspace.frame(self._keys[index]), self._workspace.folder)
 
     @abstractmethod
     def _made(self, target: int, scene: Scene, keys: Sequence[str | None]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lib_ofgen import images, markup, report, seals, survey
+from lib_ofgen import frame_store, images, markup, report, seals
 from lib_ofgen.errors import WorkspaceError
 from lib_ofgen.prompts import Words, infotext
 from lib_ofgen.values import Clip, Image, Size
@@ -70,7 +70,7 @@ class Reel:
         Raises:
             WorkspaceError: frames of the source are missing.
         """
-        clip = survey.known_clip(self._workspace, self._spool)
+        clip = frame_store.known_clip(self._workspace, self._spool)
         if clip is None:
             raise WorkspaceError(
                 f"'{self.folder}' lacks frames of the source; run the same job again"

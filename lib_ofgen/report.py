@@ -15,9 +15,8 @@ import numpy as np
 
 from lib_ofgen import __version__, images, metrics, prompt_list, seals
 from lib_ofgen.coverage import Gap
-from lib_ofgen.finishing import Finished
-from lib_ofgen.making import Made
 from lib_ofgen.prompts import Prompts
+from lib_ofgen.records import Finished, Made
 from lib_ofgen.sheet import contact_sheet
 from lib_ofgen.values import Clip, Image, KeyFrame, Mask, Scene, Size
 from lib_ofgen.workspace import REPORT, write_whole

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen import fuse, warp
+from lib_ofgen.frame_store import Spool, recent
 from lib_ofgen.fuse import Candidate
-from lib_ofgen.survey import Spool, recent
 from lib_ofgen.values import Box, Contribution, Flow, Fused, Image, Mask, Painted, Step
 
 __all__ = ["Divided", "Undivided"]

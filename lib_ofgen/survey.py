@@ -1,47 +1,28 @@
-"""What is known of a clip before anything is painted: its frames, its scenes, its key frames.
+"""What is known of a clip before anything is painted: its scenes and its key frames.
 
 All of it is kept in the workspace, so that a second look costs nothing.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from fractions import Fraction
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from lib_ofgen import coverage, images, keyframes, scenes, seals
-from lib_ofgen.errors import SettingsError, Stopped
+from lib_ofgen.errors import SettingsError
 from lib_ofgen.flow import dis
-from lib_ofgen.values import (
-    Cause,
-    Clip,
-    Frame,
-    Image,
-    Jump,
-    KeyFrame,
-    Mask,
-    Reporter,
-    Scene,
-    Size,
-    Sound,
-)
-from lib_ofgen.video import open_video
-from lib_ofgen.workspace import Workspace, digest, file_digest
+from lib_ofgen.frame_store import RECENT, Spool
+from lib_ofgen.stopping import report_step
+from lib_ofgen.values import Cause, Clip, Frame, Image, KeyFrame, Mask, Reporter, Scene
+from lib_ofgen.workspace import Workspace, digest
 
-__all__ = [
-    "Reach", "Spool", "find_gaps", "find_keys", "find_scenes", "known_clip", "read_source",
-    "recent", "sampled",
-]  # fmt: skip
+__all__ = ["Reach", "find_gaps", "find_keys", "find_scenes", "sampled"]
 
-_READER = 1
-"""Goes up when the reader's pixels or times change, so that old spools are read anew."""
 _REACH = 2
 """Goes up when the estimate of what flow can reach changes."""
 _SAMPLES = 24
@@ -50,80 +31,8 @@ _SMALL = 320
 """px: width of the pictures on which reach is estimated."""
 _KNOWN = 4096
 """Masks of reach that are remembered, of at most 60 kB each."""
-_RECENT = 32
-"""Frames kept in memory, if they take no more than `_ROOM`; 8 whatever they take."""
-_ROOM = 1 << 27
-"""Bytes."""
-_CLIP = seals.record(
-    size=seals.row(seals.whole(1), seals.whole(1)),
-    rate=seals.fraction,
-    time_base=seals.fraction,
-    start=seals.fraction,
-    end=seals.whole(1),
-    sound=seals.maybe(seals.record(codec=seals.text, rate=seals.whole(0), channels=seals.whole(0))),
-    jumps=seals.items(seals.row(*[seals.fraction] * 3)),
-    damaged=seals.whole(0),
-)
-"""The shape of a clip as `_plain` has it, beside its ticks."""
-
 
 Inside = Callable[[int], Mask | None]
-
-
-def recent(size: Size) -> int:
-    """How many frames of `size` may be kept in memory."""
-    return max(8, min(_RECENT, _ROOM // (3 * size.height * size.width)))
-
-
-class Spool:
-    """The clip's frames in the workspace; the few used last stay in memory."""
-
-    def __init__(self, workspace: Workspace, key: str, clip: Clip) -> None:
-        """The spool under `key`, which is whole."""
-        self.workspace, self.key, self.clip = workspace, key, clip
-        keep = lru_cache(maxsize=recent(clip.size))
-        self._read = keep(lambda index: workspace.source(key, index))
-
-    def frame(self, index: int) -> Frame:
-        """Frame `index`."""
-        return Frame(index, self._read(index))
-
-    def frames(self) -> Iterator[Frame]:
-        """All frames, in order, each read from disk."""
-        for index in range(self.clip.length):
-            yield Frame(index, self.workspace.source(self.key, index))
-
-
-def read_source(
-    workspace: Workspace, path: Path, sampling: dict[str, Any], reporter: Reporter
-) -> Spool:
-    """The frames of `path` that `sampling` (keywords of `open_video`) takes, as a spool.
-
-    Raises:
-        VideoError: the file cannot be read.
-        Stopped: the user asked to stop.
-    """
-    with open_video(path, **sampling) as source:
-        taken = (file_digest(path), sampling, source.size, *source.traits)
-        key = digest("spool", _READER, *taken)
-        held = known_clip(workspace, key)
-        if held is not None:
-            return Spool(workspace, key, held)
-        done = 0
-        for frame in source:
-            workspace.save_source(key, frame.index, frame.image)
-            done = frame.index + 1
-            _go_on(reporter, "decode", done, max(done, source.expected), frame.image)
-        workspace.save_clip(key, _plain(source.clip))
-        reporter.step("decode", done, done)
-        return Spool(workspace, key, source.clip)
-
-
-def known_clip(workspace: Workspace, key: str) -> Clip | None:
-    """The clip whose frames the spool under `key` holds, or None where it is not whole."""
-    known = {one.name for one in dataclasses.fields(Clip)}
-    held = workspace.clip(key, lambda value: _CLIP(value) and {*cast("Any", value)} <= known)
-    return None if held is None else _clip_of(held)
 
 
 def find_scenes(
@@ -272,7 +181,7 @@ class Reach:
         shrunk = min(1.0, _SMALL / size.width)
         self._size = images.scaled(size, shrunk)
         self._estimator = dis.DisEstimator(radius * shrunk)
-        self._small = lru_cache(maxsize=4 * _RECENT)(self._shrunk)
+        self._small = lru_cache(maxsize=4 * RECENT)(self._shrunk)
         self._sure = lru_cache(maxsize=_KNOWN)(self._seen)
         self._asked = 0
 
@@ -287,7 +196,7 @@ class Reach:
     def _seen(self, source: int, target: int) -> Mask:
         self._asked += 1
         length = self._spool.clip.length
-        _go_on(self._reporter, "keys", min(self._asked, length), length, self._small(target))
+        report_step(self._reporter, "keys", min(self._asked, length), length, self._small(target))
         pair = Frame(source, self._small(source)), Frame(target, self._small(target))
         (flow,) = self._estimator.estimate([pair])
         return flow.confidence >= self._threshold
@@ -326,26 +235,4 @@ def _watched(spool: Spool, reporter: Reporter) -> Iterator[Frame]:
     """The spool's frames, each reported; ends in `Stopped` when the user asks."""
     for frame in spool.frames():
         yield frame
-        _go_on(reporter, "analyse", frame.index + 1, spool.clip.length, frame.image)
-
-
-def _go_on(reporter: Reporter, stage: str, done: int, of: int, preview: Image) -> None:
-    reporter.step(stage, done, of, preview)
-    if reporter.stopped():
-        raise Stopped("stopped; run the same command again to go on")
-
-
-def _plain(clip: Clip) -> dict[str, Any]:
-    """The clip as JSON has it."""
-    plain = dataclasses.asdict(clip) | {"jumps": [[*map(str, jump)] for jump in clip.jumps]}
-    return {name: str(v) if isinstance(v, Fraction) else v for name, v in plain.items()}
-
-
-def _clip_of(plain: dict[str, Any]) -> Clip:
-    """The clip that `_plain` described."""
-    exact = {name: Fraction(plain[name]) for name in ("rate", "time_base", "start")}
-    sound = Sound(**plain["sound"]) if plain["sound"] else None
-    jumps = tuple(Jump(*map(Fraction, jump)) for jump in plain["jumps"])
-    rest = {"size": Size(*plain["size"]), "ticks": tuple(plain["ticks"]), "sound": sound}
-    rest["jumps"] = jumps
-    return Clip(**{**plain, **exact, **rest})
+        report_step(reporter, "analyse", frame.index + 1, spool.clip.length, frame.image)

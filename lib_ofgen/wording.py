@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lib_ofgen import seals, tagging
-from lib_ofgen.errors import SettingsError, Stopped, TaggerError, WeightsError
+from lib_ofgen.errors import SettingsError, TaggerError, WeightsError
+from lib_ofgen.frame_store import Spool
 from lib_ofgen.prompts import LEAST, Phrasing, Prompts, by_key, read_blacklist, read_rules
-from lib_ofgen.survey import Spool
+from lib_ofgen.stopping import raise_if_stopped
 from lib_ofgen.values import KeyFrame, PromptRow, Reporter, Scene, Tagger, Tags
 from lib_ofgen.workspace import digest
 
@@ -135,8 +136,7 @@ def _seen(
     found = {index: Tags(**facts) for index, facts in known.items() if facts is not None}
     lacking = [index for index in indices if index not in found]
     for start in range(0, len(lacking), _GROUP):
-        if reporter.stopped():
-            raise Stopped("stopped; run the same command again to go on")
+        raise_if_stopped(reporter)
         group = lacking[start : start + _GROUP]
         for index, tags in zip(
             group, tagger.tag([spool.frame(index).image for index in group]), strict=True

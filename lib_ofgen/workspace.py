@@ -37,7 +37,7 @@ from lib_ofgen.values import Fused, Image, Painted
 
 __all__ = [
     "PROMPTS", "REPORT", "Workspace", "beside", "check_place", "clean", "digest", "file_digest",
-    "known_report", "write_whole",
+    "known_report", "require", "write_whole",
 ]  # fmt: skip
 
 _Value = TypeVar("_Value")
@@ -116,6 +116,16 @@ def _placed(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise WorkspaceError(files.why(path, error)) from error
+
+
+def require(index: int, artifact: _Value | None, place: object) -> _Value:
+    """The artifact, which was there a moment ago."""
+    if artifact is None:
+        raise WorkspaceError(
+            f"frame {index} was damaged in the workspace '{place}'; run the "
+            "same command again: it is made anew and the rest is kept"
+        )
+    return artifact
 
 
 def clean(folder: Path) -> int:

@@ -14,8 +14,8 @@ from test_jobs import Counting, Patience, kept
 
 from lib_ofgen import canvas, pipeline
 from lib_ofgen.canvas import Column
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.errors import Stopped
-from lib_ofgen.painting import Stopwatch
 from lib_ofgen.pipeline import Job, Outcome
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Image, Repaint, Size

@@ -13,9 +13,9 @@ from test_jobs import pictures
 
 from lib_ofgen import forecast, pipeline
 from lib_ofgen.brush import BrushPainter
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.coverage import Gap
 from lib_ofgen.forecast import Pace
-from lib_ofgen.painting import Stopwatch
 from lib_ofgen.pipeline import Job, animate
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Image, Size

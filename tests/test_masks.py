@@ -24,9 +24,10 @@ from webui.fused_again import Keeper
 
 from lib_ofgen import cli, making, pipeline
 from lib_ofgen.brush import BrushPainter
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.errors import SettingsError, VideoError
 from lib_ofgen.flow.dis import DisEstimator
-from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.painting import Easel
 from lib_ofgen.pipeline import Job, Outcome, animate
 from lib_ofgen.prompts import Prompts
 from lib_ofgen.settings import Settings

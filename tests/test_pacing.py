@@ -12,9 +12,9 @@ from moving import make_video, walking
 
 from lib_ofgen import pace, pacing
 from lib_ofgen.brush import BrushPainter
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.making import Drafted
 from lib_ofgen.pace import Outlook
-from lib_ofgen.painting import Stopwatch
 from lib_ofgen.pipeline import Job, animate
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Image, Repaint

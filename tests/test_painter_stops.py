@@ -20,9 +20,10 @@ from fake_sdapi import MODELS, FakeSdApi
 from moving import make_video
 from test_jobs import Patience, pictures
 
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.errors import PainterError, Stopped
 from lib_ofgen.http_painter import HttpPainter
-from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.painting import Easel
 from lib_ofgen.pipeline import rules_of
 from lib_ofgen.prompts import Prompts
 from lib_ofgen.settings import Settings

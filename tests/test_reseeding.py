@@ -18,8 +18,9 @@ from moving import make_video
 from test_jobs import BASE, Counting, Patience, kept, pictures
 
 from lib_ofgen import prompt_list, reseeding
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.errors import PainterError, SettingsError
-from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.painting import Easel
 from lib_ofgen.pipeline import Job, Outcome, animate, rules_of
 from lib_ofgen.prompts import Prompts
 from lib_ofgen.reel import Reel

@@ -18,7 +18,7 @@ from test_jobs import Patience
 
 from lib_ofgen import pipeline
 from lib_ofgen.cli import main
-from lib_ofgen.painting import Stopwatch
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Clip, Image, Mask
 from lib_ofgen.video import open_video

@@ -15,9 +15,10 @@ from typing import Any
 from modules import paths_internal, sd_models
 
 from lib_ofgen import flow, forecast, pipeline, report, timeline
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.errors import OfgenError, Stopped
-from lib_ofgen.painting import Stopwatch
 from lib_ofgen.settings import Settings
+from lib_ofgen.stopping import raise_if_stopped
 from lib_ofgen.values import Image
 from lib_ofgen.webui import job as jobs
 from lib_ofgen.webui.document import Document, input_of, mask_of, settings_of
@@ -61,15 +62,6 @@ class Plan:
     def stopped(self) -> bool:
         """Whether a newer plan has taken its place, or a person pressed Stop."""
         return self.wish.is_set()
-
-    def go_on(self) -> None:
-        """Nothing, unless it is to stop.
-
-        Raises:
-            Stopped: it is.
-        """
-        if self.stopped():
-            raise Stopped("stopped")
 
 
 PLANS: dict[str, Plan] = {}
@@ -145,7 +137,7 @@ def _alone(plan: Plan) -> Iterator[None]:
     with _FREED:
         while plan.folder in _TAKEN:
             plan.text = "waiting for another plan of this video"
-            plan.go_on()
+            raise_if_stopped(plan)
             _FREED.wait(_LOOK)
         _TAKEN.add(plan.folder)
     try:

@@ -41,9 +41,10 @@ import numpy as np
 
 from lib_ofgen import fuse, inpaint, metrics, pipeline, report, values
 from lib_ofgen.brush import BrushPainter
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.encode import write_video
 from lib_ofgen.flow.dis import DisEstimator
-from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.painting import Easel
 from lib_ofgen.prompts import Prompts
 from lib_ofgen.settings import Settings
 from lib_ofgen.values import Frame, Image, Mask, Painted, Scene, Words

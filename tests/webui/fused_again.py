@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen import fuse, pipeline, prompt_list
+from lib_ofgen.context import Stopwatch
 from lib_ofgen.finishing import Finisher
 from lib_ofgen.flow.dis import DisEstimator
 from lib_ofgen.making import Maker
-from lib_ofgen.painting import Easel, Stopwatch
+from lib_ofgen.painting import Easel
 from lib_ofgen.pipeline import Survey
 from lib_ofgen.prompts import Prompts
 from lib_ofgen.render import Renderer

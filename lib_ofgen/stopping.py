@@ -1,0 +1,30 @@
+"""Where a user's wish to stop is heard."""
+
+from __future__ import annotations
+
+from lib_ofgen.errors import Stopped
+from lib_ofgen.values import Image, Reporter
+
+__all__ = ["raise_if_stopped", "report_step"]
+
+
+def raise_if_stopped(reporter: Reporter, *message: str) -> None:
+    """Ask the reporter whether the user wants to stop.
+
+    Raises:
+        Stopped: the user wants to stop; with `message`, if one is given.
+    """
+    if reporter.stopped():
+        raise Stopped(*message)
+
+
+def report_step(
+    reporter: Reporter, stage: str, done: int, of: int, preview: Image | None = None
+) -> None:
+    """Report that `done` of `of` units of `stage` are finished, then ask whether to stop.
+
+    Raises:
+        Stopped: the user wants to stop.
+    """
+    reporter.step(stage, done, of, preview)
+    raise_if_stopped(reporter)
