@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from lib_ofgen import libraries
+from lib_ofgen.system import libraries
 
 __all__ = ["main"]
 
@@ -13,7 +13,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status."""
     try:
-        found = libraries.tried("lib_ofgen.cli")
+        found = libraries.try_import("lib_ofgen.cli.commands")
         if found.module is None:
             if sys.stderr is not None:
                 sys.stderr.write(f"ofgen: error: {found.fault}\n")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from lib_ofgen import libraries
+from lib_ofgen.system import libraries
 
-_ENTRY = libraries.tried("lib_ofgen.webui.entry")
+_ENTRY = libraries.try_import("lib_ofgen.webui.entry")
 if _ENTRY.module is None:
     logging.getLogger("ofgen").error("Optical Flow Animation: not loaded: %s", _ENTRY.fault)
 else:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from hostile_answers import ANSWERS
 
-from lib_ofgen.images import decode_png, encode_png
+from lib_ofgen.imaging.images import decode_png, encode_png
 
 MODELS = [
     {

@@ -15,14 +15,14 @@ from serving import waited
 
 import lib_ofgen.webui
 
-_OURS = ("job", "runner", "planning", "watching", "request", "painter", "reporter", "sharing",
-         "control", "lookup")  # fmt: skip
-"""Modules of ours that know the host."""
+_ROOMS = ("host", "jobs", "tab")
+"""Rooms whose modules know the host, or a module that does."""
+_MODULES = ("jobs.job", "jobs.queue", "jobs.plan", "tab.job_view", "jobs.store", "jobs.document")
 
 
 @contextlib.contextmanager
 def hosted(data: Path) -> Iterator[Any]:
-    """Our modules with that data folder: `job`, `runner`, `planning`, `watching`, `shelf`."""
+    """Our modules with that data folder: `job`, `queue`, `plan`, `job_view`, `store`."""
     data.mkdir(parents=True, exist_ok=True)
     before, given = list(sys.path), sys.argv
     sys.path.insert(0, str(ROOT / "tests" / "fake_host"))
@@ -31,7 +31,7 @@ def hosted(data: Path) -> Iterator[Any]:
     try:
         yield _imported()
     finally:
-        jobs = sys.modules["lib_ofgen.webui.job"]
+        jobs = sys.modules["lib_ofgen.webui.jobs.job"]
         for job in list(jobs.JOBS.values()):
             job.stop()
         waited(lambda: not any(job.under_way for job in jobs.JOBS.values()), "end of the jobs", 30)
@@ -40,17 +40,18 @@ def hosted(data: Path) -> Iterator[Any]:
 
 
 def _imported() -> Any:
-    names = ("job", "runner", "planning", "watching", "shelf", "document")
-    return SimpleNamespace(
-        **{name: importlib.import_module(f"lib_ofgen.webui.{name}") for name in names}
-    )
+    return SimpleNamespace(**{
+        name.partition(".")[2]: importlib.import_module(f"lib_ofgen.webui.{name}")
+        for name in _MODULES
+    })  # fmt: skip
 
 
 def _forget() -> None:
     """No module of the host, and none that has seen it, is left."""
+    ours = tuple(f"lib_ofgen.webui.{room}" for room in _ROOMS)
     for name in list(sys.modules):
         host = name == "modules" or name.startswith("modules.")
-        if host or name in {f"lib_ofgen.webui.{one}" for one in _OURS}:
+        if host or name.startswith(ours):
             del sys.modules[name]
-    for name in _OURS:  # else `from lib_ofgen.webui import job` finds the old one
-        vars(lib_ofgen.webui).pop(name, None)
+    for room in _ROOMS:  # else `from lib_ofgen.webui import jobs` finds the old one
+        vars(lib_ofgen.webui).pop(room, None)

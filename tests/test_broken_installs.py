@@ -99,10 +99,10 @@ def test_the_module_as_a_program_says_it_too(tmp_path: Path) -> None:
 
 
 HALF = {
-    "a fault of syntax": ("warp.py", "def still(:\n"),
-    "a name is gone": ("values.py", None),
-    "a file is gone": ("fuse.py", "gone"),
-    "half a file": ("images.py", "import numpy as np\nLEFT = TOP\n"),
+    "a fault of syntax": ("imaging/warp.py", "def still(:\n"),
+    "a name is gone": ("values/painting.py", None),
+    "a file is gone": ("imaging/fusion.py", "gone"),
+    "half a file": ("imaging/images.py", "import numpy as np\nLEFT = TOP\n"),
 }
 
 

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lib_ofgen.brush import BrushPainter
-from lib_ofgen.images import luma
+from lib_ofgen.imaging.images import luma
+from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.values import Image, Painter, Repaint
 
 PAINTER: Painter = BrushPainter()
@@ -106,7 +106,7 @@ def test_a_painting_is_the_same_bytes_whatever_the_batch() -> None:
 
 def test_a_painting_is_the_same_bytes_in_another_process() -> None:
     code = (
-        "import numpy as np, zlib; from lib_ofgen.brush import BrushPainter as B;"
+        "import numpy as np, zlib; from lib_ofgen.models.painters.brush import BrushPainter as B;"
         "from lib_ofgen.values import Repaint as R;"
         "i = (np.mgrid[:40, :64].sum(axis=0)[..., None] * [1, 2, 3] % 256).astype(np.uint8);"
         "print(zlib.crc32(B().paint([R(0, i, None, i, '', '', .4, 5)])[0].tobytes()))"

@@ -12,15 +12,16 @@ import pytest
 from moving import make_video
 from test_jobs import Counting, Patience, kept
 
-from lib_ofgen import canvas, pipeline
-from lib_ofgen.canvas import Column
-from lib_ofgen.context import Stopwatch
 from lib_ofgen.errors import Stopped
-from lib_ofgen.pipeline import Job, Outcome
-from lib_ofgen.settings import Settings
+from lib_ofgen.imaging import canvas
+from lib_ofgen.imaging.canvas import Column
+from lib_ofgen.pipeline import run as pipeline
+from lib_ofgen.pipeline.context import Stopwatch
+from lib_ofgen.pipeline.run import Job, JobResult
+from lib_ofgen.settings.fields import Settings
+from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Image, Repaint, Size
-from lib_ofgen.video import open_video
-from lib_ofgen.workspace import Workspace
+from lib_ofgen.video.reader import open_video
 
 SIZE = Size(96, 160)
 LENGTH = 19
@@ -63,14 +64,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(
     clip: Path, space: Path, painter: Counting, reporter: Patience | None = None, **changes: object
-) -> Outcome:
+) -> JobResult:
     mask = changes.pop("mask", None)
     assert mask is None or isinstance(mask, Path)
     settings = Settings().replace({**BASE, **changes})
     job = Job(
         clip, space / "out.mp4", space / "out.mp4.ofgen", settings, frames=space / "png", mask=mask
     )
-    return pipeline.animate(job, painter, reporter or Patience())
+    return pipeline.run_job(job, painter, reporter or Patience())
 
 
 def film(space: Path) -> list[Image]:
@@ -80,7 +81,7 @@ def film(space: Path) -> list[Image]:
 
 
 @pytest.fixture(scope="module")
-def done(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recording, Outcome]:
+def done(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recording, JobResult]:
     space, painter = tmp_path_factory.mktemp("canvas"), Recording()
     return space, painter, run(clip, space, painter)
 
@@ -94,21 +95,21 @@ def test_columns_are_laid_side_by_side() -> None:
         Column(np.full((8, 16, 3), shade, np.uint8), np.full((8, 16, 3), shade + 1, np.uint8))
         for shade in (10, 20, 30)
     )
-    laid = canvas.laid(middle, left, right)
+    laid = canvas.lay_out(middle, left, right)
     assert [int(_[0, 0]) for _ in np.split(laid.image[..., 0], 3, axis=1)] == [10, 20, 30]
     assert [int(_[0, 0]) for _ in np.split(laid.original[..., 0], 3, axis=1)] == [11, 21, 31]
-    assert np.array_equal(laid.box.of(laid.image), middle.image)
+    assert np.array_equal(laid.box.crop(laid.image), middle.image)
     assert laid.mask.sum() == 8 * 16
-    assert laid.box.of(laid.mask).all()
-    two = canvas.laid(middle, left)
+    assert laid.box.crop(laid.mask).all()
+    two = canvas.lay_out(middle, left)
     assert two.image.shape == two.original.shape == (8, 32, 3)
     assert two.box == laid.box
     with pytest.raises(ValueError, match="column"):
-        canvas.laid(middle, Column(left.image[:4], left.original[:4]))
+        canvas.lay_out(middle, Column(left.image[:4], left.original[:4]))
 
 
 def test_later_keys_stand_between_finished_ones(
-    done: tuple[Path, Recording, Outcome], clip: Path
+    done: tuple[Path, Recording, JobResult], clip: Path
 ) -> None:
     space, painter, outcome = done
     finished = film(space)
@@ -136,7 +137,7 @@ def test_later_keys_stand_between_finished_ones(
 
 
 def test_painting_starts_from_what_the_keys_supply(
-    done: tuple[Path, Recording, Outcome], clip: Path
+    done: tuple[Path, Recording, JobResult], clip: Path
 ) -> None:
     """The guided draft: nearer to the look of the keys than the source's frame is."""
     space, painter, outcome = done
@@ -156,7 +157,7 @@ def test_painting_starts_from_what_the_keys_supply(
 
 
 def test_what_is_finished_is_not_painted_again(
-    done: tuple[Path, Recording, Outcome], clip: Path, tmp_path: Path
+    done: tuple[Path, Recording, JobResult], clip: Path, tmp_path: Path
 ) -> None:
     space, first, _ = done
     painter = Recording()
@@ -195,6 +196,6 @@ def test_with_a_mask_or_every_frame_a_key_there_is_no_canvas(clip: Path, tmp_pat
 
 def test_the_plan_counts_them_as_painted_whole(clip: Path, tmp_path: Path) -> None:
     settings = Settings().replace(BASE)
-    known = pipeline.look(clip, Workspace(tmp_path), settings, Patience(), Stopwatch())
-    assert pipeline.painted_whole(known, settings) == len(KEYS)
-    assert pipeline.painted_whole(known, settings.replace({"key_agreement": "guided"})) == 1
+    known = pipeline.analyse_source(clip, Workspace(tmp_path), settings, Patience(), Stopwatch())
+    assert pipeline.count_whole_frames(known, settings) == len(KEYS)
+    assert pipeline.count_whole_frames(known, settings.replace({"key_agreement": "guided"})) == 1

@@ -22,11 +22,12 @@ from fake_sdapi import FakeSdApi
 from moving import make_video
 from test_jobs import pictures
 
-from lib_ofgen import cli, evaluate
-from lib_ofgen.flow import flo
-from lib_ofgen.settings import Settings
-from lib_ofgen.video import open_video
-from lib_ofgen.workspace import Workspace
+from lib_ofgen.cli import commands
+from lib_ofgen.imaging import flow_io
+from lib_ofgen.report import evaluate
+from lib_ofgen.settings.fields import Settings
+from lib_ofgen.store.workspace import Workspace
+from lib_ofgen.video.reader import open_video
 
 FAST = ("--quiet", "--set", "key_frames=interval", "--set", "hole_box=64")
 
@@ -58,7 +59,7 @@ class Command:
     def __call__(self, *words: object) -> Said:
         self._capsys.readouterr()
         try:
-            status = cli.main([str(word) for word in words])
+            status = commands.main([str(word) for word in words])
         except SystemExit as ended:
             status = int(ended.code or 0)
         said = self._capsys.readouterr()
@@ -559,7 +560,7 @@ def shifted(place: Path) -> Path:
 def test_flow_leads_from_the_first_picture_to_the_second(ofgen: Command, shifted: Path) -> None:
     said = ofgen("flow", "a.png", "b.png", "-o", "f.flo", "--png", "f.png")
     assert (said.status, said.out, said.err) == (0, "", "")
-    vectors = flo.from_flo((shifted / "f.flo").read_bytes())
+    vectors = flow_io.from_flo((shifted / "f.flo").read_bytes())
     assert np.median(vectors[0]) == pytest.approx(4, abs=0.3)
     assert np.median(vectors[1]) == pytest.approx(0, abs=0.3)
     assert cv2.imread(str(shifted / "f.png")).shape == (96, 152, 3)
@@ -590,7 +591,7 @@ def test_flow_says_what_it_cannot_do(
 
 def test_a_workspace_is_deleted_when_asked(ofgen: Command, clip: Path, place: Path) -> None:
     assert ofgen("animate", clip, "-o", "out.mp4", *FAST).status == 0
-    with Workspace(place / "out.mp4.ofgen").locked():
+    with Workspace(place / "out.mp4.ofgen").lock():
         assert "another job" in ofgen("workspace", "clean", "out.mp4.ofgen").refusal
     said = ofgen("workspace", "clean", "out.mp4.ofgen")
     assert said.status == 0

@@ -15,15 +15,17 @@ from moving import make_video
 from test_jobs import BASE, SIZE, Counting, Patience, pictures
 from test_prompted_jobs import run
 
-from lib_ofgen import cli, control, plan, presets
+from lib_ofgen.cli import commands
 from lib_ofgen.errors import PainterError, SettingsError
-from lib_ofgen.http_painter import HttpPainter
-from lib_ofgen.images import decode_png, encode_png
-from lib_ofgen.pipeline import Job, animate
-from lib_ofgen.settings import Settings
+from lib_ofgen.imaging.images import decode_png, encode_png
+from lib_ofgen.models.painters.webui_api import HttpPainter
+from lib_ofgen.pipeline.run import Job, run_job
+from lib_ofgen.planning import schedule
+from lib_ofgen.settings import control_units, presets
+from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import ControlUnit, Image, KeyFrame, PromptRow, Repaint, Scene
 
-LINES = presets.bundled()["lines"].settings["control_units"]
+LINES = presets.bundled_presets()["lines"].settings["control_units"]
 
 
 # how they are written
@@ -35,18 +37,18 @@ def test_a_line_is_a_unit() -> None:
         "  canny/control  start = 0.1 end=0.9 threshold_a=100 threshold_b=200 stages=holes \n"
         "reference_only"
     )
-    assert control.read(text) == (
+    assert control_units.read(text) == (
         ControlUnit("softedge_hed", "control_v11p_sd15_softedge [a8575a2a]", 0.7),
         ControlUnit("canny", "control", 1.0, 0.1, 0.9, 100, 200, "frame", ("holes",)),
         ControlUnit("reference_only", source="anchor"),
     )
-    assert control.read("") == control.read(" \n") == ()
-    (plain,) = control.read("ip-adapter (auto) / ip source=anchor stages=keys")
+    assert control_units.read("") == control_units.read(" \n") == ()
+    (plain,) = control_units.read("ip-adapter (auto) / ip source=anchor stages=keys")
     assert plain == ControlUnit("ip-adapter (auto)", "ip", source="anchor", stages=("keys",))
 
 
 def test_the_preset_lines_is_what_the_seed_had() -> None:
-    assert control.read(LINES) == (
+    assert control_units.read(LINES) == (
         ControlUnit("softedge_hed", "control_v11p_sd15_softedge", 0.7),
         ControlUnit("canny", "control_v11p_sd15_canny", 0.3, threshold_a=100, threshold_b=200),
     )
@@ -88,8 +90,8 @@ def test_what_is_no_unit_is_refused_in_one_line(case: str) -> None:
 
 def test_names_are_matched_as_controlnet_spells_them() -> None:
     models = ["None", "control_v11p_sd15_canny [d14c016b]", "Tile"]
-    asked = control.read("CANNY / control_v11p_sd15_Canny\ntile / tile [abcdef12]")
-    found = control.matched(asked, ["none", "canny", "tile"], models)
+    asked = control_units.read("CANNY / control_v11p_sd15_Canny\ntile / tile [abcdef12]")
+    found = control_units.match_models(asked, ["none", "canny", "tile"], models)
     assert [(unit.module, unit.model) for unit in found] == [("canny", models[1]), ("tile", "Tile")]
     for text, words in {
         "cany / Tile": "module 'cany'; did you mean 'canny'",
@@ -97,11 +99,13 @@ def test_names_are_matched_as_controlnet_spells_them() -> None:
         "canny": "unit 1: 'canny' needs a model",
     }.items():
         with pytest.raises(SettingsError) as caught:
-            control.matched(control.read(text), ["none", "canny"], models)
+            control_units.match_models(control_units.read(text), ["none", "canny"], models)
         assert words in str(caught.value)
     with pytest.raises(SettingsError, match="models/ControlNet"):
-        control.matched(asked, ["canny", "tile"], ["None"])
-    (free,) = control.matched(control.read("invert"), ["invert"], [], {"invert": True})
+        control_units.match_models(asked, ["canny", "tile"], ["None"])
+    (free,) = control_units.match_models(
+        control_units.read("invert"), ["invert"], [], {"invert": True}
+    )
     assert free.model == ""
 
 
@@ -111,7 +115,7 @@ def test_names_are_matched_as_controlnet_spells_them() -> None:
 def test_anchors_are_their_scenes_first_keys() -> None:
     keys = [KeyFrame(index, 0.0, "interval") for index in (0, 2, 5)]
     scenes = [Scene(0, 4), Scene(4, 7)]
-    assert plan.anchors(keys, scenes) == {0: 0, 1: 0, 2: 0, 3: 0, 4: 5, 5: 5, 6: 5}
+    assert schedule.anchors(keys, scenes) == {0: 0, 1: 0, 2: 0, 3: 0, 4: 5, 5: 5, 6: 5}
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +183,7 @@ def test_of_a_masked_frame_the_reference_is_its_paint_over_the_source(
     settings = Settings().replace({**BASE, **units, "key_agreement": "independent"})
     space, painter = tmp_path / "space", Counting()
     job = Job(two_scenes, tmp_path / "o.mp4", space, settings, mask=tmp_path / "mask.png")
-    outcome = animate(job, painter, Patience())
+    outcome = run_job(job, painter, Patience())
     starts = [scene["start"] for scene in outcome.facts["scenes"]]
     first = {job.target: job for job in painter.jobs if job.target in starts}
     assert sorted(first) == starts
@@ -242,7 +246,7 @@ CANNY = "canny / control_v11p_sd15_canny weight=0.3 threshold_a=100 threshold_b=
 
 
 def _painter(host: FakeSdApi, text: str) -> HttpPainter:
-    return HttpPainter(host.url, patience=0.3, timeout=5.0, units=control.read(text))
+    return HttpPainter(host.url, patience=0.3, timeout=5.0, units=control_units.read(text))
 
 
 def _job(rng: np.random.Generator, **changes: Any) -> Repaint:
@@ -346,5 +350,7 @@ def test_the_brush_has_no_control(
     tmp_path: Path, setting: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip = make_video(tmp_path / "clip.mp4", pictures(2))
-    assert cli.main(["animate", str(clip), "-o", str(tmp_path / "o.mp4"), "--set", setting]) == 2
+    assert (
+        commands.main(["animate", str(clip), "-o", str(tmp_path / "o.mp4"), "--set", setting]) == 2
+    )
     assert setting.partition("=")[0] in capsys.readouterr().err

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lib_ofgen.flow import dominant
-from lib_ofgen.flow.dis import DisEstimator
+from lib_ofgen.models.flow import global_motion
+from lib_ofgen.models.flow.dis import DisEstimator
 from lib_ofgen.values import Frame, Image
 
 HEIGHT, WIDTH = 160, 240
@@ -58,7 +58,7 @@ def test_what_is_unsure_moves_with_what_is_around_it(
     grey = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     vectors, sure = truth.copy(), np.full((HEIGHT, WIDTH), 0.9, np.float32)
     sure[MIDDLE], vectors[(slice(None), *MIDDLE)] = 0.1, rng.normal(0, 5, (2, 40, 60))
-    found, confident = dominant.completed((grey, grey), vectors, sure, 1.0)
+    found, confident = global_motion.complete_by_global_motion((grey, grey), vectors, sure, 1.0)
     # An estimated vector that lies within half a px of the motion is kept.
     assert np.hypot(*(found - truth))[MIDDLE].max() < 0.6
     assert confident[MIDDLE].min() > 0.4
@@ -74,7 +74,7 @@ def test_what_has_been_covered_is_not_seen(rng: np.random.Generator) -> None:
     sure[MIDDLE] = 0.1
     covered = source.copy()
     cv2.rectangle(covered, (80, 50), (170, 110), (255, 255, 255), cv2.FILLED)
-    _, confident = dominant.completed((covered, target), vectors, sure, 1.0)
+    _, confident = global_motion.complete_by_global_motion((covered, target), vectors, sure, 1.0)
     assert (confident[MIDDLE] < 0.4).mean() > 0.95
 
 
@@ -84,7 +84,7 @@ def test_what_lies_in_another_motion_is_left_alone() -> None:
     other = np.s_[20:140, 50:190]
     vectors[(slice(None), *other)] = np.array([-6, 5], np.float32)[:, None, None]
     sure[MIDDLE] = 0.1
-    found, confident = dominant.completed((grey, grey), vectors, sure, 1.0)
+    found, confident = global_motion.complete_by_global_motion((grey, grey), vectors, sure, 1.0)
     np.testing.assert_array_equal(confident[MIDDLE], sure[MIDDLE])
     np.testing.assert_array_equal(found[(slice(None), *MIDDLE)], vectors[(slice(None), *MIDDLE)])
 
@@ -93,14 +93,16 @@ def test_too_few_sure_vectors_tell_nothing() -> None:
     grey = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     vectors, sure = vectors_of(PLANE), np.full((HEIGHT, WIDTH), 0.1, np.float32)
     sure[:40, :40] = 0.9
-    found, confident = dominant.completed((grey, grey), vectors, sure, 1.0)
+    found, confident = global_motion.complete_by_global_motion((grey, grey), vectors, sure, 1.0)
     assert found is vectors
     assert confident is sure
 
 
 def test_a_plain_patch_of_a_moving_plane_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     with_it = np.mean([_known(seed) for seed in range(3)])
-    monkeypatch.setattr(dominant, "completed", lambda pair, vectors, sure, radius: (vectors, sure))
+    monkeypatch.setattr(
+        global_motion, "completed", lambda pair, vectors, sure, radius: (vectors, sure)
+    )
     assert with_it > 0.5
     assert np.mean([_known(seed) for seed in range(3)]) < 0.25
 

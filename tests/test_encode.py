@@ -14,11 +14,11 @@ import PIL.Image
 import pytest
 from moving import SIZE, heard, make_video, number, numbered, plain_clip
 
-from lib_ofgen.encode import FrameFolder, check_output, write_video
 from lib_ofgen.errors import VideoError
-from lib_ofgen.media.formats import KINDS
 from lib_ofgen.values import Clip, Frame, Size
-from lib_ofgen.video import open_video
+from lib_ofgen.video.formats import KINDS
+from lib_ofgen.video.reader import open_video
+from lib_ofgen.video.writer import FrameFolder, check_output, write_video
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -318,7 +318,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from moving import plain_clip
-from lib_ofgen.encode import write_video
+from lib_ofgen.video.writer import write_video
 from lib_ofgen.errors import VideoError
 from lib_ofgen.values import Frame, Size
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -17,8 +17,8 @@ from serving import waited
 
 from lib_ofgen.errors import OfgenError, SettingsError
 from lib_ofgen.values import PromptRow
-from lib_ofgen.video import open_video
-from lib_ofgen.webui.lines import said
+from lib_ofgen.video.reader import open_video
+from lib_ofgen.webui.messages import said
 
 LENGTH = 6
 QUICK = {"seed": 1, "steps": 1, "hole_box": 64, "prompt": "oil"}
@@ -48,8 +48,8 @@ def ended(tab: Any, name: str) -> Any:
     """The record of the job, once it has ended."""
 
     def there() -> Any:
-        record = tab.shelf.shelf().get(name)
-        idle = tab.runner.RUNNER.current is None
+        record = tab.store.shelf().get(name)
+        idle = tab.queue.RUNNER.current is None
         return record if idle and record.state not in ("waiting", "running") else None
 
     return waited(there, f"end of {name}")
@@ -78,14 +78,14 @@ def files(tab: Any) -> list[str]:
 
 
 def test_generate_twice_goes_on_with_the_entry_of_the_film(tab: Any, clip: Path) -> None:
-    runner = tab.runner.RUNNER
+    runner = tab.queue.RUNNER
     first = runner.add(asked(tab, clip))
     assert ended(tab, first.id).state == "done"
     film = first.output.read_bytes()
     second = runner.add(asked(tab, clip))
     assert second.id == first.id
     assert ended(tab, first.id).state == "done"
-    assert [record.id for record in tab.shelf.shelf().all()] == [first.id]
+    assert [record.id for record in tab.store.shelf().all()] == [first.id]
     assert files(tab) == [f"{first.id}.json"]
     assert first.output.read_bytes() == film
 
@@ -95,7 +95,7 @@ def test_a_film_that_is_being_made_is_not_made_twice(
     tab: Any, clip: Path, settings: dict[str, Any]
 ) -> None:
     """Whether the document is the same or only names the same film; by the API too."""
-    runner, output = tab.runner.RUNNER, str(clip.with_name("film.mp4"))
+    runner, output = tab.queue.RUNNER, str(clip.with_name("film.mp4"))
     first = runner.add(asked(tab, clip, settings=SLOW, output=output))
     again = asked(tab, clip, settings=settings, output=output)
     with pytest.raises(SettingsError, match=r"makes 'film.mp4' already; wait"):
@@ -106,14 +106,14 @@ def test_a_film_that_is_being_made_is_not_made_twice(
     link.symlink_to(clip.parent)
     with pytest.raises(SettingsError, match="already"):
         runner.add(asked(tab, clip, settings=settings, output=str(link / "film.mp4")))
-    assert [record.id for record in tab.shelf.shelf().all()] == [first.id]
+    assert [record.id for record in tab.store.shelf().all()] == [first.id]
     assert list(tab.job.JOBS) == [first.id]
     first.stop()
     assert ended(tab, first.id).state == "stopped"
 
 
 def test_a_film_asked_for_otherwise_keeps_its_entry(tab: Any, clip: Path) -> None:
-    runner, output = tab.runner.RUNNER, str(clip.with_name("film.mp4"))
+    runner, output = tab.queue.RUNNER, str(clip.with_name("film.mp4"))
     first = runner.add(asked(tab, clip, output=output))
     record = ended(tab, first.id)
     runner.resume(record.repainted(PromptRow(0, 1, "", "", 9)))
@@ -129,7 +129,7 @@ def test_a_film_asked_for_otherwise_keeps_its_entry(tab: Any, clip: Path) -> Non
 
 def test_a_drawn_seed_makes_another_film_each_time(tab: Any, clip: Path) -> None:
     drawn = {**QUICK, "seed": -1}
-    names = {tab.runner.RUNNER.add(asked(tab, clip, settings=drawn)).id for _ in range(3)}
+    names = {tab.queue.RUNNER.add(asked(tab, clip, settings=drawn)).id for _ in range(3)}
     films = {ended(tab, name).output for name in names}
     assert len(names) == len(films) == 3
 
@@ -139,41 +139,41 @@ def test_thirty_presses_at_once_are_one_job(tab: Any, clip: Path) -> None:
 
     def press() -> None:
         try:
-            told.append(tab.runner.RUNNER.add(asked(tab, clip, settings=SLOW)).id)
+            told.append(tab.queue.RUNNER.add(asked(tab, clip, settings=SLOW)).id)
         except OfgenError as error:
             told.append(str(error))
 
     _at_once([press] * 30)
     assert len([one for one in told if "already" not in one]) == 1
-    assert len(tab.shelf.shelf().all()) == 1
+    assert len(tab.store.shelf().all()) == 1
 
 
 def test_resume_and_repaint_of_what_runs_are_refused(tab: Any, clip: Path) -> None:
-    job = tab.runner.RUNNER.add(asked(tab, clip, settings=SLOW))
+    job = tab.queue.RUNNER.add(asked(tab, clip, settings=SLOW))
     running(tab, job.id)
-    record = tab.shelf.shelf().get(job.id)
+    record = tab.store.shelf().get(job.id)
     for again in (record, record.repainted(PromptRow(0, 1, "", "", 9))):
         with pytest.raises(SettingsError, match="under way"):
-            tab.runner.RUNNER.resume(again)
+            tab.queue.RUNNER.resume(again)
     with pytest.raises(SettingsError, match="stop it first"):
-        tab.runner.RUNNER.delete(record, film_too=True)
+        tab.queue.RUNNER.delete(record, film_too=True)
     job.stop()
     assert ended(tab, job.id).state == "stopped"
-    _at_once([lambda: _quietly(tab.runner.RUNNER.resume, record)] * 8)
+    _at_once([lambda: _quietly(tab.queue.RUNNER.resume, record)] * 8)
     waited(lambda: tab.job.JOBS[job.id] is not job, "second run")
     tab.job.JOBS[job.id].stop()
     assert ended(tab, job.id).state == "stopped"
-    assert tab.runner.RUNNER.delete(tab.shelf.shelf().get(job.id), film_too=True).kept == ()
+    assert tab.queue.RUNNER.delete(tab.store.shelf().get(job.id), film_too=True).kept == ()
     assert files(tab) == []
     with pytest.raises(SettingsError, match="deleted"):
-        tab.runner.RUNNER.resume(record)
+        tab.queue.RUNNER.resume(record)
 
 
 def test_what_waits_is_deleted_and_never_begins(tab: Any, clip: Path) -> None:
-    runner = tab.runner.RUNNER
+    runner = tab.queue.RUNNER
     first = runner.add(asked(tab, clip, settings=SLOW))
     second = runner.add(asked(tab, clip, settings={**QUICK, "seed": 2}))
-    runner.delete(tab.shelf.shelf().get(second.id), film_too=True)
+    runner.delete(tab.store.shelf().get(second.id), film_too=True)
     first.stop()
     ended(tab, first.id)
     assert not second.output.exists()
@@ -182,10 +182,10 @@ def test_what_waits_is_deleted_and_never_begins(tab: Any, clip: Path) -> None:
 
 def test_deleting_keeps_what_other_jobs_need(tab: Any, clip: Path) -> None:
     """Twins of before share a film; another job is made of that film."""
-    runner, shelf = tab.runner.RUNNER, tab.shelf.shelf()
+    runner, shelf = tab.queue.RUNNER, tab.store.shelf()
     first = runner.add(asked(tab, clip))
     record = ended(tab, first.id)
-    twin = tab.shelf.Record("ofgen-twin", dict(record.document), state="done")
+    twin = tab.store.Record("ofgen-twin", dict(record.document), state="done")
     shelf.save(twin)
     assert runner.delete(twin, film_too=True).kept == ("frames", "film")
     assert first.output.is_file()
@@ -202,11 +202,11 @@ def test_deleting_keeps_what_other_jobs_need(tab: Any, clip: Path) -> None:
 
 
 def test_deleting_keeps_what_a_request_of_the_api_writes(tab: Any, clip: Path) -> None:
-    job = tab.runner.RUNNER.add(asked(tab, clip))
+    job = tab.queue.RUNNER.add(asked(tab, clip))
     record = ended(tab, job.id)
     request = tab.job.prepared(asked(tab, clip), {}, inside=True)
     assert request.output == job.output
-    assert tab.runner.RUNNER.delete(record, film_too=True).kept == ("frames", "film")
+    assert tab.queue.RUNNER.delete(record, film_too=True).kept == ("frames", "film")
     assert job.output.is_file()
     assert record.workspace.is_dir()
     request.state = "done"
@@ -218,9 +218,9 @@ def test_a_job_whose_record_cannot_be_kept_blocks_nothing(
     place = tmp_path / "data" / "ofgen-jobs"
     place.write_text("in the way", encoding="utf-8")
     with pytest.raises(OfgenError):
-        tab.runner.RUNNER.add(asked(tab, clip))
+        tab.queue.RUNNER.add(asked(tab, clip))
     place.unlink()
-    job = tab.runner.RUNNER.add(asked(tab, clip))
+    job = tab.queue.RUNNER.add(asked(tab, clip))
     assert ended(tab, job.id).state == "done"
 
 
@@ -228,13 +228,13 @@ def test_a_job_whose_record_cannot_be_kept_blocks_nothing(
 
 
 def test_pages_play_what_is_done_so_far_at_once(tab: Any, clip: Path) -> None:
-    job = tab.runner.RUNNER.add(asked(tab, clip, settings=SLOW))
+    job = tab.queue.RUNNER.add(asked(tab, clip, settings=SLOW))
     running(tab, job.id)
     played: list[tuple[str, int]] = []
 
     def play() -> None:
         for _ in range(3):
-            shown = tab.watching.so_far(job)
+            shown = tab.job_view.so_far(job)
             path = shown.split("file=")[1].split("?")[0]
             told = int(shown.split("The first ")[1].split(" ")[0])
             played.append((path, told - length(Path(path))))
@@ -245,7 +245,7 @@ def test_pages_play_what_is_done_so_far_at_once(tab: Any, clip: Path) -> None:
     job.stop()
     ended(tab, job.id)
     assert list(folder.iterdir()) == []
-    assert "file=" not in tab.watching.so_far(job)
+    assert "file=" not in tab.job_view.so_far(job)
 
 
 # plans
@@ -254,7 +254,7 @@ def test_pages_play_what_is_done_so_far_at_once(tab: Any, clip: Path) -> None:
 @pytest.mark.parametrize("busy", [False, True])
 def test_six_plans_of_one_video_are_all_drawn(tab: Any, clip: Path, busy: bool) -> None:
     """Also while a job of the same video runs, and with other key frames."""
-    begin, runner = tab.planning.begin, tab.runner.RUNNER
+    begin, runner = tab.plan.begin, tab.queue.RUNNER
     job = runner.add(asked(tab, clip, settings=SLOW)) if busy else None
     wanted = [
         {**QUICK, "key_interval": 4 + place % 2, "key_frames": "interval"} for place in range(6)
@@ -271,7 +271,7 @@ def test_six_plans_of_one_video_are_all_drawn(tab: Any, clip: Path, busy: bool) 
 
 
 def test_a_plan_that_waits_can_be_stopped(tab: Any, clip: Path) -> None:
-    begin = tab.planning.begin
+    begin = tab.plan.begin
     plans = [begin(asked(tab, clip)) for _ in range(4)]
     plans[-1].wish.set()
     waited(lambda: not any(plan.running for plan in plans), "plans")
@@ -309,7 +309,7 @@ def _at_once(all_of: list[Any]) -> None:
 
 
 def test_the_records_of_before_are_read(tab: Any, clip: Path) -> None:
-    job = tab.runner.RUNNER.add(asked(tab, clip, prompts=[{"start": 0, "seed": 3}]))
+    job = tab.queue.RUNNER.add(asked(tab, clip, prompts=[{"start": 0, "seed": 3}]))
     record = ended(tab, job.id)
-    read = tab.shelf.Shelf(tab.job.places().output.parent.parent / "ofgen-jobs").all()
+    read = tab.store.Shelf(tab.job.places().output.parent.parent / "ofgen-jobs").all()
     assert json.dumps([vars(one) for one in read]) == json.dumps([vars(record)])

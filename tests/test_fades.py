@@ -16,12 +16,12 @@ import pytest
 from moving import make_video
 from numpy.typing import NDArray
 
-from lib_ofgen.cli import main
-from lib_ofgen.flow.dis import DisEstimator
+from lib_ofgen.cli.commands import main
+from lib_ofgen.models.flow.dis import DisEstimator
 from lib_ofgen.values import Frame, Image
-from lib_ofgen.video import open_video
+from lib_ofgen.video.reader import open_video
 
-DEMO = Path(__file__).parents[1] / "lib_ofgen" / "demo" / "bbb_4s_640x360.mp4"
+DEMO = Path(__file__).parents[1] / "lib_ofgen" / "cli" / "demo" / "bbb_4s_640x360.mp4"
 LENGTH = 24
 Light = Callable[[int, NDArray[np.float32]], NDArray[np.float32]]
 

@@ -11,15 +11,16 @@ import pytest
 from moving import make_video, walking
 from test_jobs import pictures
 
-from lib_ofgen import forecast, pipeline
-from lib_ofgen.brush import BrushPainter
-from lib_ofgen.context import Stopwatch
-from lib_ofgen.coverage import Gap
-from lib_ofgen.forecast import Pace
-from lib_ofgen.pipeline import Job, animate
-from lib_ofgen.settings import Settings
+from lib_ofgen.models.painters.brush import BrushPainter
+from lib_ofgen.pipeline import run
+from lib_ofgen.pipeline.context import Stopwatch
+from lib_ofgen.pipeline.run import Job, run_job
+from lib_ofgen.planning import estimate
+from lib_ofgen.planning.coverage import Gap
+from lib_ofgen.planning.estimate import PaintSpeed
+from lib_ofgen.settings.fields import Settings
+from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Image, Size
-from lib_ofgen.workspace import Workspace
 
 SIZE = Size(48, 80)
 STAGES = {"decode": 1, "analyse": 2, "flow": 8, "paint": 20, "fuse": 4, "encode": 1, "measure": 1}
@@ -36,14 +37,14 @@ def facts(**seconds: float) -> dict[str, Any]:
     }
 
 
-def foretold(pace: Pace, frames: int = 10, **changes: Any) -> float | None:
-    todo = forecast.Work(frames, SIZE, 0.2 * frames, 0.1 * frames, 3)
+def foretold(pace: PaintSpeed, frames: int = 10, **changes: Any) -> float | None:
+    todo = estimate.Work(frames, SIZE, 0.2 * frames, 0.1 * frames, 3)
     asked = {"flow": "dis", "painter": "a", "steps": 10, "strengths": (0.5, 0.25), **changes}
     return pace.seconds(todo, **asked)
 
 
 def test_the_same_job_again_takes_the_same_time(tmp_path: Path) -> None:
-    pace = Pace(tmp_path / "pace.json")
+    pace = PaintSpeed(tmp_path / "pace.json")
     assert foretold(pace) is None
     pace.learn(facts(), "a")
     assert foretold(pace) == pytest.approx(sum(STAGES.values()))
@@ -52,7 +53,7 @@ def test_the_same_job_again_takes_the_same_time(tmp_path: Path) -> None:
 
 
 def test_what_was_never_measured_is_not_guessed(tmp_path: Path) -> None:
-    pace = Pace(tmp_path / "pace.json")
+    pace = PaintSpeed(tmp_path / "pace.json")
     pace.learn(facts(), "a")
     assert foretold(pace, painter="another") is None
     assert foretold(pace, flow="raft") is None
@@ -61,15 +62,15 @@ def test_what_was_never_measured_is_not_guessed(tmp_path: Path) -> None:
 
 
 def test_a_slower_job_moves_the_rate_towards_it(tmp_path: Path) -> None:
-    pace = Pace(tmp_path / "pace.json")
+    pace = PaintSpeed(tmp_path / "pace.json")
     pace.learn(facts(), "a")
     pace.learn(facts(paint=40), "a")
-    assert foretold(Pace(tmp_path / "pace.json")) == pytest.approx(sum(STAGES.values()) + 10)
+    assert foretold(PaintSpeed(tmp_path / "pace.json")) == pytest.approx(sum(STAGES.values()) + 10)
 
 
 def test_only_gaps_that_lack_a_hole_are_painted() -> None:
     gaps = [Gap(0, 4, 0.5, 0.5), Gap(4, 9, 0.999, 0.0)]
-    todo = forecast.work(10, SIZE, whole=1, keys=3, gaps=gaps, least=100)
+    todo = estimate.work(10, SIZE, whole=1, keys=3, gaps=gaps, least=100)
     assert todo.calls == 3 + 3
     assert todo.painted == 1.5 * 48 * 80
 
@@ -86,7 +87,7 @@ def test_only_gaps_that_lack_a_hole_are_painted() -> None:
     ],
 )
 def test_what_needs_a_remedy_is_told(size: Size, native: int, free: int, told: list[str]) -> None:
-    lines = forecast.advice(size, native, free * 10**9, 10 * 10**9)
+    lines = estimate.advice(size, native, free * 10**9, 10 * 10**9)
     assert len(lines) == len(told)
     assert all(word in line for word, line in zip(told, lines, strict=True))
 
@@ -147,18 +148,18 @@ def test_a_job_takes_no_more_room_than_was_told(
     settings = Settings().replace({"hole_box": 64, **changes})
     folder = tmp_path / "made"
     workspace, scale = Workspace(folder / "out.ofgen"), _Scale(folder)
-    known = pipeline.look(clip, workspace, settings, scale, Stopwatch())
-    gaps = pipeline.expected(known, settings, scale)
-    whole, size = pipeline.painted_whole(known, settings), known.spool.clip.size
+    known = run.analyse_source(clip, workspace, settings, scale, Stopwatch())
+    gaps = run.estimate_gaps(known, settings, scale)
+    whole, size = run.count_whole_frames(known, settings), known.spool.clip.size
     keys = len(known.keys)
-    told = forecast.room(
-        forecast.work(FRAMES, size, whole, keys, gaps, settings.hole_min),
+    told = estimate.room(
+        estimate.work(FRAMES, size, whole, keys, gaps, settings.hole_min),
         _taken(workspace.folder / "spool"),
         gaps,
-        waiting=forecast.waiting(FRAMES, whole, keys, gaps, settings.track_reach),
+        waiting=estimate.drafts_in_memory(FRAMES, whole, keys, gaps, settings.track_reach),
         passes=bool(settings.second_pass) + bool(settings.deflicker),
         quality=settings.quality,
     )
-    animate(Job(clip, folder / "out.mp4", workspace.folder, settings), BrushPainter(), scale)
+    run_job(Job(clip, folder / "out.mp4", workspace.folder, settings), BrushPainter(), scale)
     scale.step("measure", 1, 1)
     assert scale.most <= told <= 3 * scale.most, (told, scale.most)

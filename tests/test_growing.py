@@ -7,14 +7,14 @@ from pathlib import Path
 from moving import make_video
 from test_jobs import BASE, pictures
 
-from lib_ofgen import growing
-from lib_ofgen.brush import BrushPainter
-from lib_ofgen.growing import Growing
-from lib_ofgen.pictures import Glimpse
-from lib_ofgen.pipeline import Job, animate
-from lib_ofgen.settings import Settings
+from lib_ofgen.models.painters.brush import BrushPainter
+from lib_ofgen.pipeline.run import Job, run_job
+from lib_ofgen.report import live_preview
+from lib_ofgen.report.figures import Glimpse
+from lib_ofgen.report.live_preview import LivePreview
+from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image
-from lib_ofgen.video import open_video
+from lib_ofgen.video.reader import open_video
 
 LENGTH = 14
 
@@ -24,12 +24,12 @@ class Watcher:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.film: Growing | None = None
+        self.film: LivePreview | None = None
         self.counts: list[int] = []
         self.films: list[int] = []
         self.glimpses: dict[int, Glimpse] = {}
 
-    def watched(self, film: Growing) -> None:
+    def watched(self, film: LivePreview) -> None:
         self.film = film
         assert film.newest() is None
         assert film.so_far(self.folder / "none.mp4") == 0
@@ -57,7 +57,7 @@ def test_a_film_can_be_watched_while_it_is_made(tmp_path: Path) -> None:
     films = []
     for name, watched in (("seen", watcher.watched), ("unseen", lambda film: None)):
         job = Job(source, tmp_path / f"{name}.mp4", tmp_path / name, settings)
-        animate(job, BrushPainter(), watcher, watched=watched)
+        run_job(job, BrushPainter(), watcher, watched=watched)
         films.append(job.output.read_bytes())
         watcher.film = None
     assert films[0] == films[1]
@@ -69,4 +69,4 @@ def test_a_film_can_be_watched_while_it_is_made(tmp_path: Path) -> None:
     assert all(one.painted == 1 for one in whole)
     assert any(0 < one.painted < 1 for one in between)
     assert all(one.legend for one in between)
-    assert "Where its pixels were painted" in growing.drawn(between[0])
+    assert "Where its pixels were painted" in live_preview.glimpse_html(between[0])

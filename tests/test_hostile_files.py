@@ -24,13 +24,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moving import make_video
 
-from lib_ofgen import images, limits
-from lib_ofgen.cli import main
+from lib_ofgen.cli.commands import main
 from lib_ofgen.errors import VideoError
-from lib_ofgen.flow import flo
-from lib_ofgen.media import container
-from lib_ofgen.media.container import extension_of
-from lib_ofgen.video import open_video
+from lib_ofgen.imaging import flow_io, images
+from lib_ofgen.system import limits
+from lib_ofgen.video.demuxing import container
+from lib_ofgen.video.demuxing.container import extension_of
+from lib_ofgen.video.reader import open_video
 
 NAMING = {
     "HLS": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{url}\n#EXT-X-ENDLIST\n",
@@ -126,7 +126,7 @@ def peak(*arguments: str | Path) -> tuple[int, int, str]:
     The process's own peak: what `getrusage` tells begins with that of whoever has started it.
     """
     code = (
-        "import re, sys; from pathlib import Path; from lib_ofgen.cli import main\n"
+        "import re, sys; from pathlib import Path; from lib_ofgen.cli.commands import main\n"
         "status = main(sys.argv[1:]); told = Path('/proc/self/status').read_text('ascii')\n"
         "print(int(re.search(r'VmHWM:\\s+(\\d+)', told)[1]) // 1024); sys.exit(status)"
     )
@@ -361,7 +361,7 @@ def test_the_shown_size_and_the_working_size_are_within_the_limit(
 def test_a_flow_file_is_refused_by_its_header(small_limit: None) -> None:
     for width, height in ((-1, -1), (0, 0), (-2, -4), (1 << 30, 1 << 30)):
         with pytest.raises((ValueError, VideoError), match=r"no pixels|over the limit"):
-            flo.from_flo(b"PIEH" + struct.pack("<ii", width, height) + bytes(8))
+            flow_io.from_flo(b"PIEH" + struct.pack("<ii", width, height) + bytes(8))
 
 
 def test_the_least_pyav_is_the_same_wherever_it_is_said() -> None:

@@ -1,4 +1,4 @@
-"""The layers, from the import statements; and the house style."""
+"""The order of the rooms, from the import statements; and the house style."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,77 +16,26 @@ from conftest import ROOT
 
 import lib_ofgen
 
-LAYERS = {
-    0: {"addresses", "values", "errors", "libraries", "reading"},
-    1: {
-        "control", "settings", "images", "warp", "media", "weights", "checkpoints", "download",
-        "exchange", "limits", "files", "seals", "light",
-    },
-    2: {
-        "video", "encode", "scenes", "keyframes", "flow", "plan", "fuse", "inpaint",
-        "brush", "sdapi", "metrics", "workspace", "sheet", "tracks", "render", "coverage",
-        "plots", "markup", "tagging", "prompts", "prompt_list", "pace",
-        "canvas", "families", "answers", "drafts", "stopping", "context", "records",
-        "frame_store",
-    },
-    3: {
-        "presets", "survey", "painting", "making", "motion", "finishing", "polishing", "filming",
-        "report", "evaluate", "http_painter", "masks", "subject", "pictures", "page", "wording",
-        "filling", "forecast", "timeline", "growing", "reel", "http_control",
-        "beside", "reseeding", "pacing",
-    },
-    4: {"pipeline"},
-    5: {"cli", "cli_presets", "cli_weights", "console", "__main__", "webui"},
-}  # fmt: skip
-LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
-SAME_LAYER = {
-    ("libraries", "errors"),
-    ("images", "limits"),
-    ("light", "images"),
-    ("light", "warp"),
-    ("media", "images"),
-    ("media", "limits"),
-    ("settings", "control"),
-    ("workspace", "drafts"),
-    ("frame_store", "video"),
-    ("frame_store", "workspace"),
-    ("frame_store", "stopping"),
-    ("http_painter", "http_control"),
-    ("filling", "painting"),
-    ("making", "filling"),
-    ("making", "painting"),
-    ("making", "subject"),
-    ("finishing", "subject"),
-    ("finishing", "motion"),
-    ("motion", "painting"),
-    ("filming", "painting"),
-    ("filming", "polishing"),
-    ("polishing", "making"),
-    ("polishing", "motion"),
-    ("polishing", "painting"),
-    ("polishing", "subject"),
-    ("finishing", "making"),
-    ("pacing", "making"),
-    ("pacing", "painting"),
-    ("finishing", "painting"),
-    ("evaluate", "report"),
-    ("page", "pictures"),
-    ("growing", "pictures"),
-    ("reel", "report"),
-    ("beside", "reel"),
-    ("cli", "cli_presets"),
-    ("cli", "cli_weights"),
-    ("cli", "console"),
-    ("cli_presets", "console"),
-    ("cli_weights", "console"),
-}
-"""Halves of one stage in two files; every other import goes to a lower layer."""
+HOUSE = ROOT / "lib_ofgen"
+ROOMS = (
+    ("errors",), ("values",), ("system",), ("imaging",), ("video",), ("store",), ("settings",),
+    ("models", "planning"), ("report",), ("pipeline",), ("cli", "webui"),
+)  # fmt: skip
+"""From the ground up; rooms of one floor know nothing of each other."""
+FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 HOST = {"modules", "gradio", "fastapi"}
-MODULES = sorted(path for path in (ROOT / "lib_ofgen").rglob("*.py") if path.name != "__init__.py")
+FILES = sorted(HOUSE.rglob("*.py"))
+MODULES = [path for path in FILES if path.name != "__init__.py"]
+FOLDERS = sorted({HOUSE, *(path.parent for path in FILES)})
 
 
-def _place(path: Path) -> str:
-    return path.relative_to(ROOT / "lib_ofgen").parts[0].removesuffix(".py")
+def _named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _room(path: Path) -> str:
+    """The room of a file, or its own name if it stands before the rooms."""
+    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
 
 
 def _imports(path: Path) -> set[str]:
@@ -100,41 +50,90 @@ def _imports(path: Path) -> set[str]:
     return found
 
 
-def _ours(path: Path) -> set[str]:
-    parts = [name.split(".") for name in _imports(path)]
-    return {part[1] for part in parts if part[0] == "lib_ofgen" and part[1] in LAYER}
+def _ours(path: Path) -> set[Path]:
+    """The files of ours that the file imports."""
+    found = set()
+    for name in _imports(path):
+        parts = name.split(".")
+        if parts[0] != HOUSE.name:
+            continue
+        for length in range(len(parts), 0, -1):
+            place = ROOT.joinpath(*parts[:length])
+            file = next(
+                (one for one in (place.with_suffix(".py"), place / "__init__.py") if one.is_file()),
+                None,
+            )
+            if file is not None:
+                found.add(file)
+                break
+    return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_imports_from_lower_layers_only(path: Path) -> None:
-    place = _place(path)
-    assert place in LAYER, f"{place} has no layer"
-    for other in _ours(path) - {place}:
-        lower = LAYER[other] < LAYER[place]
-        assert lower or (place, other) in SAME_LAYER, f"{place} imports {other}"
+def test_every_room_has_its_floor() -> None:
+    rooms = {_room(path) for path in FILES} - {"__init__", "__main__"}
+    assert rooms == FLOOR.keys()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_the_webui_layer_knows_the_host(path: Path) -> None:
+@pytest.mark.parametrize("path", MODULES, ids=_named)
+def test_a_room_imports_from_lower_floors_only(path: Path) -> None:
+    room = _room(path)
+    if room == "__main__":
+        return
+    for other in _ours(path):
+        there = _room(other)
+        allowed = there in (room, "__init__") or FLOOR[there] < FLOOR[room]
+        assert allowed, f"{_named(path)} imports {_named(other)}"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=_named)
+def test_no_imports_go_in_a_circle(folder: Path) -> None:
+    graph: dict[str, set[str]] = {}
+    for path in folder.rglob("*.py"):
+        here = path.relative_to(folder).parts[0]
+        others = {one for one in _ours(path) if folder in one.parents}
+        graph.setdefault(here, set()).update(one.relative_to(folder).parts[0] for one in others)
+    edges = {here: others - {here, "__init__.py"} for here, others in graph.items()}
+    try:
+        list(TopologicalSorter(edges).static_order())
+    except CycleError as error:
+        pytest.fail(f"{_named(folder)}: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=_named)
+def test_no_folder_has_more_entries_than_one_looks_over(folder: Path) -> None:
+    entries = [one.name for one in folder.iterdir() if one.name != "__pycache__"]
+    most = 15
+    if folder == HOUSE:
+        entries = [name for name in entries if name not in ("__init__.py", "__main__.py")]
+        most = 13
+    assert len(entries) <= most, sorted(entries)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_named)
+def test_only_the_webui_room_knows_the_host(path: Path) -> None:
     hosts = {name.split(".")[0] for name in _imports(path)} & HOST
-    assert not hosts or _place(path) == "webui"
+    assert not hosts or _room(path) == "webui"
 
 
-def test_stages_never_see_settings() -> None:
-    stages = [path for path in MODULES if LAYER[_place(path)] == 2]
-    assert [path.name for path in stages if "settings" in _ours(path)] == []
+def test_what_works_on_pixels_never_sees_settings() -> None:
+    fields = HOUSE / "settings" / "fields.py"
+    blind = [path for path in MODULES if FLOOR.get(_room(path), 99) <= FLOOR["models"]]
+    blind = [path for path in blind if _room(path) != "settings"]
+    assert [_named(path) for path in blind if fields in _ours(path)] == []
 
 
 def test_one_file_says_bgr_and_one_knows_remap() -> None:
-    texts = {_place(path): path.read_text("utf-8") for path in MODULES}
-    assert {name for name, text in texts.items() if "COLOR_RGB2BGR" in text} == {"images"}
-    assert {name for name, text in texts.items() if "cv2.remap(" in text} == {"warp"}
+    texts = {_named(path): path.read_text("utf-8") for path in MODULES}
+    bgr = {name for name, text in texts.items() if "COLOR_RGB2BGR" in text}
+    remap = {name for name, text in texts.items() if "cv2.remap(" in text}
+    assert bgr == {"lib_ofgen/imaging/images.py"}
+    assert remap == {"lib_ofgen/imaging/warp.py"}
 
 
 def test_the_engine_starts_without_heavy_libraries() -> None:
     heavy = "torch, gradio, fastapi, skimage, scipy, onnxruntime"
     code = (
-        "import sys, lib_ofgen.cli; "
+        "import sys, lib_ofgen.cli.commands; "
         f"print([name for name in '{heavy}'.split(', ') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
@@ -151,12 +150,22 @@ def test_public_names_exist_and_are_sorted() -> None:
         assert all(hasattr(module, name) for name in module.__all__), info.name
 
 
-def test_no_function_is_longer_than_it_may_be() -> None:
-    for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.FunctionDef):
+def test_no_module_and_no_function_is_longer_than_it_may_be() -> None:
+    for path in FILES:
+        text = path.read_text("utf-8")
+        assert len(text.splitlines()) <= 400, f"{_named(path)} has {len(text.splitlines())} lines"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or 0) - node.lineno + 1
-                assert lines <= 50, f"{path.name}: {node.name} has {lines} lines"
+                assert lines <= 50, f"{_named(path)}: {node.name} has {lines} lines"
+
+
+def test_no_constructor_of_the_pipeline_takes_more_than_five_parameters() -> None:
+    for path in (HOUSE / "pipeline").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                count = len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]) - 1
+                assert count <= 5, f"{_named(path)}: line {node.lineno} takes {count}"
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])

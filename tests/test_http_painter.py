@@ -16,8 +16,8 @@ import pytest
 from fake_sdapi import MODELS, FakeSdApi
 
 from lib_ofgen.errors import PainterError
-from lib_ofgen.http_painter import HttpPainter
-from lib_ofgen.images import decode_png
+from lib_ofgen.imaging.images import decode_png
+from lib_ofgen.models.painters.webui_api import HttpPainter
 from lib_ofgen.values import Painter, Repaint
 
 PHOTO, ANIME, INPAINT = (model["title"] for model in MODELS)

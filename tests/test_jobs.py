@@ -22,14 +22,14 @@ import pytest
 from moving import make_video
 from webui.fused_again import compared
 
-from lib_ofgen import report
-from lib_ofgen.brush import BrushPainter
 from lib_ofgen.errors import PainterError, Stopped, VideoError, WorkspaceError
-from lib_ofgen.pipeline import Job, Outcome, animate
-from lib_ofgen.settings import Settings
+from lib_ofgen.models.painters.brush import BrushPainter
+from lib_ofgen.pipeline.run import Job, JobResult, run_job
+from lib_ofgen.report import facts as report
+from lib_ofgen.settings.fields import Settings
+from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Clip, Image, KeyFrame, Repaint, Size, Stage
-from lib_ofgen.video import open_video
-from lib_ofgen.workspace import Workspace
+from lib_ofgen.video.reader import open_video
 
 SIZE = Size(96, 160)
 BASE: dict[str, object] = {
@@ -114,13 +114,13 @@ def run(
     painter: Counting | None = None,
     reporter: Patience | None = None,
     **changes: object,
-) -> Outcome:
+) -> JobResult:
     """The film of `clip` at folder/out.mp4, its workspace beside it."""
     output = folder / "out.mp4"
     frames = changes.pop("frames", None)
     settings = Settings().replace({**BASE, **changes})
     job = Job(clip, output, folder / "out.mp4.ofgen", settings, frames=frames)
-    return animate(job, painter or Counting(), reporter or Patience())
+    return run_job(job, painter or Counting(), reporter or Patience())
 
 
 def decoded(path: Path) -> list[Image]:
@@ -149,14 +149,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def done(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome, Counting]:
+def done(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, JobResult, Counting]:
     """A job that is finished; tests copy its folder before they change anything."""
     folder, painter = tmp_path_factory.mktemp("done"), Counting()
     return folder, run(clip, folder, painter), painter
 
 
 @pytest.fixture
-def again(done: tuple[Path, Outcome, Counting], tmp_path: Path) -> Path:
+def again(done: tuple[Path, JobResult, Counting], tmp_path: Path) -> Path:
     """A copy of the finished job's folder, to go on in."""
     subprocess.run(["cp", "-a", f"{done[0]}/.", str(tmp_path)], check=True)
     return tmp_path
@@ -165,7 +165,7 @@ def again(done: tuple[Path, Outcome, Counting], tmp_path: Path) -> Path:
 # what it says
 
 
-def test_the_report_keeps_its_contract(done: tuple[Path, Outcome, Counting], clip: Path) -> None:
+def test_the_report_keeps_its_contract(done: tuple[Path, JobResult, Counting], clip: Path) -> None:
     facts = json.loads(done[1].report.read_text("utf-8"))
     with open_video(clip) as source:
         length = sum(1 for _ in source)
@@ -203,7 +203,7 @@ def test_the_report_keeps_its_contract(done: tuple[Path, Outcome, Counting], cli
     assert sheet.std() > 10
 
 
-def test_the_page_says_what_the_report_says(done: tuple[Path, Outcome, Counting]) -> None:
+def test_the_page_says_what_the_report_says(done: tuple[Path, JobResult, Counting]) -> None:
     outcome = done[1]
     assert outcome.page == outcome.workspace / "report.html"
     facts, page = json.loads(outcome.report.read_text("utf-8")), outcome.page.read_text("utf-8")
@@ -230,7 +230,7 @@ def _untimed(page: Path) -> str:
 
 @pytest.mark.parametrize("before_maps", [False, True])
 def test_a_job_again_has_the_same_page(
-    done: tuple[Path, Outcome, Counting], again: Path, clip: Path, before_maps: bool
+    done: tuple[Path, JobResult, Counting], again: Path, clip: Path, before_maps: bool
 ) -> None:
     """Also in a workspace of frames that were finished without a map of their origins."""
     facts = list((again / "out.mp4.ofgen" / "facts").iterdir())
@@ -259,7 +259,7 @@ def test_a_second_report_names_every_stage_too(again: Path, clip: Path) -> None:
 
 
 def test_the_film_has_the_clips_frames_and_sound(
-    done: tuple[Path, Outcome, Counting], clip: Path
+    done: tuple[Path, JobResult, Counting], clip: Path
 ) -> None:
     with open_video(clip) as here, open_video(done[1].video) as there:
         lengths = [sum(1 for _ in source) for source in (here, there)]
@@ -334,7 +334,7 @@ def test_holes_that_are_not_lent_are_painted_in_every_frame(clip: Path, tmp_path
 
 
 def test_the_same_job_again_paints_nothing(
-    done: tuple[Path, Outcome, Counting], again: Path, clip: Path
+    done: tuple[Path, JobResult, Counting], again: Path, clip: Path
 ) -> None:
     before, painter = kept(again, "frames", "painted", "spool", "facts"), Counting()
     outcome = run(clip, again, painter)
@@ -360,7 +360,7 @@ def test_what_does_not_touch_a_pixel_paints_nothing(
 
 
 def test_hole_strength_paints_holes_and_what_borrows_from_them(
-    done: tuple[Path, Outcome, Counting], again: Path, clip: Path
+    done: tuple[Path, JobResult, Counting], again: Path, clip: Path
 ) -> None:
     before, painter = kept(again, "frames", "painted"), Counting()
     facts = run(clip, again, painter, hole_strength=0.7).facts
@@ -459,7 +459,7 @@ class Batches(Counting):
 
 
 def test_a_batch_changes_no_pixel_and_no_digest(
-    done: tuple[Path, Outcome, Counting], clip: Path, tmp_path: Path
+    done: tuple[Path, JobResult, Counting], clip: Path, tmp_path: Path
 ) -> None:
     painter = Batches()
     outcome = run(clip, tmp_path, painter, paint_batch=3)
@@ -475,7 +475,7 @@ def test_a_batch_changes_no_pixel_and_no_digest(
 
 
 def test_a_stop_loses_one_batch(
-    done: tuple[Path, Outcome, Counting], clip: Path, tmp_path: Path
+    done: tuple[Path, JobResult, Counting], clip: Path, tmp_path: Path
 ) -> None:
     first, second = Batches(stops=2), Batches()
     with pytest.raises(Stopped):
@@ -493,7 +493,7 @@ def test_a_stop_loses_one_batch(
     ("stage", "after"), [("decode", 3), ("analyse", 4), ("paint", 1), ("paint", 6)]
 )
 def test_a_stopped_job_keeps_what_is_done(
-    done: tuple[Path, Outcome, Counting], clip: Path, tmp_path: Path, stage: str, after: int
+    done: tuple[Path, JobResult, Counting], clip: Path, tmp_path: Path, stage: str, after: int
 ) -> None:
     first, second = Counting(), Counting()
     with pytest.raises(Stopped):
@@ -533,7 +533,7 @@ def _killed(command: list[str], due: Callable[[], bool], number: signal.Signals)
 
 
 def test_a_killed_job_goes_on_as_if_nothing_had_been(
-    done: tuple[Path, Outcome, Counting], clip: Path, tmp_path: Path, rng: np.random.Generator
+    done: tuple[Path, JobResult, Counting], clip: Path, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     moments = {"spool": rng.integers(2, 13), "frames": rng.integers(1, 4), "painted": 2}
     late = {"frames": rng.integers(6, 13)}
@@ -587,7 +587,7 @@ def _spoiled(path: Path) -> None:
 )
 @pytest.mark.parametrize("part", ["frames", "painted", "spool"])
 def test_damaged_artifacts_are_made_anew(
-    done: tuple[Path, Outcome, Counting],
+    done: tuple[Path, JobResult, Counting],
     again: Path,
     clip: Path,
     part: str,
@@ -608,7 +608,7 @@ def test_damaged_artifacts_are_made_anew(
 
 @pytest.mark.parametrize("part", ["facts", "clips"])
 def test_damaged_facts_are_found_again(
-    done: tuple[Path, Outcome, Counting], again: Path, clip: Path, part: str
+    done: tuple[Path, JobResult, Counting], again: Path, clip: Path, part: str
 ) -> None:
     for path in (again / "out.mp4.ofgen" / part).iterdir():
         _cut(path)
@@ -621,7 +621,7 @@ def test_damaged_facts_are_found_again(
 def test_two_jobs_do_not_share_a_workspace(again: Path, clip: Path) -> None:
     film = (again / "out.mp4").read_bytes()
     with (
-        Workspace(again / "out.mp4.ofgen").locked(),
+        Workspace(again / "out.mp4.ofgen").lock(),
         pytest.raises(WorkspaceError, match=r"another job is using.*--workspace"),
     ):
         run(clip, again)
@@ -631,7 +631,7 @@ def test_two_jobs_do_not_share_a_workspace(again: Path, clip: Path) -> None:
 # painters and keys
 
 
-def test_each_stage_is_entered_once_and_left(done: tuple[Path, Outcome, Counting]) -> None:
+def test_each_stage_is_entered_once_and_left(done: tuple[Path, JobResult, Counting]) -> None:
     assert done[2].stages == ["enter keys", "leave keys", "enter holes", "leave holes"]
     assert [job.mask is None for job in done[2].jobs] == sorted(
         [job.mask is None for job in done[2].jobs], reverse=True
@@ -651,7 +651,7 @@ def test_a_painter_that_fails_is_restored_and_nothing_is_written(
     assert painter.whole == []
 
 
-def test_a_painter_gets_what_it_can_paint(done: tuple[Path, Outcome, Counting]) -> None:
+def test_a_painter_gets_what_it_can_paint(done: tuple[Path, JobResult, Counting]) -> None:
     for job in done[2].jobs:
         height, width = job.image.shape[:2]
         assert height % 8 == width % 8 == 0
@@ -760,7 +760,7 @@ def test_a_report_that_cannot_be_written_is_told_before_painting(
         clip, tmp_path / "out.mp4", tmp_path / "w", Settings(), report=clip / "under" / "a.json"
     )
     with pytest.raises(WorkspaceError, match=r"a\.json.*another place"):
-        animate(job, painter, Patience())
+        run_job(job, painter, Patience())
     assert painter.jobs == []
     assert not (tmp_path / "out.mp4").exists()
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from conftest import ROOT
 
-from lib_ofgen import limits
 from lib_ofgen.errors import SettingsError, VideoError
+from lib_ofgen.system import limits
 
 
 @pytest.fixture(autouse=True)

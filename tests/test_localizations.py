@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from lib_ofgen.settings import choices
+from lib_ofgen.settings.fields import choices
 
 FILES = sorted((ROOT / "localizations").glob("*.json"))
 THEIRS = {
@@ -24,7 +24,7 @@ def _ours() -> set[str]:
     texts = {choice.group for choice in choices().values()} - {"Video"}  # that one is "Output"
     for choice in choices().values():
         texts |= {f"{choice.label} ({choice.unit})" if choice.unit else choice.label, choice.help}
-    for path in (ROOT / "lib_ofgen" / "webui").glob("*.py"):
+    for path in (ROOT / "lib_ofgen" / "webui").rglob("*.py"):
         source = re.sub(r'"\s*\n\s*"', "", path.read_text("utf-8"))
         texts |= set(re.findall(r'\b(?:label|info|tooltip)="([^"]+)"', source))
         texts |= set(re.findall(r'gr\.(?:Button|Tab|Accordion)\(\s*"([^"]+)"', source))

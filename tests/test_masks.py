@@ -22,19 +22,21 @@ from numpy.typing import NDArray
 from test_jobs import Counting, Patience, kept
 from webui.fused_again import Keeper
 
-from lib_ofgen import cli, making, pipeline
-from lib_ofgen.brush import BrushPainter
-from lib_ofgen.context import Stopwatch
+from lib_ofgen.cli import commands
 from lib_ofgen.errors import SettingsError, VideoError
-from lib_ofgen.flow.dis import DisEstimator
-from lib_ofgen.painting import Easel
-from lib_ofgen.pipeline import Job, Outcome, animate
-from lib_ofgen.prompts import Prompts
-from lib_ofgen.settings import Settings
-from lib_ofgen.values import Fused, Image, Mask, Size, Words
-from lib_ofgen.video import open_video
-from lib_ofgen.webui.document import Places, mask_of, output_of, parse
-from lib_ofgen.workspace import Workspace, digest
+from lib_ofgen.models.flow.dis import DisEstimator
+from lib_ofgen.models.painters.brush import BrushPainter
+from lib_ofgen.pipeline import run as pipeline
+from lib_ofgen.pipeline.context import Stopwatch
+from lib_ofgen.pipeline.painter_session import PainterSession
+from lib_ofgen.pipeline.rendering import propagation
+from lib_ofgen.pipeline.run import Job, JobResult, run_job
+from lib_ofgen.planning.prompts import Prompts
+from lib_ofgen.settings.fields import Settings
+from lib_ofgen.store.workspace import Workspace, digest
+from lib_ofgen.values import Draft, Image, Mask, Size, Words
+from lib_ofgen.video.reader import open_video
+from lib_ofgen.webui.jobs.document import Places, mask_of, output_of, parse
 
 SIZE = Size(96, 160)
 LENGTH = 13
@@ -94,12 +96,12 @@ def folder(path: Path, image: Callable[[int], Image] = grey, length: int = LENGT
 
 def run(
     clip: Path, space: Path, mask: Path | None, painter: Counting | None = None, **changes: object
-) -> Outcome:
+) -> JobResult:
     space.mkdir(exist_ok=True)
     settings = Settings().replace({**BASE, **changes})
     output = space / "out.mp4"
     job = Job(clip, output, space / "out.mp4.ofgen", settings, frames=space / "png", mask=mask)
-    return animate(job, painter or Counting(), Patience())
+    return run_job(job, painter or Counting(), Patience())
 
 
 def film(space: Path) -> list[Image]:
@@ -164,7 +166,7 @@ def turning(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return make_video(folder / "turn.mp4", frames), write(folder / "mask.png", grey(0))
 
 
-Done = dict[str, tuple[Path, Outcome, Recording]]
+Done = dict[str, tuple[Path, JobResult, Recording]]
 
 
 @pytest.fixture(scope="session")
@@ -245,17 +247,17 @@ def test_guided_keys_take_the_subject_from_the_first(
     assert 0 in facts["frames"][12]["sources"]
 
 
-def drawn(space: Path, clip: Path, mask: Path, **changes: object) -> Sequence[Fused]:
+def drawn(space: Path, clip: Path, mask: Path, **changes: object) -> Sequence[Draft]:
     """How the finished frames are made of paint; paints nothing."""
     settings = Settings().replace({**BASE, **changes})
     keeper, watch = Keeper(BrushPainter().identity), Stopwatch()
     workspace = Workspace(space / "out.mp4.ofgen")
-    known = pipeline.look(clip, workspace, settings, keeper, watch, mask)
-    rules = pipeline.rules_of(settings, 0)
+    known = pipeline.analyse_source(clip, workspace, settings, keeper, watch, mask)
+    rules = pipeline.render_rules(settings, 0)
     prompts = Prompts(known.spool.clip.length, {0: Words("", "")})
-    with Easel(keeper, rules, prompts, keeper, watch) as easel:
-        made = pipeline.made_of(known, rules, DisEstimator(1.0), easel, watch)
-        for _ in pipeline.finished(made, known, settings):
+    with PainterSession(keeper, rules, prompts, keeper, watch) as easel:
+        made = pipeline.make_renderers(known, rules, DisEstimator(1.0), easel, watch)
+        for _ in pipeline.render_frames(made, known, settings):
             pass
         return [
             made[1].fused(index) if not made[0].made[index].whole else made[0].draft(index)
@@ -273,10 +275,10 @@ def test_no_subject_draws_on_background_paint(
         weights = np.zeros(SIZE, np.float32)
         for one in fused.contributions:
             shown = one.weight > 0
-            one.box.of(weights)[...] += one.weight
-            assert one.origin < 0 or one.box.of(white(index))[shown].all()
+            one.box.crop(weights)[...] += one.weight
+            assert one.origin < 0 or one.box.crop(white(index))[shown].all()
             core = ~grown(~white(index), 2)  # the mask's edge is soft
-            assert one.origin >= 0 or not one.box.of(core)[shown].any()
+            assert one.origin >= 0 or not one.box.crop(core)[shown].any()
             if background == "keep" and one.origin < 0:
                 assert one.origin == ~index, "another frame's background is shown"
             side = white(one.origin) if one.origin >= 0 else ~white(~one.origin)
@@ -377,7 +379,7 @@ def test_a_mask_is_cropped_and_padded_as_the_clip_is(clip: Path, tmp_path: Path)
         video = make_video(tmp_path / "mask.mp4", [grey(i) for i in range(LENGTH)])
         pictures = folder(tmp_path / "masks")
         spools = [
-            pipeline.look(
+            pipeline.analyse_source(
                 clip, Workspace(tmp_path / f"w-{fit}"), settings, Patience(), Stopwatch(), mask
             ).division
             for mask in (video, pictures)
@@ -397,7 +399,7 @@ def test_a_mask_is_cropped_and_padded_as_the_clip_is(clip: Path, tmp_path: Path)
 def masks_of(clip: Path, mask: Path, space: Path, **sampling: object) -> list[Mask]:
     """Where each frame of the clip is animated."""
     settings = Settings().replace(sampling)
-    known = pipeline.look(clip, Workspace(space), settings, Patience(), Stopwatch(), mask)
+    known = pipeline.analyse_source(clip, Workspace(space), settings, Patience(), Stopwatch(), mask)
     return [known.division.inside(index) for index in range(known.spool.clip.length)]
 
 
@@ -530,7 +532,7 @@ def test_without_a_mask_nothing_is_another(clip: Path, tmp_path: Path) -> None:
     keys = {i: digest("whole", spool.name, i, (brush, "", "", 0.4, 0)) for i in (0, 6, 12)}
     assert all(workspace.has_frame(key) for key in keys.values())
     settings = Settings()
-    how = (making._METHOD, DisEstimator(1.0).identity, settings.confidence, 20)
+    how = (propagation._METHOD, DisEstimator(1.0).identity, settings.confidence, 20)
     sources = [(0, 0.5, keys[0]), (6, 0.5, keys[6])]
     assert workspace.facts(digest("fused", spool.name, 3, sources, how)) is not None
 
@@ -620,7 +622,7 @@ def test_keys_by_coverage_weigh_the_subject_alone(
 
     def keys(given: Path | None, background: str) -> list[int]:
         settings = Settings().replace({**how, "background": background})
-        known = pipeline.look(clip, space, settings, Patience(), Stopwatch(), given)
+        known = pipeline.analyse_source(clip, space, settings, Patience(), Stopwatch(), given)
         return [key.index for key in known.keys]
 
     assert keys(mask, "keep") == [0, 25]
@@ -635,11 +637,11 @@ def test_the_plan_weighs_a_mask(
     command = ["plan", str(clip), "--quiet", "--json", "--set", "key_frames=interval"]
     shares = []
     for more in ([], ["--mask", str(mask)]):
-        assert cli.main([*command, *more]) == 0
+        assert commands.main([*command, *more]) == 0
         gaps = json.loads(capsys.readouterr().out)["paint"]["gaps"]
         shares.append(min(gap["coverage"] for gap in gaps))
     assert shares[0] < 0.9 < shares[1]
-    assert cli.main([*command, "--mask", str(mask) + "x.png"]) == 2
+    assert commands.main([*command, "--mask", str(mask) + "x.png"]) == 2
     said = capsys.readouterr().err
     assert "mask.pngx.png" in said
     assert said.count("\n") == 1

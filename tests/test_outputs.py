@@ -24,15 +24,17 @@ from conftest import ROOT
 from moving import make_video, numbered, plain_clip
 from test_jobs import BASE, Counting, Patience, decoded, pictures
 
-from lib_ofgen import beside, cli, files
-from lib_ofgen.encode import FrameFolder, write_video
+from lib_ofgen.cli import commands
 from lib_ofgen.errors import VideoError, WorkspaceError
-from lib_ofgen.pipeline import Job
-from lib_ofgen.pipeline import animate as animated
-from lib_ofgen.reel import Reel
-from lib_ofgen.settings import Settings
+from lib_ofgen.pipeline.results import side_by_side
+from lib_ofgen.pipeline.results.frames import ResultFrames
+from lib_ofgen.pipeline.run import Job
+from lib_ofgen.pipeline.run import run_job as animated
+from lib_ofgen.settings.fields import Settings
+from lib_ofgen.store.workspace import Workspace, delete_workspace, write_whole
+from lib_ofgen.system import files
 from lib_ofgen.values import Frame, Image, Repaint
-from lib_ofgen.workspace import Workspace, clean, write_whole
+from lib_ofgen.video.writer import FrameFolder, write_video
 
 LENGTH = 4
 SETTINGS = [word for name, value in BASE.items() for word in ("--set", f"{name}={value}")]
@@ -61,7 +63,7 @@ def ofgen(capsys: pytest.CaptureFixture[str]) -> Ofgen:
     def run(*words: object) -> tuple[int, str]:
         capsys.readouterr()
         try:
-            status = cli.main([str(word) for word in words])
+            status = commands.main([str(word) for word in words])
         except SystemExit as end:
             status = int(str(end.code))
         return status, capsys.readouterr().err
@@ -81,7 +83,7 @@ def names(folder: Path) -> set[str]:
 def held(*paths: Path, folders: tuple[Path, ...] = ()) -> Iterator[subprocess.Popen[str]]:
     """Another process, which has these outputs."""
     code = (
-        "import json, sys; from pathlib import Path; from lib_ofgen.files import claimed\n"
+        "import json, sys; from pathlib import Path; from lib_ofgen.system.files import claimed\n"
         "files, folders = ([Path(p) for p in some] for some in json.loads(sys.argv[1]))\n"
         "with claimed(files, folders): print('in', flush=True); input()"
     )
@@ -164,14 +166,14 @@ def test_what_else_is_written_has_one_writer_too(ofgen: Ofgen, clip: Path, place
 
 def test_a_film_beside_its_source_has_one_writer(ofgen: Ofgen, clip: Path, place: Path) -> None:
     assert ofgen(*animate(clip, "film.mp4"))[0] == 0
-    reel = Reel(place / "film.mp4.ofgen")
-    made = beside.written(reel, place / "film.mp4")
+    reel = ResultFrames(place / "film.mp4.ofgen")
+    made = side_by_side.write_side_by_side(reel, place / "film.mp4")
     next(made)
     with pytest.raises(WorkspaceError, match="another job is writing"):
-        next(beside.written(reel, place / "film.mp4"))
+        next(side_by_side.write_side_by_side(reel, place / "film.mp4"))
     assert len(list(made)) == LENGTH - 1
-    assert beside.place(reel).is_file()
-    assert clean(place / "film.mp4.ofgen") > 0
+    assert side_by_side.side_by_side_file(reel).is_file()
+    assert delete_workspace(place / "film.mp4.ofgen") > 0
     assert names(place) == {"film.mp4"}
 
 
@@ -238,7 +240,7 @@ def test_what_is_being_written_is_not_swept(place: Path) -> None:
     with write_video(path, plain_clip(2)) as film:
         film.write(Frame(0, numbered(0)))
         waiting = files.Partial(space.folder / "facts" / "a.json")
-        with files.claimed([path]), space.locked():
+        with files.claim_outputs([path]), space.lock():
             assert waiting.path.exists()
         film.write(Frame(1, numbered(1)))
     waiting.put()
@@ -271,7 +273,7 @@ def test_writers_of_one_name_do_not_disturb_each_other(place: Path) -> None:
 
 def test_processes_that_write_one_file_leave_a_whole_one(place: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from lib_ofgen.workspace import write_whole\n"
+        "import sys; from pathlib import Path; from lib_ofgen.store.workspace import write_whole\n"
         "for n in range(200): write_whole(Path(sys.argv[1]), sys.argv[2].encode() * 50_000)"
     )
     path = place / "facts.json"
@@ -487,7 +489,7 @@ def test_a_prompt_that_is_no_text_ends_in_a_film(ofgen: Ofgen, clip: Path, place
     assert told["settings"]["prompt"] == prompt
     space = place / "film.mp4.ofgen"
     assert "caf\\udce9" in (space / "prompts.csv").read_text("utf-8")
-    assert Reel(space).text(0).startswith(prompt)
+    assert ResultFrames(space).text(0).startswith(prompt)
     assert ofgen("plan", clip, "--quiet", "--prompts-out", "p.json", *words)[0] == 0
     assert json.loads((place / "p.json").read_text("utf-8"))[0]["prompt"] == prompt
     for command in ("infotext", "link", "show"):

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from moving import make_video, walking
 
-from lib_ofgen import pace
-from lib_ofgen.brush import BrushPainter
-from lib_ofgen.pace import Outlook, Pace
-from lib_ofgen.pipeline import Job, animate
-from lib_ofgen.settings import Settings
+from lib_ofgen.models.painters.brush import BrushPainter
+from lib_ofgen.pipeline import progress
+from lib_ofgen.pipeline.progress import Outlook, Pace
+from lib_ofgen.pipeline.run import Job, run_job
+from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image
 
 COUNTS = {"key": 4, "draft": 14, "finish": 14}
@@ -25,7 +25,7 @@ def _shares(pace: Pace, seconds: dict[str, float]) -> Iterator[tuple[float, floa
     order = ["key"] * 4 + (["draft"] * 7 + ["finish"] * 7) * 2
     for kind in order:
         passed += seconds[kind]
-        yield passed, pace.add(kind, 1, 1, seconds[kind])
+        yield passed, progress.add(kind, 1, 1, seconds[kind])
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_steps_done_at_once_share_their_time() -> None:
 
 
 def test_a_step_that_takes_long_takes_nothing_back() -> None:
-    pace = Pace({"draft": 4, "finish": 4}, {"draft": 1.0, "finish": 1.0})
-    before = [pace.add("draft", 1, 1, 1), pace.add("finish", 1, 1, 1)]
-    assert pace.add("finish", 1, 1, 1) > before[-1]
-    high = pace.fraction
-    assert pace.add("draft", 1, 1, 0.001) >= high
-    assert pace.add("draft", 1, 1, 90) >= high
+    progress = Pace({"draft": 4, "finish": 4}, {"draft": 1.0, "finish": 1.0})
+    before = [progress.add("draft", 1, 1, 1), progress.add("finish", 1, 1, 1)]
+    assert progress.add("finish", 1, 1, 1) > before[-1]
+    high = progress.fraction
+    assert progress.add("draft", 1, 1, 0.001) >= high
+    assert progress.add("draft", 1, 1, 90) >= high
 
 
 def test_what_was_found_done_says_nothing_of_what_is_left() -> None:
@@ -113,16 +113,16 @@ def test_a_whole_job_only_goes_forward_and_has_words_for_each_stage(tmp_path: Pa
     clip = make_video(tmp_path / "clip.mp4", walking(8))
     settings = Settings().replace({"hole_box": 64})
     listener = _Listener()
-    animate(
+    run_job(
         Job(clip, tmp_path / "out.mp4", tmp_path / "out.ofgen", settings), BrushPainter(), listener
     )
     stages = list(dict.fromkeys(stage for stage, _, _ in listener.told))
     assert stages == ["decode", "analyse", "keys", "paint", "measure"]
-    shares = [pace.fraction(*told) for told in listener.told]
+    shares = [progress.fraction(*told) for told in listener.told]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
-    assert all(pace.words(stage) != stage for stage in [*stages, "tag"])
+    assert all(progress.words(stage) != stage for stage in [*stages, "tag"])
 
 
 def test_what_is_no_stage_stands_for_itself() -> None:
-    assert pace.words("starting") == "starting"
+    assert progress.words("starting") == "starting"

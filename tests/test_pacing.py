@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from moving import make_video, walking
 
-from lib_ofgen import pace, pacing
-from lib_ofgen.brush import BrushPainter
-from lib_ofgen.context import Stopwatch
-from lib_ofgen.making import Drafted
-from lib_ofgen.pace import Outlook
-from lib_ofgen.pipeline import Job, animate
-from lib_ofgen.settings import Settings
+from lib_ofgen.models.painters.brush import BrushPainter
+from lib_ofgen.pipeline import progress, render_progress
+from lib_ofgen.pipeline.context import Stopwatch
+from lib_ofgen.pipeline.progress import Outlook
+from lib_ofgen.pipeline.rendering.propagation import DraftProgress
+from lib_ofgen.pipeline.run import Job, run_job
+from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, Repaint
 
 PIXELS = 512 * 512
@@ -54,11 +54,16 @@ def told(story: Story) -> Iterator[tuple[float, float | None]]:
     """Seconds since the beginning, and what is told to be left, at each step."""
     watch, outlook, now = Stopwatch(), Outlook(0.0), SURVEY
     length = story.keys + story.drafts
-    outlook.add(now, pace.fraction("keys", 1, 1))
+    outlook.add(now, progress.fraction("keys", 1, 1))
     whole = frozenset(range(story.keys))
     least = Settings().hole_min
-    ahead = pacing.Ahead(
-        length, PIXELS, story.keys, whole, pacing.holed([story.missing] * 20, PIXELS, least), 1.0
+    ahead = render_progress.Ahead(
+        length,
+        PIXELS,
+        story.keys,
+        whole,
+        render_progress.holed([story.missing] * 20, PIXELS, least),
+        1.0,
     )
 
     def step(paint: float, rest: float) -> None:
@@ -67,24 +72,24 @@ def told(story: Story) -> Iterator[tuple[float, float | None]]:
         watch.seconds["fuse"] += rest
         now += paint + rest
 
-    def order() -> Iterator[int | Drafted]:
+    def order() -> Iterator[int | DraftProgress]:
         for _ in range(story.keys):
             step(story.key, 0)
-            yield Drafted(1, 1)
+            yield DraftProgress(1, 1)
         for start in range(0, story.drafts, GAP):
             for place in range(GAP):
                 step(story.hole if place < story.painted else 0, story.draft)
-                yield Drafted(1, 1)
+                yield DraftProgress(1, 1)
             for place in range(GAP):
                 step(0, story.finish)
                 yield story.keys + start + place
 
-    for _, share in pacing.paced(order(), ahead, watch):
-        outlook.add(now, pace.fraction("paint", max(1, round(share * length)), length))
+    for _, share in render_progress.paced(order(), ahead, watch):
+        outlook.add(now, progress.fraction("paint", max(1, round(share * length)), length))
         yield now, outlook.left()
     for pair in range(1, 11):
         now += story.measure / 10
-        outlook.add(now, pace.fraction("measure", pair, 10))
+        outlook.add(now, progress.fraction("measure", pair, 10))
         yield now, outlook.left()
 
 
@@ -119,7 +124,7 @@ class _Listener:
 
     def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
         now = time.monotonic()
-        self.outlook.add(now, pace.fraction(stage, done, of))
+        self.outlook.add(now, progress.fraction(stage, done, of))
         if stage in ("paint", "measure"):
             self.told.append((now, self.outlook.left()))
 
@@ -132,7 +137,7 @@ def test_a_real_job_tells_what_is_left(tmp_path: Path) -> None:
     settings = Settings().replace({"hole_box": 64, "key_frames": "interval", "key_interval": 10})
     job, listener = Job(clip, tmp_path / "o.mp4", tmp_path / "o.ofgen", settings), _Listener()
     begun = time.monotonic()
-    animate(job, _Slow(), listener)
+    run_job(job, _Slow(), listener)
     whole = time.monotonic() - begun
     for part in (0.25, 0.5):
         now, left = next(one for one in listener.told if one[0] - begun >= part * whole)

@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moving import plain_clip
 
-from lib_ofgen import images, plots
-from lib_ofgen.page import Shown, page
-from lib_ofgen.pictures import PAINT, Film, Thumb, closeups, thumbs, worst
-from lib_ofgen.plots import Span, Timeline
-from lib_ofgen.report import Errors, mean, plan_facts, versions
-from lib_ofgen.settings import Settings
+from lib_ofgen.imaging import images
+from lib_ofgen.report.facts import Errors, mean_or_none, plan_facts, versions
+from lib_ofgen.report.figures import PAINT, Film, Thumb, closeups, thumbs, worst
+from lib_ofgen.report.html import charts
+from lib_ofgen.report.html.charts import Span, TimePlot
+from lib_ofgen.report.html.page import PageContent, report_html
+from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, KeyFrame, Mask, Scene, Size
 
 SMALL = Size(48, 80)
@@ -90,7 +91,7 @@ def facts_of(
         "painted_mean": 0.0778899, "painted": {"keys": 0.0112233, "holes": 0.0666666},
         "coverage_mean": 0.9715524 if length > len(keys) else None,
         "warp_error": {**errors.facts(), "judge": "farneback"},
-        "flicker": mean([0.0027819]) if pairs else None,
+        "flicker": mean_or_none([0.0027819]) if pairs else None,
         "sharpness": {"result": 370.6117, "painted": 368.6593},
         "seconds": {"decode": 0.376, "flow": 19.744, "total": 48.337},
         "settings": Settings().replace(changes).to_json(),
@@ -130,7 +131,7 @@ def page_of(
     keys = [KeyFrame(key["index"], 0.0, key["cause"]) for key in facts["keys"]]
     whole = {frame["index"] for frame in facts["frames"] if not frame["sources"]}
     close = closeups(shown, facts["warp_error"]["each"], whole)
-    return page(facts, Shown(*names, clip, thumbs(keys, clip, shown.result), close))
+    return report_html(facts, PageContent(*names, clip, thumbs(keys, clip, shown.result), close))
 
 
 def test_the_page_is_whole_and_loads_nothing() -> None:
@@ -263,23 +264,23 @@ def test_a_long_film_of_noise_has_a_small_page() -> None:
 def test_many_frames_share_a_span_that_shows_the_worst() -> None:
     values = [0.25] * 2000
     values[1234] = 1.0
-    found = plots.spans(values, max)
+    found = charts.spans(values, max)
     assert len(found) <= 500
     assert [one for one in found if one.value == 1.0] == [Span(1232, 1236, 1.0)]
-    assert plots.spans([None, 0.5, None], min) == [Span(1, 2, 0.5)]
+    assert charts.spans([None, 0.5, None], min) == [Span(1, 2, 0.5)]
 
 
 @pytest.mark.parametrize("top", [3e-7, 0.00053, 0.0021, 0.9, 7.0])
 def test_an_axis_ends_at_a_round_number_above_all_values(top: float) -> None:
-    end, ticks = plots.levels(top)
+    end, ticks = charts.levels(top)
     assert top <= end <= 2 * top
     assert [value for value, _ in ticks] == pytest.approx([float(text) for _, text in ticks])
     assert 3 <= len(ticks) <= 6
 
 
 def test_a_line_goes_through_its_points() -> None:
-    time = Timeline(10, lambda index: index / 25, [0], [5])
-    drawn = plots.line(time, [(1.0, 0.0), (4.0, 2.0), (6.0, 1.0)], 2.0, "result")
+    time = TimePlot(10, lambda index: index / 25, [0], [5])
+    drawn = charts.line(time, [(1.0, 0.0), (4.0, 2.0), (6.0, 1.0)], 2.0, "result")
     assert 'd="M100 100L400 0M600 50"' in drawn
 
 

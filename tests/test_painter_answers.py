@@ -19,9 +19,9 @@ from fake_sdapi import FakeSdApi
 from hostile_answers import ANSWERS, SIZE, answer, picture
 from PIL import Image as Pictures
 
-from lib_ofgen import limits
 from lib_ofgen.errors import PainterError
-from lib_ofgen.http_painter import HttpPainter
+from lib_ofgen.models.painters.webui_api import HttpPainter
+from lib_ofgen.system import limits
 from lib_ofgen.values import Image, Repaint
 
 _CHILD = """
@@ -29,7 +29,7 @@ import json, sys, time
 import numpy as np
 from pathlib import Path
 from lib_ofgen.errors import PainterError
-from lib_ofgen.http_painter import HttpPainter
+from lib_ofgen.models.painters.webui_api import HttpPainter
 from lib_ofgen.values import Repaint
 
 def peak():
@@ -249,7 +249,7 @@ from PIL import Image as Pictures
 from modules import processing
 from lib_ofgen.errors import PainterError
 from lib_ofgen.values import Repaint
-from lib_ofgen.webui.painter import Recipe, WebuiPainter
+from lib_ofgen.webui.host.painter import Recipe, WebuiPainter
 
 image = np.random.default_rng(3).integers(0, 256, (40, 72, 3), dtype=np.uint8)
 processing.process_images = lambda p: processing.Processed(p, [Pictures.new("RGB", (72, 40))])

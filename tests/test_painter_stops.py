@@ -20,13 +20,13 @@ from fake_sdapi import MODELS, FakeSdApi
 from moving import make_video
 from test_jobs import Patience, pictures
 
-from lib_ofgen.context import Stopwatch
 from lib_ofgen.errors import PainterError, Stopped
-from lib_ofgen.http_painter import HttpPainter
-from lib_ofgen.painting import Easel
-from lib_ofgen.pipeline import rules_of
-from lib_ofgen.prompts import Prompts
-from lib_ofgen.settings import Settings
+from lib_ofgen.models.painters.webui_api import HttpPainter
+from lib_ofgen.pipeline.context import Stopwatch
+from lib_ofgen.pipeline.painter_session import PainterSession
+from lib_ofgen.pipeline.run import render_rules
+from lib_ofgen.planning.prompts import Prompts
+from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, Repaint, Words
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows knows no SIGINT for others")
@@ -181,7 +181,9 @@ def _lose(host: FakeSdApi, image: Image) -> None:
     """Paint with a host that is patiently waited for, and goes in between."""
     painter = HttpPainter(host.url, checkpoint="anime", patience=1.0)
     prompts = Prompts(1, {0: Words("", "")})
-    with Easel(painter, rules_of(Settings(), 5), prompts, Patience(), Stopwatch()) as easel:
+    with PainterSession(
+        painter, render_rules(Settings(), 5), prompts, Patience(), Stopwatch()
+    ) as easel:
         job = easel.job("keys", 0, image, None, image)
         easel.paint("keys", [job])
         host.close()

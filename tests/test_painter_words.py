@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from moving import make_video
 from test_addresses import SHAPES
 
-from lib_ofgen import cli
+from lib_ofgen.cli import commands
 from lib_ofgen.errors import OfgenError, PainterError
-from lib_ofgen.http_painter import HttpPainter
+from lib_ofgen.models.painters.webui_api import HttpPainter
 from lib_ofgen.values import Repaint
 
 SECRET = "s3cr3t:/w ord@#?ß%\x1b"
@@ -176,7 +176,7 @@ def test_an_input_that_is_an_address_is_not_repeated(capsys: pytest.CaptureFixtu
 
 def _status(words: list[str]) -> int:
     try:
-        return cli.main(words)
+        return commands.main(words)
     except SystemExit as end:
         return int(str(end.code))
 

@@ -13,10 +13,10 @@ from pdcnet import seeded
 
 torch = pytest.importorskip("torch", reason="torch is not installed, so no network can run")
 
-from lib_ofgen import light  # noqa: E402
 from lib_ofgen.errors import FlowError, WeightsError  # noqa: E402
-from lib_ofgen.flow._pdcnet import Estimate, PDCNet  # noqa: E402 - it imports torch
-from lib_ofgen.flow.pdcnet import PDCNetEstimator  # noqa: E402
+from lib_ofgen.imaging import light_change  # noqa: E402  # noqa: E402
+from lib_ofgen.models.flow._pdcnet import Estimate, PDCNet  # noqa: E402 - it imports torch  # noqa: E402 - it imports torch
+from lib_ofgen.models.flow.pdcnet import PDCNetEstimator  # noqa: E402  # noqa: E402
 from lib_ofgen.values import Frame  # noqa: E402
 
 
@@ -250,7 +250,9 @@ def test_the_estimator_gives_the_networks_flow(
     pair = frames[0].image, frames[1].image
     assert (flow.confidence <= sure + 1e-3).all()
     assert inside.any()
-    assert np.abs(flow.confidence - light.vetoed(pair, flow.vectors, sure))[inside].max() < 1e-3
+    assert (
+        np.abs(flow.confidence - light_change.veto(pair, flow.vectors, sure))[inside].max() < 1e-3
+    )
     x = np.arange(256) + flow.vectors[0]
     assert not flow.confidence[x < 0].any()
 

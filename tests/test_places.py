@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moving import make_video, walking
 
-from lib_ofgen import limits
 from lib_ofgen.errors import OfgenError, SettingsError, VideoError
-from lib_ofgen.webui import document, uploads
-from lib_ofgen.webui.doors import is_foreign
-from lib_ofgen.webui.places import Places, is_remote
-from lib_ofgen.webui.told import without_paths
+from lib_ofgen.system import limits
+from lib_ofgen.webui.access import uploads
+from lib_ofgen.webui.access.allowed_paths import Places, is_remote
+from lib_ofgen.webui.access.error_text import without_paths
+from lib_ofgen.webui.access.request_guard import is_foreign
+from lib_ofgen.webui.jobs import document
 
 
 @pytest.fixture(autouse=True)

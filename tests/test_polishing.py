@@ -13,11 +13,11 @@ from moving import make_video
 from test_jobs import SIZE, Counting, Patience, pictures
 from test_masks import film, folder, place
 
-from lib_ofgen import metrics
-from lib_ofgen.pipeline import Job, Outcome, animate
-from lib_ofgen.settings import Settings
+from lib_ofgen.imaging import metrics
+from lib_ofgen.pipeline.run import Job, JobResult, run_job
+from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, Repaint
-from lib_ofgen.video import open_video
+from lib_ofgen.video.reader import open_video
 
 LENGTH = 12
 ODD = 5
@@ -56,14 +56,14 @@ class Slipping(Copying):
         return image
 
 
-def run(clip: Path, space: Path, painter: Counting, **changes: object) -> Outcome:
+def run(clip: Path, space: Path, painter: Counting, **changes: object) -> JobResult:
     space.mkdir(exist_ok=True)
     mask = changes.pop("mask", None)
     assert mask is None or isinstance(mask, Path)
     settings = Settings().replace({**BASE, **changes})
     output = space / "out.mp4"
     frames = space / "png"
-    return animate(
+    return run_job(
         Job(clip, output, space / "out.mp4.ofgen", settings, frames=frames, mask=mask),
         painter,
         Patience(),

@@ -22,12 +22,12 @@ from test_cli import Command
 from test_jobs import pictures
 from test_settings import any_settings
 
-from lib_ofgen import presets
 from lib_ofgen.errors import SettingsError, WorkspaceError
-from lib_ofgen.presets import Preset, Store
-from lib_ofgen.settings import DEFAULTS_VERSION, Settings
-from lib_ofgen.webui import document as jobs
-from lib_ofgen.webui import preset_choice
+from lib_ofgen.settings import presets
+from lib_ofgen.settings.fields import DEFAULTS_VERSION, Settings
+from lib_ofgen.settings.presets import Preset, Store
+from lib_ofgen.webui.jobs import document as jobs
+from lib_ofgen.webui.tab import preset_choice
 
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SEA = 'a "quiet", blue: sea\nof ink \U0001f30a'
@@ -223,7 +223,7 @@ def test_links_of_version_1_stay_readable() -> None:
     link = "ofgen:preset:1:AqtyOJlqw6I9My8bjwYUJ5mheby2FgA"
     assert presets.from_link(link) == presets.make("ink", {"strength": 0.6, "hole_box": 512})
     assert "version 2" in refused(link.replace(":1:", ":2:"))
-    assert len(presets.to_link(presets.bundled()["seeds-original"])) < 500
+    assert len(presets.to_link(presets.bundled_presets()["seeds-original"])) < 500
 
 
 @pytest.mark.parametrize("quoted", [False, True], ids=["latin-1", "unicode"])
@@ -303,7 +303,7 @@ def test_any_name_is_kept_or_refused(tmp_path: Path, names: list[str]) -> None:
     store, kept = Store(folder), {}
     for name in names:
         told = refused(json.dumps({"ofgen": 1, "name": name}))
-        if told or not name.strip() or presets.fold(name) in presets.bundled():
+        if told or not name.strip() or presets.fold(name) in presets.bundled_presets():
             with pytest.raises(SettingsError):
                 store.save(presets.make(name, {}))
             continue
@@ -325,8 +325,8 @@ def test_bundled_names_cannot_be_taken(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="needs a name"):
         store.save(presets.make("", {}))
     (tmp_path / "by hand.json").write_text('{"ofgen": 1, "name": "STEADY", "defaults": 2}')
-    assert presets.named("steady", store).settings
-    assert "STEADY" not in presets.known(store)
+    assert presets.get_preset("steady", store).settings
+    assert "STEADY" not in presets.list_presets(store)
 
 
 def test_what_lies_in_the_folder_is_read_and_faults_are_told(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ def test_what_lies_in_the_folder_is_read_and_faults_are_told(tmp_path: Path) -> 
 
 
 def test_bundled_presets_are_good() -> None:
-    found = presets.bundled()
+    found = presets.bundled_presets()
     assert set(found) == {
         "camera move", "every frame", "fast preview", "faithful", "lines", "portrait",
         "seeds-original", "steady", "strong style",
@@ -461,7 +461,7 @@ def test_a_preset_on_the_controls_leaves_what_is_the_films() -> None:
     first = Settings().replace({"seed": -1})
     typed = {"prompt": "mine", "end": 3.0, "strength": 0.7, "seed": 8}
     now = _on_controls(first.replace(typed))
-    ours = presets.bundled()
+    ours = presets.bundled_presets()
     steady, _ = preset_choice.chosen(ours["steady"], now, {}, first, {})
     assert steady["strength"] == 0.35
     assert not {"prompt", "end", "seed"} & set(steady)

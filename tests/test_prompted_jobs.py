@@ -14,12 +14,13 @@ import pytest
 from moving import make_video
 from test_jobs import BASE, Counting, Patience, kept, pictures
 
-from lib_ofgen import prompt_list, tagging
 from lib_ofgen.errors import SettingsError, Stopped, TaggerError, WeightsError
-from lib_ofgen.pipeline import Job, Outcome, animate
-from lib_ofgen.settings import Settings
+from lib_ofgen.models import tagger
+from lib_ofgen.pipeline.run import Job, JobResult, run_job
+from lib_ofgen.settings import prompt_rows
+from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, PromptRow, Tags
-from lib_ofgen.webui import document
+from lib_ofgen.webui.jobs import document
 
 KEYS = [0, 6, 12, 13]
 
@@ -33,14 +34,14 @@ def run(
     frames: Path | None = None,
     models: Sequence[Path] = (),
     **changes: object,
-) -> Outcome:
+) -> JobResult:
     """The film of `clip` at folder/out.mp4, its workspace beside it."""
     settings = Settings().replace({**BASE, **changes})
     output, space = folder / "out.mp4", folder / "out.mp4.ofgen"
     job = Job(
         clip, output, space, settings, frames=frames, models=tuple(models), prompts=tuple(rows)
     )
-    return animate(job, painter or Counting(), reporter or Patience())
+    return run_job(job, painter or Counting(), reporter or Patience())
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_a_list_that_says_what_the_settings_say_paints_nothing(again: Path, clip
     painter = Counting()
     run(clip, again, painter, [PromptRow(0, None, "a", "")], prompt="", negative_prompt="")
     assert painter.jobs == []
-    rows = prompt_list.read(again / "out.mp4.ofgen" / "prompts.csv")
+    rows = prompt_rows.read_rows(again / "out.mp4.ofgen" / "prompts.csv")
     run(clip, again, painter, rows)
     assert painter.jobs == []
 
@@ -117,8 +118,8 @@ def test_prompts_are_told(tmp_path: Path, clip: Path) -> None:
         "start": 0, "stop": 6, "prompt": "best, a", "negative_prompt": ""
     }  # fmt: skip
     assert facts["tagger"] == {"asked": "off", "provider": None, "reason": "off"}
-    written = prompt_list.read(tmp_path / "out.mp4.ofgen" / "prompts.csv")
-    assert prompt_list.to_json(written) == facts["prompts"]
+    written = prompt_rows.read_rows(tmp_path / "out.mp4.ofgen" / "prompts.csv")
+    assert prompt_rows.to_json(written) == facts["prompts"]
     texts = {}
     for path in sorted((tmp_path / "png").glob("*.png")):
         with PIL.Image.open(path) as picture:
@@ -146,13 +147,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Image]:
     """Every picture that was tagged."""
     found: list[Image] = []
-    tag = tagging.WD14Tagger.tag
+    tag = tagger.WD14Tagger.tag
 
-    def watched(self: tagging.WD14Tagger, images: Sequence[Image]) -> list[Tags]:
+    def watched(self: tagger.WD14Tagger, images: Sequence[Image]) -> list[Tags]:
         found.extend(images)
         return tag(self, images)
 
-    monkeypatch.setattr(tagging.WD14Tagger, "tag", watched)
+    monkeypatch.setattr(tagger.WD14Tagger, "tag", watched)
     return found
 
 
@@ -284,11 +285,11 @@ def test_a_plan_of_prompts_is_edited_and_painted(
     more = ["--quiet", "--max-frames", 8, "--set", "tagger=tiny", "--models-dir", models]
     planned = _ofgen("plan", clip, "--prompts-out", listed, *pairs, *more)
     assert planned.returncode == 0, planned.stderr
-    rows = list(prompt_list.read(listed))
+    rows = list(prompt_rows.read_rows(listed))
     assert [row.start for row in rows] == [0, 6, 7]
     assert all(row.prompt for row in rows)
     rows[1] = rows[1]._replace(prompt="mine, by hand")
-    listed.write_bytes(prompt_list.dump(rows, f".{form}"))
+    listed.write_bytes(prompt_rows.dump_rows(rows, f".{form}"))
     made = _ofgen("animate", clip, "-o", film, "--prompts", listed, *pairs, *more)
     assert made.returncode == 0, made.stderr
     facts = json.loads((tmp_path / "out.mp4.ofgen" / "report.json").read_text("utf-8"))

@@ -10,11 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_ofgen import limits, prompt_list, prompts
 from lib_ofgen.errors import SettingsError
-from lib_ofgen.prompts import Phrasing, Prompts, by_key, read_rules, spoken, steadied, worded
+from lib_ofgen.pipeline.prompting import parse_phrasing
+from lib_ofgen.planning import prompts
+from lib_ofgen.planning.prompts import (
+    Phrasing,
+    Prompts,
+    by_key,
+    make_words,
+    read_rules,
+    steady_tags,
+    tag_to_words,
+)
+from lib_ofgen.settings import prompt_rows
+from lib_ofgen.system import limits
 from lib_ofgen.values import PromptRow, Scene, Tags, Words
-from lib_ofgen.wording import phrasing_of
 
 
 def tags(characters: dict[str, float] | None = None, /, **general: float) -> Tags:
@@ -39,34 +49,37 @@ def tags(characters: dict[str, float] | None = None, /, **general: float) -> Tag
     ],
 )
 def test_a_tag_is_said_as_a_prompt_has_it(tag: str, said: str) -> None:
-    assert spoken(tag) == said
+    assert tag_to_words(tag) == said
 
 
 def test_tags_come_surest_first_and_characters_before_them() -> None:
     found = tags({"miku": 0.9, "rin": 0.86, "len": 0.85}, hat=0.4, tree=0.9, low=0.35)
-    assert steadied([found], Phrasing("", "")) == [("miku", "rin", "tree", "hat")]
-    assert "explicit" not in worded(Phrasing("", ""), steadied([found], Phrasing("", ""))[0]).prompt
+    assert steady_tags([found], Phrasing("", "")) == [("miku", "rin", "tree", "hat")]
+    assert (
+        "explicit"
+        not in make_words(Phrasing("", ""), steady_tags([found], Phrasing("", ""))[0]).prompt
+    )
 
 
 def test_a_tag_enters_above_one_threshold_and_leaves_below_a_lower_one() -> None:
     phrasing = Phrasing("", "", general=0.5, slack=0.2)
     values = [0.45, 0.51, 0.45, 0.31, 0.29, 0.45, 0.49, 0.6, 0.3]
-    lists = steadied([tags(cat=value) for value in values], phrasing)
+    lists = steady_tags([tags(cat=value) for value in values], phrasing)
     assert [bool(one) for one in lists] == [
         False, True, True, True, False, False, False, True, True,
     ]  # fmt: skip
-    hard = steadied([tags(cat=value) for value in values], Phrasing("", "", general=0.5))
+    hard = steady_tags([tags(cat=value) for value in values], Phrasing("", "", general=0.5))
     assert [bool(one) for one in hard] == [value > 0.5 for value in values]
 
 
 def test_tags_that_stay_keep_their_order() -> None:
     found = [tags(a=0.9, b=0.8), tags(a=0.7, b=0.9, c=0.99), tags(c=0.6, b=0.5)]
-    assert steadied(found, Phrasing("", "")) == [("a", "b"), ("a", "b", "c"), ("b", "c")]
+    assert steady_tags(found, Phrasing("", "")) == [("a", "b"), ("a", "b", "c"), ("b", "c")]
 
 
 def test_no_tag_is_kept_on_nothing() -> None:
     found = [tags(a=0.9), tags(a=0.05), tags(a=0.04), tags()]
-    lists = steadied(found, Phrasing("", "", slack=1.0))
+    lists = steady_tags(found, Phrasing("", "", slack=1.0))
     assert lists == [("a",), ("a",), (), ()]
 
 
@@ -79,7 +92,7 @@ def test_more_slack_never_changes_tags_more_often(
     values: list[dict[str, float]], threshold: float, slack: float
 ) -> None:
     def changes(by: float) -> int:
-        lists = steadied(
+        lists = steady_tags(
             [Tags({}, {}, one) for one in values], Phrasing("", "", general=threshold, slack=by)
         )
         held = [set[str](), *map(set, lists)]
@@ -101,20 +114,20 @@ def test_each_scene_begins_anew() -> None:
 
 def test_prefix_prompt_tags_and_suffix_are_joined_once() -> None:
     phrasing = Phrasing("oil painting,\n ", "blur", prefix=" best , ", suffix=", by night")
-    assert worded(phrasing, ["long_hair", "1girl"]) == Words(
+    assert make_words(phrasing, ["long_hair", "1girl"]) == Words(
         "best, oil painting, long hair, 1girl, by night", "blur"
     )
-    assert worded(Phrasing("", ""), []) == Words("", "")
+    assert make_words(Phrasing("", ""), []) == Words("", "")
 
 
 @pytest.mark.parametrize("prompt", ["", " a, b, ", "one\ntwo", "(x:1.2) AND y,"])
 def test_a_prompt_alone_stays_as_it_is(prompt: str) -> None:
-    assert worded(Phrasing(prompt, "")).prompt in (prompt, "")
+    assert make_words(Phrasing(prompt, "")).prompt in (prompt, "")
 
 
 def test_what_is_said_already_is_not_said_again() -> None:
     phrasing = Phrasing("Long Hair, saber \\(fate\\)", "", suffix="hat")
-    said = worded(phrasing, ["long_hair", "saber_(fate)", "hat", "tree", "tree"]).prompt
+    said = make_words(phrasing, ["long_hair", "saber_(fate)", "hat", "tree", "tree"]).prompt
     assert said == "Long Hair, saber \\(fate\\), tree, hat"
 
 
@@ -123,7 +136,7 @@ def test_rules_say_what_stands_for_a_tag() -> None:
         "hatsune miku -> <lora:miku:0.7>\n\n  Long_Hair->(long hair:1.2), shiny \nhat ->\n"
     )
     phrasing = Phrasing("p", "", rules=rules)
-    assert worded(phrasing, ["hatsune_miku", "long_hair", "hat", "tree"]).prompt == (
+    assert make_words(phrasing, ["hatsune_miku", "long_hair", "hat", "tree"]).prompt == (
         "p, <lora:miku:0.7>, (long hair:1.2), shiny, tree"
     )
 
@@ -131,7 +144,7 @@ def test_rules_say_what_stands_for_a_tag() -> None:
 def test_the_blacklist_takes_either_spelling() -> None:
     blacklist = prompts.read_blacklist("Long Hair, o_o\nsaber_(fate),,")
     found = tags({"saber_(fate)": 1.0}, long_hair=0.9, o_o=0.9, hat=0.9)
-    assert steadied([found], Phrasing("", "", blacklist=blacklist)) == [("hat",)]
+    assert steady_tags([found], Phrasing("", "", blacklist=blacklist)) == [("hat",)]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +157,7 @@ def test_the_blacklist_takes_either_spelling() -> None:
 )
 def test_a_rule_that_is_none_is_named(text: str, said: str) -> None:
     with pytest.raises(SettingsError, match="tag_rules") as caught:
-        phrasing_of(text, "", prompt="", negative_prompt="")
+        parse_phrasing(text, "", prompt="", negative_prompt="")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -237,8 +250,8 @@ def test_lists_come_back(starts: set[int], data: st.DataObject, form: str) -> No
         for start, seed in zip(sorted(starts), seeds, strict=True)
     ]  # fmt: skip
     rows = tuple(sorted(drawn, key=lambda row: row.only_seed))
-    assert prompt_list.parse(prompt_list.dump(rows, form), form, "it") == rows
-    assert prompt_list.checked(prompt_list.to_json(rows), "it") == rows
+    assert prompt_rows.parse_rows(prompt_rows.dump_rows(rows, form), form, "it") == rows
+    assert prompt_rows.check_rows(prompt_rows.to_json(rows), "it") == rows
 
 
 @pytest.mark.parametrize(
@@ -251,7 +264,7 @@ def test_lists_come_back(starts: set[int], data: st.DataObject, form: str) -> No
     ],
 )  # fmt: skip
 def test_lists_of_spreadsheets_are_read(text: str) -> None:
-    assert prompt_list.parse(text.encode(), ".csv", "it") == (
+    assert prompt_rows.parse_rows(text.encode(), ".csv", "it") == (
         PromptRow(0, 4, "a, b", "n"), PromptRow(4, None, "c", ""),
     )  # fmt: skip
 
@@ -265,7 +278,7 @@ def test_lists_of_spreadsheets_are_read(text: str) -> None:
     ],
 )
 def test_rows_with_a_seed_alone_keep_their_order(form: str, text: str) -> None:
-    assert prompt_list.parse(text.encode(), form, "it") == (
+    assert prompt_rows.parse_rows(text.encode(), form, "it") == (
         PromptRow(4, None, "", "", 7), PromptRow(0, 2, "", "", 9),
     )  # fmt: skip
 
@@ -310,7 +323,7 @@ def test_what_is_no_list_is_named(tmp_path: Path, name: str, content: str, said:
     path = tmp_path / name
     path.write_text(content, "utf-8")
     with pytest.raises(SettingsError) as caught:
-        prompt_list.read(path)
+        prompt_rows.read_rows(path)
     assert all(word in str(caught.value) for word in [name, *said]), str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -318,16 +331,16 @@ def test_what_is_no_list_is_named(tmp_path: Path, name: str, content: str, said:
 def test_a_list_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(SettingsError, match=path.name):
-            prompt_list.read(path)
+            prompt_rows.read_rows(path)
     (tmp_path / "l.csv").write_bytes("start,prompt\n0,é\n".encode("latin-1"))
     with pytest.raises(SettingsError, match=r"l\.csv.*not UTF-8 at byte 15"):
-        prompt_list.read(tmp_path / "l.csv")
+        prompt_rows.read_rows(tmp_path / "l.csv")
     with pytest.raises(SettingsError, match=r"\.csv or \.json"):
-        prompt_list.dump([], ".txt")
+        prompt_rows.dump_rows([], ".txt")
 
 
 def test_json_says_no_more_than_it_must() -> None:
-    text = prompt_list.dump([PromptRow(0, None, "é", "")], ".json").decode()
+    text = prompt_rows.dump_rows([PromptRow(0, None, "é", "")], ".json").decode()
     assert json.loads(text) == [{"start": 0, "prompt": "é", "negative_prompt": ""}]
     assert "é" in text
 
@@ -356,7 +369,7 @@ SAVED = {
 def test_a_list_is_read_however_it_was_saved(how: str) -> None:
     if how == "head in quotes and capitals":
         SAVED[how] = SAVED[how].replace(b', "', b',"')
-    assert prompt_list.parse(SAVED[how], ".csv", "it") == ROWS
+    assert prompt_rows.parse_rows(SAVED[how], ".csv", "it") == ROWS
 
 
 @pytest.mark.parametrize(
@@ -371,13 +384,13 @@ def test_a_list_is_read_however_it_was_saved(how: str) -> None:
 )
 def test_another_encoding_is_refused_by_its_name(data: bytes, said: str) -> None:
     with pytest.raises(SettingsError, match=said) as refused:
-        prompt_list.parse(data, ".csv", "it")
+        prompt_rows.parse_rows(data, ".csv", "it")
     assert len(str(refused.value)) < 300
 
 
 def test_a_fault_below_blank_lines_is_told_by_its_line() -> None:
     with pytest.raises(SettingsError, match=r"it, line 5 has start 'x'"):
-        prompt_list.parse(b"\n\nsep=;\nstart;prompt\nx;sea\n", ".csv", "it")
+        prompt_rows.parse_rows(b"\n\nsep=;\nstart;prompt\nx;sea\n", ".csv", "it")
 
 
 @pytest.mark.parametrize(
@@ -396,7 +409,7 @@ def test_a_fault_below_blank_lines_is_told_by_its_line() -> None:
 )
 def test_hostile_json_is_refused_in_one_short_line(data: bytes) -> None:
     with pytest.raises(SettingsError) as refused:
-        prompt_list.parse(data, ".json", "it")
+        prompt_rows.parse_rows(data, ".json", "it")
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 300
 
@@ -408,7 +421,7 @@ def test_more_rows_than_the_limit_are_refused(form: str) -> None:
     limits.change(["rows=11"])
     try:
         with pytest.raises(SettingsError, match=r"more than 11 rows; .* --limit rows="):
-            prompt_list.parse(prompt_list.dump(rows, form), form, "it")
+            prompt_rows.parse_rows(prompt_rows.dump_rows(rows, form), form, "it")
     finally:
         limits.change([f"rows={before}"])
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lib_ofgen.errors import FlowError, WeightsError
-from lib_ofgen.flow import Wanted, check_weights, choose
+from lib_ofgen.models.flow import EstimatorOptions, check_weights, choose_estimator
 from lib_ofgen.values import Frame
 
 torch = pytest.importorskip("torch", reason="torch is not installed, so no network can run")
@@ -47,7 +47,7 @@ def _frames(height: int, width: int) -> list[Frame]:
 def test_the_flow_is_torchvisions_own(network: Any, folder: Path) -> None:
     """On sides that need no padding, on the target's grid and into the source."""
     first, second, _ = _frames(128, 136)
-    estimator = choose("raft", Wanted(models=[folder])).estimator
+    estimator = choose_estimator("raft", EstimatorOptions(models=[folder])).estimator
     (flow,) = estimator.estimate([(first, second)])
     assert (flow.source, flow.target) == (0, 1)
     inputs = [
@@ -65,10 +65,10 @@ def test_the_flow_is_torchvisions_own(network: Any, folder: Path) -> None:
 def test_odd_sizes_and_batches_change_nothing(folder: Path) -> None:
     frames = _frames(90, 131)
     pairs = [(frames[0], frames[1]), (frames[2], frames[1]), (frames[1], frames[0])]
-    wanted = Wanted(models=[folder])
-    estimator = choose("raft", wanted).estimator
+    wanted = EstimatorOptions(models=[folder])
+    estimator = choose_estimator("raft", wanted).estimator
     single = [flow for pair in pairs for flow in estimator.estimate([pair])]
-    from lib_ofgen.flow.raft import RaftEstimator
+    from lib_ofgen.models.flow.raft import RaftEstimator
 
     together = list(RaftEstimator(folder / NAME, device="cpu", batch=3).estimate(pairs))
     for one, other in zip(single, together, strict=True):
@@ -81,7 +81,7 @@ def test_odd_sizes_and_batches_change_nothing(folder: Path) -> None:
 
 
 def test_a_pair_without_room_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lib_ofgen.flow import raft
+    from lib_ofgen.models.flow import raft
 
     def refuse(*_: Any) -> Any:
         raise RuntimeError("CUDA out of memory")
@@ -89,14 +89,18 @@ def test_a_pair_without_room_is_one_line(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(raft, "_moved", refuse)
     first, second, _ = _frames(64, 64)
     with pytest.raises(FlowError, match="no room for the flow of one pair of 64x64 px"):
-        list(choose("raft", Wanted(models=[folder])).estimator.estimate([(first, second)]))
+        list(
+            choose_estimator("raft", EstimatorOptions(models=[folder])).estimator.estimate(
+                [(first, second)]
+            )
+        )
 
 
 def test_auto_takes_raft_where_its_weights_are(folder: Path, tmp_path: Path) -> None:
-    chosen = choose("auto", Wanted(models=[folder]))
+    chosen = choose_estimator("auto", EstimatorOptions(models=[folder]))
     assert chosen.name == "raft"
     assert chosen.reason.startswith("pdcnet has no weights")
-    assert choose("auto", Wanted(models=[tmp_path])).name == "dis"
+    assert choose_estimator("auto", EstimatorOptions(models=[tmp_path])).name == "dis"
 
 
 def test_another_networks_weights_are_refused(tmp_path: Path) -> None:

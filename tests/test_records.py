@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib_ofgen import prompt_list
-from lib_ofgen.forecast import Pace, Work
-from lib_ofgen.presets import Store
+from lib_ofgen.planning.estimate import PaintSpeed, Work
+from lib_ofgen.settings import prompt_rows
+from lib_ofgen.settings.presets import Store
 from lib_ofgen.values import Size
-from lib_ofgen.webui.shelf import Shelf, needs
+from lib_ofgen.webui.jobs.store import Shelf, needs
 
 GOOD: dict[str, Any] = {
     "id": "ofgen-one",
@@ -94,8 +94,8 @@ def read(folder: Path) -> list[str]:
         time.localtime(record.made)
         assert record.workspace.name == f"{record.output.name}.ofgen"
         assert needs(record, record.output)
-        prompt_list.checked(record.asked["prompts"], "rows")
-        prompt_list.checked(record.repaints, "rows")
+        prompt_rows.check_rows(record.asked["prompts"], "rows")
+        prompt_rows.check_rows(record.repaints, "rows")
         os.fsencode(record.source)
         f"{record.message}{record.told}{record.seed:d}{record.document['settings'].get('prompt')}"
         shelf.save(record)
@@ -139,7 +139,7 @@ def test_what_ran_is_stopped_also_where_nothing_can_be_written(
 
         raise WorkspaceError("the disk is full")
 
-    monkeypatch.setattr("lib_ofgen.webui.shelf.write_whole", refuses)
+    monkeypatch.setattr("lib_ofgen.webui.jobs.store.write_whole", refuses)
     assert {one.id: one.state for one in Shelf(folder).all()}["ofgen-one"] == "stopped"
 
 
@@ -206,7 +206,7 @@ WORK = Work(10, Size(48, 80), 2, 1, 3)
 
 
 def foretold(path: Path) -> float | None:
-    return Pace(path).seconds(WORK, flow="dis", painter="a", steps=10, strengths=(0.5, 0.5))
+    return PaintSpeed(path).seconds(WORK, flow="dis", painter="a", steps=10, strengths=(0.5, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,17 @@ from moving import make_video, number, numbered
 from test_jobs import BASE, pictures
 from test_page import Reader
 
-from lib_ofgen import beside, workspace
-from lib_ofgen.brush import BrushPainter
-from lib_ofgen.console import Progress
+from lib_ofgen.cli.console import Progress
 from lib_ofgen.errors import WorkspaceError
-from lib_ofgen.images import decode_png
-from lib_ofgen.pipeline import Job, animate
-from lib_ofgen.reel import Reel
-from lib_ofgen.settings import Settings
+from lib_ofgen.imaging.images import decode_png
+from lib_ofgen.models.painters.brush import BrushPainter
+from lib_ofgen.pipeline.results import side_by_side
+from lib_ofgen.pipeline.results.frames import ResultFrames
+from lib_ofgen.pipeline.run import Job, run_job
+from lib_ofgen.settings.fields import Settings
+from lib_ofgen.store import workspace
 from lib_ofgen.values import Frame, PromptRow, Size
-from lib_ofgen.video import open_video
+from lib_ofgen.video.reader import open_video
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +33,12 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     made = Job(source, folder / "film.mp4", folder / "space", Settings().replace(BASE),
                frames=folder / "frames")  # fmt: skip
     with Progress(quiet=True) as progress:
-        animate(made, BrushPainter(), progress)
+        run_job(made, BrushPainter(), progress)
     return made
 
 
 def test_both_frames_are_what_they_were(job: Job) -> None:
-    reel = Reel(job.workspace)
+    reel = ResultFrames(job.workspace)
     assert len(reel) == 5
     with open_video(job.source) as video:
         for index, image in (Frame(*frame) for frame in video):
@@ -48,7 +49,9 @@ def test_both_frames_are_what_they_were(job: Job) -> None:
 
 
 def test_they_are_laid_over_each_other(job: Job) -> None:
-    shown = Reader(Reel(job.workspace).compared(3).replace('style="--at:50%"', "").encode())
+    shown = Reader(
+        ResultFrames(job.workspace).comparison_html(3).replace('style="--at:50%"', "").encode()
+    )
     assert [image["alt"] for image in shown.of("img")] == [
         "frame 3 of the source", "frame 3 of the film",
     ]  # fmt: skip
@@ -58,7 +61,7 @@ def test_what_is_no_finished_job_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text('{"frames": []}', encoding="utf-8")
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(WorkspaceError, match="run the same job again"):
-            Reel(folder)
+            ResultFrames(folder)
 
 
 def _sound(path: Path) -> str:
@@ -76,11 +79,11 @@ def test_a_film_and_its_source_are_one_film_in_step(tmp_path: Path) -> None:
     settings = Settings().replace({**BASE, "start": 0.08, "every_nth": 2})
     job = Job(source, tmp_path / "film.mp4", tmp_path / "space", settings)
     with Progress(quiet=True) as progress:
-        animate(job, BrushPainter(), progress)
+        run_job(job, BrushPainter(), progress)
     assert _sound(job.output) == "ac3"
-    reel = Reel(job.workspace)
-    made = beside.place(reel)
-    assert list(beside.written(reel, job.output)) == list(range(1, 6))
+    reel = ResultFrames(job.workspace)
+    made = side_by_side.side_by_side_file(reel)
+    assert list(side_by_side.write_side_by_side(reel, job.output)) == list(range(1, 6))
     with open_video(made) as both, open_video(job.output) as film:
         shown, films = list(both), list(film)
     assert both.clip.ticks == film.clip.ticks
@@ -93,29 +96,29 @@ def test_a_film_and_its_source_are_one_film_in_step(tmp_path: Path) -> None:
 
 
 def test_other_frames_are_another_film_and_the_old_one_goes(job: Job) -> None:
-    reel = Reel(job.workspace)
-    old = beside.place(reel)
-    assert len(list(beside.written(reel, job.output.with_name("none.mp4")))) == 5
+    reel = ResultFrames(job.workspace)
+    old = side_by_side.side_by_side_file(reel)
+    assert len(list(side_by_side.write_side_by_side(reel, job.output.with_name("none.mp4")))) == 5
     assert _sound(old) == ""
     reel.facts["kept"]["frames"].reverse()
-    list(beside.written(reel, job.output))
-    assert sorted(job.workspace.glob("*beside*")) == [beside.place(reel)] != [old]
+    list(side_by_side.write_side_by_side(reel, job.output))
+    assert sorted(job.workspace.glob("*beside*")) == [side_by_side.side_by_side_file(reel)] != [old]
 
 
 def test_what_is_missing_leaves_nothing(job: Job, tmp_path: Path) -> None:
     space = tmp_path / "space"
     shutil.copytree(job.workspace, space)
-    reel = Reel(space)
+    reel = ResultFrames(space)
     (space / "frames" / f"{reel.facts['kept']['frames'][3]}.qoi").unlink()
     for old in space.glob("*beside*"):
         old.unlink()
     with pytest.raises(WorkspaceError, match=r"frame 3 is missing.*run the same job again"):
-        list(beside.written(reel, job.output))
+        list(side_by_side.write_side_by_side(reel, job.output))
     assert list(space.glob("*beside*")) == []
     next((space / "spool").rglob("000002.qoi")).unlink()
     with pytest.raises(WorkspaceError, match="lacks frames of the source"):
-        list(beside.written(reel, job.output))
-    assert workspace.clean(space) > 0
+        list(side_by_side.write_side_by_side(reel, job.output))
+    assert workspace.delete_workspace(space) > 0
     assert not space.exists()
 
 
@@ -125,7 +128,7 @@ def test_a_frame_tells_what_it_was_painted_by(tmp_path: Path) -> None:
     rows = (PromptRow(3, None, "a river", "rain"),)
     job = Job(source, tmp_path / "film.mp4", tmp_path / "space", settings, prompts=rows)
     with Progress(quiet=True) as progress:
-        animate(job, BrushPainter(), progress)
-    reel = Reel(job.workspace)
+        run_job(job, BrushPainter(), progress)
+    reel = ResultFrames(job.workspace)
     assert reel.text(2).startswith("a hill\nSteps: 7, Sampler: Euler, ")
     assert reel.text(4).startswith("a river\nNegative prompt: rain\nSteps: 7")

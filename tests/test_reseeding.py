@@ -17,16 +17,17 @@ from hypothesis import strategies as st
 from moving import make_video
 from test_jobs import BASE, Counting, Patience, kept, pictures
 
-from lib_ofgen import prompt_list, reseeding
-from lib_ofgen.context import Stopwatch
 from lib_ofgen.errors import PainterError, SettingsError
-from lib_ofgen.painting import Easel
-from lib_ofgen.pipeline import Job, Outcome, animate, rules_of
-from lib_ofgen.prompts import Prompts
-from lib_ofgen.reel import Reel
-from lib_ofgen.settings import Settings
+from lib_ofgen.pipeline.context import Stopwatch
+from lib_ofgen.pipeline.painter_session import PainterSession
+from lib_ofgen.pipeline.results import repaint
+from lib_ofgen.pipeline.results.frames import ResultFrames
+from lib_ofgen.pipeline.run import Job, JobResult, render_rules, run_job
+from lib_ofgen.planning.prompts import Prompts
+from lib_ofgen.settings import prompt_rows
+from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import PromptRow, Words
-from lib_ofgen.webui import document
+from lib_ofgen.webui.jobs import document
 
 LENGTH = 14
 STEADIED = Settings().track_reach
@@ -43,12 +44,12 @@ def run(
     painter: Counting | None = None,
     frames: Path | None = None,
     **changes: object,
-) -> Outcome:
+) -> JobResult:
     """The film of `clip` at folder/out.mp4, its workspace beside it."""
     settings = Settings().replace({**BASE, "prompt": "a", "seed": OWN, **changes})
     output, space = folder / "out.mp4", folder / "out.mp4.ofgen"
     job = Job(clip, output, space, settings, frames=frames, prompts=tuple(rows))
-    return animate(job, painter or Counting(), Patience())
+    return run_job(job, painter or Counting(), Patience())
 
 
 def seeded(start: int, stop: int | None, seed: int) -> PromptRow:
@@ -74,13 +75,13 @@ def again(done: Path, tmp_path: Path) -> Path:
 
 def changed(folder: Path, before: Sequence[str]) -> set[int]:
     """The frames that are kept under other digests than before; their pixels are others too."""
-    reel = Reel(folder / "out.mp4.ofgen")
+    reel = ResultFrames(folder / "out.mp4.ofgen")
     now = reel.facts["kept"]["frames"]
     return {index for index, pair in enumerate(zip(before, now, strict=True)) if len({*pair}) > 1}
 
 
 def digests(folder: Path) -> list[str]:
-    return list(Reel(folder / "out.mp4.ofgen").facts["kept"]["frames"])
+    return list(ResultFrames(folder / "out.mp4.ofgen").facts["kept"]["frames"])
 
 
 # what is made anew
@@ -173,10 +174,10 @@ def test_the_second_pass_takes_the_seed_too(tmp_path: Path, clip: Path) -> None:
 
 
 def test_what_has_no_seed_of_its_own_keeps_its_digest() -> None:
-    rules = rules_of(Settings(), OWN)
+    rules = render_rules(Settings(), OWN)
     own = {0: Words("a", "n")}
     for rows, seed in (([], OWN), ([seeded(0, 1, 7)], 7), ([seeded(1, None, 7)], OWN)):
-        easel = Easel(Counting(), rules, Prompts(2, own, rows), Patience(), Stopwatch())
+        easel = PainterSession(Counting(), rules, Prompts(2, own, rows), Patience(), Stopwatch())
         assert easel.words("keys", 0) == (Counting().identity, "a", "n", rules.strength, seed)
 
 
@@ -196,7 +197,7 @@ def test_the_seeds_used_are_told(again: Path, clip: Path, tmp_path: Path) -> Non
     for index, seed in zip(KEYS, (OWN, 9, 7, 7), strict=True):
         with PIL.Image.open(tmp_path / "png" / f"{index:06}.png") as picture:
             assert f"Seed: {seed}," in picture.info["parameters"]
-    listed = prompt_list.read(again / "out.mp4.ofgen" / "prompts.csv")
+    listed = prompt_rows.read_rows(again / "out.mp4.ofgen" / "prompts.csv")
     painter = Counting()
     run(clip, again, listed, painter)
     assert painter.jobs == [], "the list that was written repeats the job"
@@ -206,21 +207,21 @@ def test_the_seeds_used_are_told(again: Path, clip: Path, tmp_path: Path) -> Non
 
 
 @pytest.fixture(scope="module")
-def facts(done: Path) -> reseeding.Facts:
-    return Reel(done / "out.mp4.ofgen").facts
+def facts(done: Path) -> repaint.Facts:
+    return ResultFrames(done / "out.mp4.ofgen").facts
 
 
-def test_a_range_becomes_a_row(facts: reseeding.Facts) -> None:
-    assert reseeding.asked(facts, 0, "13", " 4294967295 ") == seeded(0, LENGTH, 2**32 - 1)
-    drawn = {reseeding.asked(facts, 6, 6, -1) for _ in range(3)}
+def test_a_range_becomes_a_row(facts: repaint.Facts) -> None:
+    assert repaint.make_seed_row(facts, 0, "13", " 4294967295 ") == seeded(0, LENGTH, 2**32 - 1)
+    drawn = {repaint.make_seed_row(facts, 6, 6, -1) for _ in range(3)}
     assert len(drawn) == 3
     assert all(row[:2] == (6, 7) and 0 <= (row.seed or 0) < 2**32 for row in drawn)
     share = 100 * np.mean([facts["frames"][index]["painted"] for index in (6, 7)])
-    assert reseeding.told(facts, reseeding.asked(facts, 6, 7, 3)) == (
+    assert repaint.describe_change(facts, repaint.make_seed_row(facts, 6, 7, 3)) == (
         f"frames 6 to 7, seed 3: {share:.1f} % of the pixels were painted there and are painted "
         "anew; the others come from elsewhere, such as key frames 0 and 12"
     )
-    assert reseeding.told(facts, seeded(6, 7, 3)) == (
+    assert repaint.describe_change(facts, seeded(6, 7, 3)) == (
         "frame 6, seed 3: 100.0 % of the pixels were painted there and are painted anew"
     )
 
@@ -241,10 +242,10 @@ def test_a_range_becomes_a_row(facts: reseeding.Facts) -> None:
     ],
 )
 def test_what_is_no_range_or_seed_is_named(
-    facts: reseeding.Facts, given: tuple[object, object, object], said: str
+    facts: repaint.Facts, given: tuple[object, object, object], said: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        reseeding.asked(facts, *given)
+        repaint.make_seed_row(facts, *given)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -255,7 +256,7 @@ def test_anything_else_is_refused_in_one_line(given: tuple[object, object, objec
     facts = {"clip": {"frames": 1}, "frames": frames, "keys": [{"index": 0}]}
     said = ""
     try:
-        reseeding.asked(facts, *given)
+        repaint.make_seed_row(facts, *given)
     except SettingsError as error:
         said = str(error)
     assert said.isprintable()
@@ -265,7 +266,7 @@ def test_where_nothing_is_painted_the_key_frames_are_named(tmp_path: Path) -> No
     still = make_video(tmp_path / "still.mp4", [pictures(1)[0]] * LENGTH)
     facts = run(still, tmp_path).facts
     with pytest.raises(SettingsError) as caught:
-        reseeding.asked(facts, 2, 4, 7)
+        repaint.make_seed_row(facts, 2, 4, 7)
     assert str(caught.value) == (
         "nothing is painted in frames 2 to 4: their pixels come from key frames 0 and 6; choose "
         "a range with such a frame in it"
@@ -273,7 +274,7 @@ def test_where_nothing_is_painted_the_key_frames_are_named(tmp_path: Path) -> No
     painter = Counting()
     run(still, tmp_path, [seeded(2, 5, 7)], painter)
     assert painter.jobs == []
-    run(still, tmp_path, [reseeding.asked(facts, 2, 6, 7)], painter)
+    run(still, tmp_path, [repaint.make_seed_row(facts, 2, 6, 7)], painter)
     assert painter.whole == [6]
 
 
@@ -296,7 +297,7 @@ def test_of_many_lenders_the_first_are_named(
         "keys": [{"index": index} for index in keys],
     }
     with pytest.raises(SettingsError, match=f"nothing is painted in frames 0 to 1: .*{said}"):
-        reseeding.asked(facts, 0, 1, 7)
+        repaint.make_seed_row(facts, 0, 1, 7)
 
 
 # by the job document and the command line

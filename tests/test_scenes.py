@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib_ofgen.scenes import CutFinder
+from lib_ofgen.planning.shots import CutFinder
 from lib_ofgen.values import Frame, Image, Scene
-from lib_ofgen.video import open_video
+from lib_ofgen.video.reader import open_video
 
 
 def _starts(images: list[Image], **options: float) -> list[int]:

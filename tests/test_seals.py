@@ -21,12 +21,14 @@ from hypothesis import strategies as st
 from moving import make_video
 from test_jobs import Counting, decoded, differing, kept, pictures, run
 
-from lib_ofgen import cli, report, seals
+from lib_ofgen.cli import commands
 from lib_ofgen.errors import OfgenError, WorkspaceError
-from lib_ofgen.pipeline import Outcome
-from lib_ofgen.reel import Reel
+from lib_ofgen.pipeline.results.frames import ResultFrames
+from lib_ofgen.pipeline.run import JobResult
+from lib_ofgen.report import facts as report
+from lib_ofgen.store.workspace import Workspace
+from lib_ofgen.system import sealed_json
 from lib_ofgen.values import Image, Repaint
-from lib_ofgen.workspace import Workspace
 
 LENGTH = 6
 CHANGES: dict[str, object] = {"seed": -1, "key_interval": 3, "second_pass": 0.3,
@@ -39,14 +41,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def done(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+def done(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, JobResult]:
     """A finished job with a drawn seed and a second pass; tests copy it."""
     folder = tmp_path_factory.mktemp("done")
     return folder, run(clip, folder, **CHANGES)
 
 
 @pytest.fixture
-def again(done: tuple[Path, Outcome], tmp_path: Path) -> Path:
+def again(done: tuple[Path, JobResult], tmp_path: Path) -> Path:
     return shutil.copytree(done[0], tmp_path / "again")
 
 
@@ -60,7 +62,7 @@ def untimed(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name != "seconds"}
 
 
-def resumed(clip: Path, folder: Path, first: Outcome, **changes: object) -> None:
+def resumed(clip: Path, folder: Path, first: JobResult, **changes: object) -> None:
     """The job once more: its film and report are those of before, and no frame is painted."""
     painter = Counting()
     outcome = run(clip, folder, painter, **{**CHANGES, **changes})
@@ -109,13 +111,13 @@ DAMAGES: list[Callable[[bytes, np.random.Generator], bytes]] = [
     lambda data, rng: data + data,
     lambda data, rng: data.rstrip(),
     lambda data, rng: rng.choice([b"{}", b"[]", b"null", b"7", b'{"seal": 1}', b"[" * 100_000]),
-    lambda data, rng: seals.sealed("facts/other.json", {"holes": True}),
+    lambda data, rng: sealed_json.seal("facts/other.json", {"holes": True}),
 ]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_json_is_made_anew(
-    done: tuple[Path, Outcome], again: Path, clip: Path, damage: Any
+    done: tuple[Path, JobResult], again: Path, clip: Path, damage: Any
 ) -> None:
     rng = np.random.default_rng(11)
     for path in documents(again):
@@ -131,7 +133,7 @@ def test_damaged_json_is_made_anew(
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("copy", ["facts", "clips"])
 def test_one_copy_of_the_seed_is_enough(
-    done: tuple[Path, Outcome], again: Path, damage: Any, copy: str
+    done: tuple[Path, JobResult], again: Path, damage: Any, copy: str
 ) -> None:
     space, rng = again / "out.mp4.ofgen", np.random.default_rng(5)
     path = space / copy / "seed.json"
@@ -141,7 +143,7 @@ def test_one_copy_of_the_seed_is_enough(
 
 
 def test_files_under_each_others_names_are_made_anew(
-    done: tuple[Path, Outcome], again: Path, clip: Path
+    done: tuple[Path, JobResult], again: Path, clip: Path
 ) -> None:
     """Each sealed, and each another's: facts, and pictures."""
     space = again / "out.mp4.ofgen"
@@ -163,8 +165,8 @@ def test_a_seal_finds_every_change(data: st.DataObject) -> None:
             leaves, lambda of: st.lists(of, max_size=3) | st.dictionaries(st.text(), of, max_size=3)
         )
     )
-    written = seals.sealed("a", value)
-    assert seals.opened("a", written) == value
+    written = sealed_json.seal("a", value)
+    assert sealed_json.open_sealed("a", written) == value
     assert "seal" in json.loads(written)
     place = data.draw(st.integers(0, len(written) - 1))
     other = data.draw(st.integers(1, 255))
@@ -173,14 +175,14 @@ def test_a_seal_finds_every_change(data: st.DataObject) -> None:
     damaged = [bytes(changed), written[:place], written + b"\n", written[place:] + written]
     for one in damaged:
         with pytest.raises(ValueError, match=r"seal|JSON|Expecting|decode") as caught:
-            seals.opened("a", one)
+            sealed_json.open_sealed("a", one)
         assert "RecursionError" not in str(caught)
     with pytest.raises(ValueError, match="another's"):
-        seals.opened("b", written)
+        sealed_json.open_sealed("b", written)
 
 
 def test_a_sealed_file_of_another_shape_counts_as_missing(
-    done: tuple[Path, Outcome], again: Path, clip: Path
+    done: tuple[Path, JobResult], again: Path, clip: Path
 ) -> None:
     space = Workspace(again / "out.mp4.ofgen")
     for path in (space.folder / "facts").glob("*.json"):
@@ -198,10 +200,10 @@ def test_a_damaged_report_is_no_report(again: Path, clip: Path, damage: Any) -> 
     path.write_bytes(damage(path.read_bytes(), np.random.default_rng(3)))
     before = path.read_bytes()
     with pytest.raises(WorkspaceError, match="run the same job again"):
-        Reel(again / "out.mp4.ofgen")
+        ResultFrames(again / "out.mp4.ofgen")
     assert path.read_bytes() == before, "who only looks deletes nothing"
     run(clip, again, **CHANGES)
-    assert len(Reel(again / "out.mp4.ofgen")) == LENGTH
+    assert len(ResultFrames(again / "out.mp4.ofgen")) == LENGTH
 
 
 def test_a_damaged_report_judges_nothing(
@@ -210,10 +212,10 @@ def test_a_damaged_report_judges_nothing(
     path = again / "out.mp4.ofgen" / "report.json"
     path.write_bytes(digit(path.read_bytes(), np.random.default_rng(3)))
     words = ["evaluate", str(clip), str(again / "out.mp4"), "--quiet", "--report", str(path)]
-    assert cli.main(words) == 2
+    assert commands.main(words) == 2
     assert capsys.readouterr().err.count("\n") == 1
     path.write_bytes(without_seal(done_report(again, clip)))
-    assert cli.main(words) == 0
+    assert commands.main(words) == 0
 
 
 def done_report(folder: Path, clip: Path) -> bytes:
@@ -278,7 +280,7 @@ def test_an_unsealed_seed_is_taken_only_where_no_other_was_kept(again: Path) -> 
 
 
 def test_a_folder_in_the_place_of_a_file(
-    done: tuple[Path, Outcome], again: Path, clip: Path
+    done: tuple[Path, JobResult], again: Path, clip: Path
 ) -> None:
     space = again / "out.mp4.ofgen"
     victims = [next(space.glob(part)) for part in ("clips/[0-9a-f]*.json", "facts/*.json",
@@ -324,7 +326,7 @@ class Vandal(Counting):
 
 
 def test_a_workspace_that_vanishes_is_one_line(
-    done: tuple[Path, Outcome], clip: Path, tmp_path: Path
+    done: tuple[Path, JobResult], clip: Path, tmp_path: Path
 ) -> None:
     painter = Vandal()
     painter.folder = tmp_path / "out.mp4.ofgen"
@@ -339,7 +341,7 @@ def test_a_workspace_that_vanishes_is_one_line(
 UNPRIVILEGED = """
 import fcntl, os, sys, encodings.idna, concurrent.futures.thread
 import PIL.Image, scenedetect
-from lib_ofgen.cli import main
+from lib_ofgen.cli.commands import main
 PIL.Image.init()
 if os.getuid() == 0:  # nothing is forbidden to root
     os.setgid(65534); os.setuid(65534)
@@ -369,7 +371,7 @@ def _open_to_all(path: Path) -> None:
     ],
 )
 def test_what_may_not_be_written_or_read_is_one_line(
-    done: tuple[Path, Outcome], again: Path, clip: Path, closed: str, mode: int, named: str
+    done: tuple[Path, JobResult], again: Path, clip: Path, closed: str, mode: int, named: str
 ) -> None:
     folder = shutil.copytree(again, again.parent / "open")
     shutil.copy(clip, folder / "clip.mp4")

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib_ofgen.errors import SettingsError
-from lib_ofgen.settings import Settings, choices, schema, table
+from lib_ofgen.settings.fields import Settings, choices
+from lib_ofgen.settings.schema import schema, table
 
 
 def _values(name: str) -> st.SearchStrategy[object]:

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moving import make_video
 
-from lib_ofgen import images, sheet
-from lib_ofgen.cli import main
+from lib_ofgen.cli.commands import main
+from lib_ofgen.imaging import images
+from lib_ofgen.report import contact_sheet
 from lib_ofgen.values import Size
-from lib_ofgen.video import open_video
+from lib_ofgen.video.reader import open_video
 
 SIDES = st.integers(8, 9000)
 
@@ -44,21 +45,21 @@ def test_a_film_a_plan_and_their_sheets(tmp_path: Path, size: Size) -> None:
 
 @given(SIDES, SIDES)
 def test_a_thumb_fits_its_place_and_is_never_empty(height: int, width: int) -> None:
-    size = images.boxed(Size(height, width), Size(480, 240))
+    size = images.fit_size(Size(height, width), Size(480, 240))
     assert 8 <= size.height <= 480
     assert 8 <= size.width <= 240
 
 
 @given(SIDES, SIDES, st.floats(0.001, 1.0))
 def test_no_side_is_scaled_to_less_than_eight(height: int, width: int, share: float) -> None:
-    size = images.scaled(Size(height, width), share)
+    size = images.scale_size(Size(height, width), share)
     assert min(size) >= 8
     assert size.height == max(8, round(height * share))
 
 
 def test_a_thumb_of_the_usual_shape_is_as_wide_as_it_was() -> None:
-    assert images.size_of(sheet.thumb(np.zeros((360, 640, 3), np.uint8))) == (135, 240)
-    assert images.size_of(sheet.thumb(np.zeros((640, 360, 3), np.uint8))) == (427, 240)
+    assert images.size_of(contact_sheet.thumb(np.zeros((360, 640, 3), np.uint8))) == (135, 240)
+    assert images.size_of(contact_sheet.thumb(np.zeros((640, 360, 3), np.uint8))) == (427, 240)
 
 
 def test_interlaced_pictures_too_small_to_weave_are_taken_as_they_are(tmp_path: Path) -> None:

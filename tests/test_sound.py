@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from moving import RATE, beeps, heard, make_video, numbered
 
-from lib_ofgen.encode import write_video
 from lib_ofgen.errors import VideoError
 from lib_ofgen.values import Clip
-from lib_ofgen.video import open_video
+from lib_ofgen.video.reader import open_video
+from lib_ofgen.video.writer import write_video
 
 
 def film_of(source: Path, out: Path, **sampling: float) -> Clip:

@@ -15,28 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lib_ofgen import (
-    coverage,
-    fuse,
-    images,
-    inpaint,
-    keyframes,
-    metrics,
-    plan,
-    render,
-    tracks,
-    warp,
-)
 from lib_ofgen.errors import OfgenError
-from lib_ofgen.flow import choose, flo
-from lib_ofgen.flow.dis import DisEstimator
+from lib_ofgen.imaging import flow_io, fusion, images, metrics, render, tracks, warp
+from lib_ofgen.imaging import holes as inpaint
+from lib_ofgen.models.flow import choose_estimator
+from lib_ofgen.models.flow.dis import DisEstimator
+from lib_ofgen.planning import coverage, keyframes, schedule
 from lib_ofgen.values import (
     Box,
     Clip,
     Contribution,
+    Draft,
     Flow,
     Frame,
-    Fused,
     Painted,
     Scene,
     Size,
@@ -100,12 +91,12 @@ def test_a_pair_turned_round_is_the_same_as_alone(rng: np.random.Generator) -> N
 
 
 def test_auto_takes_an_estimator_that_is_there() -> None:
-    estimator, name, reason = choose("auto")
+    estimator, name, reason = choose_estimator("auto")
     assert reason.endswith("the best that can run here")
     assert name == "dis"
     assert "dis" in estimator.identity
     with pytest.raises(OfgenError, match=r"torch|download"):
-        choose("pdcnet")
+        choose_estimator("pdcnet")
 
 
 def test_confidence_is_the_probability_of_being_right(data: Path) -> None:
@@ -118,7 +109,7 @@ def test_confidence_is_the_probability_of_being_right(data: Path) -> None:
             images.decode_png((data / "flow" / folder / kind / f"frame_000{n}.png").read_bytes())
             for n in (2, 3)
         )
-        truth = flo.from_flo((data / "flow" / folder / "flow" / "frame_0002.flo").read_bytes())
+        truth = flow_io.from_flo((data / "flow" / folder / "flow" / "frame_0002.flo").read_bytes())
         (found,) = DisEstimator().estimate([(Frame(3, there), Frame(2, here))])
         right = np.hypot(*(found.vectors - truth)) <= found.radius
         for low in (0.0, 0.2, 0.4, 0.6, 0.8):
@@ -157,7 +148,7 @@ def test_the_shortest_gap_holds_where_everything_changes(rng: np.random.Generato
 
 def test_each_cut_is_a_key_and_a_scene_may_close_with_one() -> None:
     scenes = [Scene(0, 7), Scene(7, 8), Scene(8, 30)]
-    keys = keyframes.every_nth(scenes, 10, last=True)
+    keys = keyframes.by_interval(scenes, 10, last=True)
     assert [(key.index, key.cause) for key in keys] == [
         (0, "first"), (6, "last"), (7, "cut"), (8, "cut"),
         (18, "interval"), (28, "interval"), (29, "last"),
@@ -168,17 +159,17 @@ def test_each_cut_is_a_key_and_a_scene_may_close_with_one() -> None:
 
 
 def test_every_frame_can_be_a_key() -> None:
-    keys = keyframes.every_nth([Scene(0, 3), Scene(3, 5)], 1, last=True)
+    keys = keyframes.by_interval([Scene(0, 3), Scene(3, 5)], 1, last=True)
     assert [key.cause for key in keys] == ["first", "every", "every", "cut", "every"]
 
 
 def test_chosen_keys_are_those_and_the_cuts() -> None:
-    keys = keyframes.chosen([Scene(0, 5), Scene(5, 9)], [2, 5, 8])
+    keys = keyframes.by_choice([Scene(0, 5), Scene(5, 9)], [2, 5, 8])
     assert [(key.index, key.cause) for key in keys] == [
         (0, "first"), (2, "chosen"), (5, "cut"), (8, "chosen"),
     ]  # fmt: skip
     with pytest.raises(ValueError, match="frame 9, but the last one is 8"):
-        keyframes.chosen([Scene(0, 9)], [9])
+        keyframes.by_choice([Scene(0, 9)], [9])
 
 
 # plan
@@ -197,11 +188,13 @@ def test_a_plan_makes_each_frame_once_from_earlier_ones_of_its_scene(
     case: tuple[list[Scene], list[int], bool],
 ) -> None:
     scenes, indices, guided = case
-    keys = keyframes.chosen(scenes, indices)
+    keys = keyframes.by_choice(scenes, indices)
     scene_of = {i: scene for scene in scenes for i in range(scene.start, scene.stop)}
     made: set[int] = set()
-    levels = [[step] for step in plan.group_keys(keys, scenes, guided=guided)]
-    levels += [level for gap in plan.group_between(keys, scenes, guided=guided) for level in gap]
+    levels = [[step] for step in schedule.group_keys(keys, scenes, guided=guided)]
+    levels += [
+        level for gap in schedule.group_between(keys, scenes, guided=guided) for level in gap
+    ]
     for level in levels:
         for step in level:
             assert step.target not in made
@@ -215,8 +208,8 @@ def test_a_plan_makes_each_frame_once_from_earlier_ones_of_its_scene(
 
 
 def test_a_gap_is_made_middle_first_and_cross_faded_in_its_middle_quarter() -> None:
-    keys = keyframes.every_nth([Scene(0, 25)], 24, last=True)
-    (gap,) = plan.group_between(keys, [Scene(0, 25)], guided=False)
+    keys = keyframes.by_interval([Scene(0, 25)], 24, last=True)
+    (gap,) = schedule.group_between(keys, [Scene(0, 25)], guided=False)
     order = [[step.target for step in level] for level in gap]
     assert order[:3] == [[12], [6, 18], [3, 9, 15, 21]]
     shares = {step.target: step.shares[1] for level in gap for step in level}
@@ -276,21 +269,21 @@ def test_keys_stand_where_reach_is_lost() -> None:
 
 def _candidate(
     index: int, colour: int, sure: np.ndarray, share: float, fresh: np.ndarray | None = None
-) -> fuse.Candidate:
+) -> fusion.Candidate:
     image = np.full((*SIZE, 3), colour, np.uint8)
     mask = np.ones(SIZE, np.bool_) if fresh is None else fresh
     flow = Flow(index, 5, np.zeros((2, *SIZE), np.float32), sure.astype(np.float32), 1.0)
-    return fuse.candidate(Painted(index, image, mask), flow, share, threshold=0.5, least=20)
+    return fusion.candidate(Painted(index, image, mask), flow, share, threshold=0.5, least=20)
 
 
-def _shown(fused: Fused, colours: dict[int, int]) -> np.ndarray:
+def _shown(fused: Draft, colours: dict[int, int]) -> np.ndarray:
     """The picture, where each origin is of one colour."""
     whole = np.ones(SIZE, np.bool_)
     flat = {i: Painted(i, np.full((*SIZE, 3), c, np.uint8), whole) for i, c in colours.items()}
     return render.Renderer(flat.__getitem__).plain(fused, Box(0, 0, *fused.holes.shape))
 
 
-def _sum(fused: Fused) -> np.ndarray:
+def _sum(fused: Draft) -> np.ndarray:
     """(H, W): all weights together."""
     return sum(one.over(Box(0, 0, *fused.holes.shape))[1] for one in fused.contributions)
 
@@ -299,7 +292,7 @@ def test_sources_mix_where_both_are_sure_and_stand_alone_elsewhere() -> None:
     left, right = np.zeros(SIZE), np.zeros(SIZE)
     left[:, :45] = 1
     right[:, 22:] = 1
-    fused = fuse.merge([_candidate(0, 40, left, 0.25), _candidate(9, 200, right, 0.75)], 20)
+    fused = fusion.merge([_candidate(0, 40, left, 0.25), _candidate(9, 200, right, 0.75)], 20)
     image = _shown(fused, {0: 40, 9: 200})
     assert (image[:, :22] == 40).all()
     assert (image[:, 45:] == 200).all()
@@ -314,7 +307,7 @@ def test_what_nobody_shows_is_a_hole_and_specks_are_not() -> None:
     sure = np.ones(SIZE)
     sure[5:15, 10:30] = 0.4
     sure[30:33, 50:53] = 0
-    fused = fuse.merge([_candidate(0, 90, sure, 1.0)], 20)
+    fused = fusion.merge([_candidate(0, 90, sure, 1.0)], 20)
     assert fused.holes[5:15, 10:30].all()
     assert fused.holes.sum() == 200
     assert (_shown(fused, {0: 90}) == 90).all()
@@ -328,7 +321,7 @@ def test_specks_are_regions_and_gaps_of_few_pixels(seed: int, least: int) -> Non
     blobs = cv2.GaussianBlur(rng.random(SIZE), ksize=(0, 0), sigmaX=2)
     mask = blobs > np.quantile(blobs, rng.uniform(0.2, 0.8))
     before = mask.copy()
-    found = fuse.without_specks(mask, least)
+    found = fusion.without_specks(mask, least)
     assert (mask == before).all()
     for left in (found, ~found):
         regions = _regions(left)
@@ -347,7 +340,7 @@ def test_no_hole_is_left_where_the_least_is_more_than_the_frame() -> None:
     sure = np.ones(SIZE)
     sure[5:30, 10:50] = 0
     for least, lost in ((1000, 1000), (1001, 0), (10**6, 0)):
-        assert fuse.missing([_candidate(0, 90, sure, 1.0)], least).sum() == lost
+        assert fusion.find_missing([_candidate(0, 90, sure, 1.0)], least).sum() == lost
 
 
 def test_complete_is_nothing_missing(rng: np.random.Generator) -> None:
@@ -356,14 +349,14 @@ def test_complete_is_nothing_missing(rng: np.random.Generator) -> None:
             sure = cv2.GaussianBlur(rng.random(SIZE), ksize=(0, 0), sigmaX=5)
             sure = (sure > np.quantile(sure, share)).astype(float)
             pair = [_candidate(0, 90, sure, 1.0)]
-            assert fuse.complete(pair, least) == (not fuse.missing(pair, least).any())
+            assert fusion.complete(pair, least) == (not fusion.find_missing(pair, least).any())
 
 
 def test_a_source_lends_only_what_was_painted_fresh_in_it() -> None:
     fresh = np.zeros(SIZE, np.bool_)
     fresh[5:35, 10:50] = True
     unsure, sure = np.zeros(SIZE), np.ones(SIZE)
-    fused = fuse.merge(
+    fused = fusion.merge(
         [_candidate(0, 10, unsure, 1.0), _candidate(5, 250, sure, 0.0, fresh=fresh)], 20
     )
     reach = warp.KERNEL_RADIUS
@@ -388,14 +381,14 @@ def test_every_contribution_samples_its_frame_once(seed: int) -> None:
         vectors = np.stack([cv2.GaussianBlur(rng.normal(0, 20, SIZE), (0, 0), 8) for _ in "xy"])
         painted = Painted(index, _texture(rng, SIZE), np.ones(SIZE, np.bool_))
         flow = Flow(index, 9, vectors.astype(np.float32), sure, 1.0)
-        candidates.append(fuse.candidate(painted, flow, share, threshold=0.5, least=20))
-    fused = fuse.merge(candidates, 20)
+        candidates.append(fusion.candidate(painted, flow, share, threshold=0.5, least=20))
+    fused = fusion.merge(candidates, 20)
     lent = {c.painted.index: c.painted for c in candidates}
     again = np.zeros((*SIZE, 3))
     covered = np.logical_or.reduce([c.trusted for c in candidates])
     for one in fused.contributions:
         _, weight = one.over(Box(0, 0, *SIZE))
-        again += weight[..., None] * warp.backward(
+        again += weight[..., None] * warp.warp_backward(
             lent[one.origin].image, candidates[one.origin].flow.vectors
         )
         assert not weight[covered & ~candidates[one.origin].trusted].any()
@@ -417,7 +410,7 @@ def test_boxes_hold_the_mask_and_do_not_overlap(
     blobs = cv2.GaussianBlur(rng.random(size), ksize=(0, 0), sigmaX=5)
     mask = blobs > np.quantile(blobs, 0.9)
     covered = np.zeros(size, np.int32)
-    for box in inpaint.boxes(mask, least):
+    for box in inpaint.find_boxes(mask, least):
         assert box.size.height % 8 == box.size.width % 8 == 0
         assert 0 <= box.top < box.bottom <= size.height
         assert 0 <= box.left < box.right <= size.width
@@ -430,8 +423,8 @@ def test_boxes_hold_the_mask_and_do_not_overlap(
 def test_paint_is_shown_whole_in_holes_and_nowhere_beyond_their_margin() -> None:
     holes = np.zeros((64, 96), np.bool_)
     holes[20:40, 30:60] = True
-    mask = inpaint.grown(holes)
-    shown = inpaint.opacity(holes, mask)
+    mask = inpaint.grow(holes)
+    shown = inpaint.edge_opacity(holes, mask)
     assert (shown[holes] == 1).all()
     assert not shown[~mask].any()
     assert mask[holes].all()
@@ -445,11 +438,11 @@ def test_paint_takes_on_the_colours_around_its_hole(rng: np.random.Generator) ->
     picture = around - np.uint8(20)
     holes = np.zeros(around.shape[:2], np.bool_)
     holes[20:140, 20:220] = True
-    ring = inpaint.grown(holes) & ~holes
+    ring = inpaint.grow(holes) & ~holes
     current = np.zeros(around.shape, np.float32)
-    matched = inpaint.matched(picture, around, ring, current).astype(int)
+    matched = inpaint.match_colours(picture, around, ring, current).astype(int)
     apart = np.abs(matched - around).mean(axis=2)
-    near = holes & inpaint.grown(~holes)
+    near = holes & inpaint.grow(~holes)
     assert apart[near].mean() < 4
     assert (np.diff(apart[80, 20:120].reshape(-1, 10).mean(axis=1)) > -0.5).all()
     assert np.abs(apart[75:85, 110:130] - 20).max() < 3
@@ -496,17 +489,17 @@ class _World:
         ]
         return np.stack([plane / plane.std() * 0.4 for plane in planes]).astype(np.float32)
 
-    def _draft(self, target: int) -> Fused:
+    def _draft(self, target: int) -> Draft:
         parts = []
         for origin, lender in self.painted.items():
             flow = self.flow(origin, target)
             jitter = self._jitter()
-            sure = fuse.lent(lender, flow.vectors + jitter) & (self.rng.random(GRIDDED) < 0.8)
+            sure = fusion.lendable(lender, flow.vectors + jitter) & (self.rng.random(GRIDDED) < 0.8)
             weight = np.maximum(sure, origin == 0) * self.rng.random(GRIDDED) + (origin == 0) * 0.01
             parts.append(Contribution.of(origin, flow.vectors + jitter, np.float32(weight)))
-        return Fused.normalised(parts, np.zeros(GRIDDED, np.bool_))
+        return Draft.normalise(parts, np.zeros(GRIDDED, np.bool_))
 
-    def steadied(self, target: int, reach: int) -> Fused:
+    def steadied(self, target: int, reach: int) -> Draft:
         found = tracks.follow(
             target, self.scene, reach, lambda *pair: tracks.coarse_flow(self.flow(*pair)),
             lambda index: tracks.coarse_view(np.full((*GRIDDED, 3), index % 3, np.float32)),
@@ -516,8 +509,8 @@ class _World:
         }
         draft, own = self.drafts[target], tracks.coarse(self.drafts[target])
         neighbours = [(track, tracks.coarse(self.drafts[track.frame])) for track in found]
-        steady = tracks.refined(draft, own, tracks.steady(own, neighbours))
-        return fuse.grounded(steady, draft, self.painted.__getitem__)
+        steady = tracks.refine(draft, own, tracks.steady(own, neighbours))
+        return fusion.limit_to_paint(steady, draft, self.painted.__getitem__)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 8), st.integers(0, 5))
@@ -534,8 +527,8 @@ def test_a_steadied_frame_samples_paint_once_and_names_it(
     for one in fused.contributions:
         vectors, weight = one.over(Box(0, 0, *GRIDDED))
         lender = world.painted[one.origin]
-        again += weight[..., None] * warp.backward(lender.image, vectors)
-        assert fuse.lent(lender, vectors)[weight > 0].all()
+        again += weight[..., None] * warp.warp_backward(lender.image, vectors)
+        assert fusion.lendable(lender, vectors)[weight > 0].all()
     shown = render.Renderer(world.painted.__getitem__).plain(fused, Box(0, 0, *fused.holes.shape))
     assert np.abs(shown - np.clip(again, 0, 255)).max() <= 0.51
 
@@ -554,7 +547,7 @@ def test_a_frame_with_nothing_to_steady_it_comes_back_from_the_coarse_grid() -> 
 def test_steadying_brings_places_nearer_to_the_truth(target: int) -> None:
     worlds = [_World(seed) for seed in range(5)]
 
-    def miss(world: _World, fused: Fused) -> float:
+    def miss(world: _World, fused: Draft) -> float:
         (one,) = (one for one in fused.contributions if one.origin == 0)
         vectors, _ = one.over(Box(0, 0, *GRIDDED))
         truth = world.flow(0, target).vectors
@@ -571,7 +564,7 @@ def test_a_picture_keeps_the_detail_that_was_painted(rng: np.random.Generator) -
     renderer = render.Renderer(lambda index: painted)
     ones = np.ones(SIZE, np.float32)
     still, between = (
-        Fused((Contribution.of(0, np.full((2, *SIZE), by, np.float32), ones),), ~painted.mask)
+        Draft((Contribution.of(0, np.full((2, *SIZE), by, np.float32), ones),), ~painted.mask)
         for by in (0, 0.5)
     )
     assert (renderer.sharp(still) == painted.image).all()
@@ -597,7 +590,7 @@ def test_a_moved_picture_has_no_warp_error_and_a_flickering_one_has(
     pair = wide[10:110, 10:160].copy(), wide[10:110, 8:158].copy()
     brighter = pair[0], np.clip(pair[1].astype(int) + 20, 0, 255).astype(np.uint8)
     for judge in (metrics.farneback, metrics.tvl1):
-        judgement = metrics.judged(pair, judge)
+        judgement = metrics.judge_pair(pair, judge)
         same, other = judgement.error(pair), judgement.error(brighter)
         assert same < 5e-4
         assert other == pytest.approx((20 / 255) ** 2, rel=0.35)
@@ -619,8 +612,8 @@ def test_pairs_are_spread_and_never_straddle_a_cut() -> None:
 
 def test_motion_boundaries_and_misses_are_left_out() -> None:
     forward = np.zeros((2, *SIZE), np.float32)
-    assert not metrics.occluded(forward, forward).any()
+    assert not metrics.find_occlusions(forward, forward).any()
     forward[0, :, 30:] = 4
-    marked = metrics.occluded(forward, -forward)
+    marked = metrics.find_occlusions(forward, -forward)
     assert marked[:, 29:31].all()
     assert not marked[:, 5:20].any()

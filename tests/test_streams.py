@@ -16,7 +16,7 @@ import pytest
 from moving import make_video, number, numbered
 
 from lib_ofgen.values import Clip, Image
-from lib_ofgen.video import open_video
+from lib_ofgen.video.reader import open_video
 
 HERE = Path(__file__).parent
 

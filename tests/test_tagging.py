@@ -19,9 +19,11 @@ import pytest
 from conftest import ROOT
 from numpy.typing import NDArray
 
-from lib_ofgen import images, tagging, weights
 from lib_ofgen.errors import TaggerError, WeightsError
-from lib_ofgen.tagging import Labels, WD14Tagger
+from lib_ofgen.imaging import images
+from lib_ofgen.models import tagger as tagging
+from lib_ofgen.models.tagger import Labels, WD14Tagger
+from lib_ofgen.models.weights import registry
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed, so nothing can be tagged")
 pytest.importorskip("onnx", reason="onnx is not installed, so no tagger can be made")
@@ -70,7 +72,7 @@ def test_pictures_are_prepared_as_published_to_the_last_bit(
 ) -> None:
     image = rng.integers(0, 256, shape, dtype=np.uint8)
     before = image.copy()
-    found = images.squared(image, 64)
+    found = images.to_tagger_input(image, 64)
     assert found.dtype == np.float32
     assert np.array_equal(found, published(image, 64))
     assert np.array_equal(image, before)
@@ -79,12 +81,12 @@ def test_pictures_are_prepared_as_published_to_the_last_bit(
 def test_every_alpha_of_every_value_is_laid_on_white_as_published() -> None:
     value, alpha = np.meshgrid(np.arange(256), np.arange(256))
     image = np.stack([value, value[::-1], 255 - value, alpha], axis=2).astype(np.uint8)
-    assert np.array_equal(images.squared(image, 256), published(image, 256))
+    assert np.array_equal(images.to_tagger_input(image, 256), published(image, 256))
 
 
 def test_a_small_picture_is_padded_and_not_enlarged() -> None:
     image = np.zeros((10, 20, 3), np.uint8)
-    found = images.squared(image, 64)
+    found = images.to_tagger_input(image, 64)
     assert (found == 0).sum() == image.size
     assert set(np.unique(found)) == {0, 255}
 
@@ -252,7 +254,7 @@ def _ofgen(*args: object, **more: Any) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_published_one_is_pinned_to_a_revision() -> None:
-    one = weights.CHECKPOINTS[NAME]
+    one = registry.CHECKPOINTS[NAME]
     assert one.hub is not None
     assert len(one.hub.revision) == 40
     for url, hexes in ((one.url, one.sha256), *((each.url, each.sha256) for each in one.beside)):
@@ -309,7 +311,7 @@ class _Hub(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub() -> Iterator[tuple[list[tuple[str, str]], str]]:
-    one = weights.CHECKPOINTS[NAME]
+    one = registry.CHECKPOINTS[NAME]
     assert one.hub is not None
     asked: list[tuple[str, str]] = []
     handler = type("Handler", (_Hub,), {"asked": asked, "revision": one.hub.revision})
@@ -333,7 +335,7 @@ def test_both_files_are_fetched_by_the_hubs_client_and_proved(
         "fetch", NAME, "--accept-licence", "--models-dir", tmp_path / "models",
         env=_surroundings(tmp_path / "home", HF_ENDPOINT=url),
     )  # fmt: skip
-    revision = weights.CHECKPOINTS[NAME].url.split("/")[-2]
+    revision = registry.CHECKPOINTS[NAME].url.split("/")[-2]
     got = [path for command, path in asked if command == "GET"]
     assert got == [
         f"/SmilingWolf/{NAME}/resolve/{revision}/{file}" for file in ("model.onnx", tagging.LABELS)

@@ -8,25 +8,26 @@ import numpy as np
 from moving import numbered, plain_clip
 from test_page import Reader
 
-from lib_ofgen import images, timeline
-from lib_ofgen.coverage import Gap
-from lib_ofgen.timeline import Planned
+from lib_ofgen.imaging import images
+from lib_ofgen.planning.coverage import Gap
+from lib_ofgen.report.html import plan_view
+from lib_ofgen.report.html.plan_view import PlanFacts
 from lib_ofgen.values import KeyFrame, Scene, Size
 
 SIZE = Size(40, 96)
 
 
-def planned(length: int = 30, keys: int = 3) -> Planned:
+def planned(length: int = 30, keys: int = 3) -> PlanFacts:
     clip = plain_clip(length, size=SIZE)
     places = np.linspace(0, length - 1, keys).astype(int).tolist()
     chosen = [KeyFrame(place, 0.0, "coverage") for place in places]
     gaps = [Gap(a, b, 0.75, 0.5) for a, b in pairwise(places)]
     scenes = [Scene(0, length // 2), Scene(length // 2, length)]
-    return Planned(clip, scenes, chosen, gaps, timeline.strip(clip, numbered))
+    return PlanFacts(clip, scenes, chosen, gaps, plan_view.key_strip(clip, numbered))
 
 
 def test_each_key_frame_is_a_button_at_its_time() -> None:
-    drawn = Reader(timeline.timeline(planned()).encode())
+    drawn = Reader(plan_view.plan_html(planned()).encode())
     keys = [attributes for tag, attributes in drawn.attributes if tag == "button"]
     assert [int(key["data-index"]) for key in keys] == [0, 14, 29]
     assert [key["style"] for key in keys] == ["left:1.667%", "left:48.33%", "left:98.33%"]
@@ -42,6 +43,6 @@ def test_the_strip_shows_frames_in_order() -> None:
 
 
 def test_so_many_keys_that_none_could_be_grasped_are_no_buttons() -> None:
-    drawn = Reader(timeline.timeline(planned(1000, 1000)).encode())
+    drawn = Reader(plan_view.plan_html(planned(1000, 1000)).encode())
     assert drawn.tags["button"] == 0
     assert drawn.tags["tr"] < 50

@@ -16,13 +16,13 @@ import pytest
 from moving import beeps
 from test_jobs import Patience
 
-from lib_ofgen import pipeline
-from lib_ofgen.cli import main
-from lib_ofgen.context import Stopwatch
-from lib_ofgen.settings import Settings
+from lib_ofgen.cli.commands import main
+from lib_ofgen.pipeline import run
+from lib_ofgen.pipeline.context import Stopwatch
+from lib_ofgen.settings.fields import Settings
+from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Clip, Image, Mask
-from lib_ofgen.video import open_video
-from lib_ofgen.workspace import Workspace
+from lib_ofgen.video.reader import open_video
 
 KEPT = ("--set", "key_frames=every", "--set", "strength=0", "--quiet")
 """The film is the source's own frames."""
@@ -170,7 +170,7 @@ def test_a_clip_of_odd_times_is_its_own_mask(trials: Path, tmp_path: Path) -> No
 def _inside(clip: Path, mask: Path, folder: Path) -> Mask:
     """What of the clip's first frame is animated."""
     space = Workspace(folder / "space")
-    known = pipeline.look(clip, space, Settings(), Patience(), Stopwatch(), mask)
+    known = run.analyse_source(clip, space, Settings(), Patience(), Stopwatch(), mask)
     inside = known.division.inside(0)
     assert inside is not None
     return inside

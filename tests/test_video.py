@@ -21,11 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moving import SIZE, make_video, number, numbered
 
-from lib_ofgen.encode import write_video
 from lib_ofgen.errors import VideoError
-from lib_ofgen.media import colour, timing
 from lib_ofgen.values import Clip, Frame, Image, Size
-from lib_ofgen.video import Source, open_video, working_size
+from lib_ofgen.video import colour, timing
+from lib_ofgen.video.reader import Source, open_video, working_size
+from lib_ofgen.video.writer import write_video
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -316,7 +316,7 @@ def test_cut_off_anywhere(tmp_path: Path, suffix: str) -> None:
 
 def test_noise_of_libav_stays_inside(data: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from lib_ofgen.video import open_video\n"
+        "import sys; from pathlib import Path; from lib_ofgen.video.reader import open_video\n"
         "for name in sys.argv[1:]:\n"
         "    with open_video(Path(name)) as source:\n"
         "        print(sum(1 for _ in source))\n"
@@ -372,12 +372,12 @@ def test_rotation_is_exact(data: Path, name: str, turns: int) -> None:
     ],
 )
 def test_display_matrices(matrix: tuple[int, int, int, int], shown: list[list[int]]) -> None:
-    from lib_ofgen.media.framing import oriented
+    from lib_ofgen.video.framing import orient
 
     a, b, c, d = matrix
     numbers_of = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 14], np.int32) * (1 << 16)
     image = np.array([[1, 2], [3, 4]], np.uint8)[..., None]
-    assert oriented(image, numbers_of)[..., 0].tolist() == shown
+    assert orient(image, numbers_of)[..., 0].tolist() == shown
 
 
 def test_square_pixels(tmp_path: Path) -> None:

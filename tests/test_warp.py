@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib_ofgen import images, warp
-from lib_ofgen.flow import flo
+from lib_ofgen.imaging import flow_io, images, warp
 from lib_ofgen.values import Size
 
 SIZE = Size(40, 67)
@@ -19,7 +18,7 @@ def _constant(x: float, y: float, size: Size = SIZE) -> np.ndarray:
 def test_backward_looks_up_the_source_at_the_vector() -> None:
     image = np.zeros((*SIZE, 3), np.uint8)
     image[12, 34] = 255
-    moved = warp.backward(image, _constant(3, -2))
+    moved = warp.warp_backward(image, _constant(3, -2))
     # target (x, y) shows source (x + 3, y - 2): the dot at (34, 12) appears at (31, 14)
     assert np.argwhere(moved[..., 0] == 255).tolist() == [[14, 31]]
 
@@ -29,7 +28,7 @@ def test_backward_looks_up_the_source_at_the_vector() -> None:
 def test_whole_vectors_copy_pixels(x: int, y: int, seed: int) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     vectors = _constant(x, y)
-    moved = warp.backward(image, vectors)
+    moved = warp.warp_backward(image, vectors)
     seen = warp.inside(vectors, SIZE)
     rows, columns = np.nonzero(seen)
     assert (moved[seen] == image[rows + y, columns + x]).all()
@@ -38,9 +37,9 @@ def test_whole_vectors_copy_pixels(x: int, y: int, seed: int) -> None:
 def test_part_of_a_warp_is_the_warp(rng: np.random.Generator) -> None:
     image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     vectors = rng.normal(0, 4, (2, *SIZE)).astype(np.float32)
-    whole = warp.backward(image, vectors)
+    whole = warp.warp_backward(image, vectors)
     for top, left, bottom, right in ((0, 0, *SIZE), (3, 5, 30, 40), (10, 0, 11, 1)):
-        part = warp.backward(image, vectors[:, top:bottom, left:right], corner=(top, left))
+        part = warp.warp_backward(image, vectors[:, top:bottom, left:right], corner=(top, left))
         assert (part == whole[top:bottom, left:right]).all()
 
 
@@ -64,9 +63,9 @@ def test_nothing_is_written_to_what_the_caller_holds(rng: np.random.Generator) -
     image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     vectors = rng.normal(0, 1, (2, *SIZE)).astype(np.float32)
     before = image.copy(), vectors.copy()
-    warp.backward(image, vectors)
+    warp.warp_backward(image, vectors)
     warp.resize_flow(vectors, Size(8, 8))
-    warp.still(vectors)
+    warp.zero_flow(vectors)
     warp.forward_backward(vectors, vectors)
     assert (image == before[0]).all()
     assert (vectors == before[1]).all()
@@ -79,16 +78,16 @@ def test_a_flow_of_another_shape_is_refused() -> None:
 
 def test_small_vectors_are_stilled() -> None:
     vectors = np.stack([np.full(SIZE, 0.1), np.full(SIZE, 0.1)]).astype(np.float32)
-    assert not warp.still(vectors).any()
-    assert (warp.still(vectors * 2) == vectors * 2).all()
+    assert not warp.zero_flow(vectors).any()
+    assert (warp.zero_flow(vectors * 2) == vectors * 2).all()
 
 
 def test_flo_files_come_back(rng: np.random.Generator) -> None:
     vectors = rng.normal(0, 9, (2, *SIZE)).astype(np.float32)
-    assert (flo.from_flo(flo.to_flo(vectors)) == vectors).all()
-    for bad in (b"", b"PIEH", flo.to_flo(vectors)[:-1]):
+    assert (flow_io.from_flo(flow_io.to_flo(vectors)) == vectors).all()
+    for bad in (b"", b"PIEH", flow_io.to_flo(vectors)[:-1]):
         with pytest.raises(ValueError, match=r"\.flo"):
-            flo.from_flo(bad)
+            flow_io.from_flo(bad)
 
 
 def test_packing_keeps_every_bit(rng: np.random.Generator) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from lib_ofgen import checkpoints, families, weights
 from lib_ofgen.errors import SettingsError, WeightsError
+from lib_ofgen.models.weights import checkpoint_io, registry, sd_family
 
 torch = pytest.importorskip("torch", reason="torch is not installed, so no checkpoint can be read")
 
-PDCNET = weights.CHECKPOINTS["pdcnet-plus"]
+PDCNET = registry.CHECKPOINTS["pdcnet-plus"]
 
 
 def state() -> dict[str, Any]:
@@ -42,7 +42,7 @@ def test_every_format_loads(tmp_path: Path, zipped: bool, prefix: str, wrapped: 
     if wrapped:
         content = {"epoch": 3, "state_dict": content, "optimizer": {"lr": 0.1}}
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    loaded = checkpoints.load(path)
+    loaded = checkpoint_io.load(path)
     assert list(loaded) == ["a.weight", "a.count"]
     assert all(torch.equal(loaded[key], value) for key, value in state().items())
 
@@ -52,7 +52,7 @@ def test_training_checkpoints_with_foreign_objects_load(data: Path, kind: str) -
     path = data.parent / "pdcnet" / f"ckpt_like_{kind}.pth.tar"
     if not path.is_file():
         pytest.skip("the look-alike checkpoints are not beside the data folder")
-    loaded = checkpoints.load(path)
+    loaded = checkpoint_io.load(path)
     assert len(loaded) == 270
     assert all(isinstance(value, torch.Tensor) for value in loaded.values())
 
@@ -63,7 +63,7 @@ def test_the_hosts_own_torch_load_is_not_used(
 ) -> None:
     torch.save(state(), tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
     monkeypatch.setattr(torch, "load", None)
-    assert len(checkpoints.load(tmp_path / "w.pth")) == 2
+    assert len(checkpoint_io.load(tmp_path / "w.pth")) == 2
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -75,7 +75,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(
     content = {"state_dict": state(), "stats": Attack(mark)} if beside else Attack(mark)
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(WeightsError, match=r"would run code.*system") as caught:
-        checkpoints.load(path)
+        checkpoint_io.load(path)
     assert "\n" not in str(caught.value)
     assert not mark.exists()
 
@@ -83,7 +83,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(
 def test_a_bare_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(pickle.dumps(Attack(tmp_path / "mark")))
     with pytest.raises(WeightsError):
-        checkpoints.load(tmp_path / "w.pth")
+        checkpoint_io.load(tmp_path / "w.pth")
     assert not (tmp_path / "mark").exists()
 
 
@@ -96,7 +96,7 @@ def test_what_could_run_code_is_never_looked_up(tmp_path: Path, call: str) -> No
         archive.writestr("w/version", "3\n")
         archive.writestr("w/byteorder", "little")
     with pytest.raises(WeightsError, match="would run code"):
-        checkpoints.load(path)
+        checkpoint_io.load(path)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -107,7 +107,7 @@ def test_a_truncated_file_is_refused_in_one_line(tmp_path: Path, zipped: bool, k
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * kept)])
     with pytest.raises(WeightsError, match="damaged") as caught:
-        checkpoints.load(path)
+        checkpoint_io.load(path)
     assert "\n" not in str(caught.value)
 
 
@@ -115,56 +115,56 @@ def test_a_truncated_file_is_refused_in_one_line(tmp_path: Path, zipped: bool, k
 def test_what_holds_no_tensors_is_no_checkpoint(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match="no checkpoint"):
-        checkpoints.load(tmp_path / "w.pth")
+        checkpoint_io.load(tmp_path / "w.pth")
 
 
 def test_a_torchscript_program_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
         archive.writestr("w/constants.pkl", b"")
     with pytest.raises(WeightsError, match="TorchScript"):
-        checkpoints.load(tmp_path / "w.pth")
+        checkpoint_io.load(tmp_path / "w.pth")
 
 
 def test_keys_of_another_network_are_listed() -> None:
     wanted = {"a.weight": (2, 3), "b.weight": (1,)}
     with pytest.raises(WeightsError, match=r"another network: it lacks b\.weight"):
-        checkpoints.fit(state(), wanted, Path("w.pth"))
+        checkpoint_io.fit(state(), wanted, Path("w.pth"))
     with pytest.raises(WeightsError, match=r"other shapes of a\.weight \(2, 3\)"):
-        checkpoints.fit(state(), {"a.weight": (3, 2)}, Path("w.pth"))
+        checkpoint_io.fit(state(), {"a.weight": (3, 2)}, Path("w.pth"))
 
 
 def test_unknown_keys_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        checkpoints.fit(state(), {"a.weight": (2, 3)}, Path("w.pth"))
+        checkpoint_io.fit(state(), {"a.weight": (2, 3)}, Path("w.pth"))
     assert "a.count" in caplog.text
 
 
 def test_converted_weights_are_the_same(tmp_path: Path) -> None:
     pytest.importorskip("safetensors", reason="safetensors is not installed")
     torch.save({"state_dict": state(), "epoch": 1}, tmp_path / "w.pth.tar")
-    checkpoints.convert(tmp_path / "w.pth.tar", tmp_path / "w.safetensors")
-    loaded = checkpoints.load(tmp_path / "w.safetensors")
+    checkpoint_io.convert(tmp_path / "w.pth.tar", tmp_path / "w.safetensors")
+    loaded = checkpoint_io.load(tmp_path / "w.safetensors")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["w.pth.tar", "w.safetensors"]
     assert all(torch.equal(loaded[key], value) for key, value in state().items())
     (tmp_path / "w.safetensors").write_bytes(b"no tensors")
     with pytest.raises(WeightsError, match="damaged"):
-        checkpoints.load(tmp_path / "w.safetensors")
+        checkpoint_io.load(tmp_path / "w.safetensors")
 
 
 def test_a_checkpoint_is_found_or_its_address_given(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"https://drive.*" + tmp_path.name + ".*non-commercial"):
-        weights.need(PDCNET, [tmp_path])
+        registry.need(PDCNET, [tmp_path])
     (tmp_path / "PDCNet_plus_m.pth.tar").touch()
-    assert weights.need(PDCNET, [tmp_path / "none", tmp_path]).name == "PDCNet_plus_m.pth.tar"
+    assert registry.need(PDCNET, [tmp_path / "none", tmp_path]).name == "PDCNet_plus_m.pth.tar"
 
 
 def test_the_first_use_is_recorded_and_compared(tmp_path: Path) -> None:
     path = tmp_path / "w.pth"
     path.write_bytes(b"one")
-    assert weights.verify(path, PDCNET) == weights.verify(path, PDCNET)
+    assert registry.verify(path, PDCNET) == registry.verify(path, PDCNET)
     path.write_bytes(b"two")
     with pytest.raises(WeightsError, match=r"download it again.*w\.pth\.sha256"):
-        weights.verify(path, PDCNET)
+        registry.verify(path, PDCNET)
 
 
 # what kind of checkpoint it is
@@ -190,15 +190,15 @@ def test_a_checkpoints_family_is_read_off_its_shapes(
     else:
         content = {"state_dict": _of(width), "epoch": 3}
         torch.save(content, path, _use_new_zipfile_serialization=suffix == ".ckpt")
-    assert list(checkpoints.shapes(path).values()) == [(2, width)]
-    assert families.known_family(path) == FAMILIES[width]
+    assert list(checkpoint_io.shapes(path).values()) == [(2, width)]
+    assert sd_family.family_of_file(path) == FAMILIES[width]
 
 
 def test_the_tensors_themselves_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.safetensors"
     header = b'{"model.diffusion_model.x_embedder.proj.weight": {"shape": [1000000, 1000000]}}'
     path.write_bytes(len(header).to_bytes(8, "little") + header)
-    assert families.known_family(path) == "SD 3"
+    assert sd_family.family_of_file(path) == "SD 3"
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -206,8 +206,8 @@ def test_shapes_of_a_file_that_would_run_code_are_refused(tmp_path: Path, zipped
     mark, path = tmp_path / "mark", tmp_path / "w.ckpt"
     torch.save({"stats": Attack(mark)}, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(WeightsError, match="would run code"):
-        checkpoints.shapes(path)
-    assert families.known_family(path) == ""
+        checkpoint_io.shapes(path)
+    assert sd_family.family_of_file(path) == ""
     assert not mark.exists()
 
 
@@ -216,15 +216,15 @@ def test_shapes_of_a_file_that_would_run_code_are_refused(tmp_path: Path, zipped
 def test_what_is_no_checkpoint_has_no_family(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"model{suffix}"
     path.write_bytes(content)
-    assert families.known_family(path) == families.known_family(tmp_path / "none") == ""
+    assert sd_family.family_of_file(path) == sd_family.family_of_file(tmp_path / "none") == ""
     with pytest.raises(WeightsError):
-        checkpoints.shapes(path)
+        checkpoint_io.shapes(path)
 
 
 def test_checkpoints_of_two_families_are_refused_with_the_reason() -> None:
     with pytest.raises(SettingsError) as caught:
-        families.refuse_mixture(("grand", "SDXL"), ("holes", "SD 1.x"))
+        sd_family.refuse_mixture(("grand", "SDXL"), ("holes", "SD 1.x"))
     words = ("inpaint_checkpoint='holes' is SD 1.x", "'grand', is SDXL", "choose")
     assert [word for word in words if word not in str(caught.value)] == []
-    families.refuse_mixture(("a", "SD 1.x"), ("b", "SD 1.x"))
-    families.refuse_mixture(("a", "SDXL"), ("b", ""))
+    sd_family.refuse_mixture(("a", "SD 1.x"), ("b", "SD 1.x"))
+    sd_family.refuse_mixture(("a", "SDXL"), ("b", ""))

@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from lib_ofgen import download
 from lib_ofgen.errors import WeightsError
+from lib_ofgen.models.weights import download
 
 NAME = "raft_large_C_T_SKHT_V2-ff5fadd5.pth"
 DATA = np.random.default_rng(2).bytes(3_000_000)

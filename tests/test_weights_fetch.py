@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from lib_ofgen import cli, download, weights
+from lib_ofgen.cli import commands
 from lib_ofgen.errors import WeightsError
+from lib_ofgen.models.weights import download, registry
 
 DATA = np.random.default_rng(3).bytes(600_000)
 TAGGER = "wd-v1-4-swinv2-tagger-v2"
@@ -324,16 +325,16 @@ def tagger(server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> d
 
 def publish(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> None:
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    one = weights.CHECKPOINTS[TAGGER]
+    one = registry.CHECKPOINTS[TAGGER]
     beside = dataclasses.replace(one.beside[0], sha256=sums["selected_tags.csv"], size=0)
     changed = dataclasses.replace(one, sha256=sums["model.onnx"], beside=(beside,))
-    monkeypatch.setitem(weights.CHECKPOINTS, TAGGER, changed)
+    monkeypatch.setitem(registry.CHECKPOINTS, TAGGER, changed)
 
 
 def asked_for(server: Served, models: Path, name: str = TAGGER) -> int:
     url = server.url.removesuffix("/w") if name == TAGGER else server.url
     words = ["weights", "fetch", name, "--accept-licence", "--models-dir", str(models)]
-    return cli.main([*words, "--from", url])
+    return commands.main([*words, "--from", url])
 
 
 def test_both_files_come_together(server: Served, tagger: dict[str, bytes], tmp_path: Path) -> None:
@@ -345,7 +346,7 @@ def test_both_files_come_together(server: Served, tagger: dict[str, bytes], tmp_
         *(f"{TAGGER}/{one}" for one in sorted([*tagger, "model.onnx.sha256"])),
     ]
     assert {name: (folder / name).read_bytes() for name in tagger} == tagger
-    assert cli.main(["weights", "verify", TAGGER, "--models-dir", str(models)]) == 0
+    assert commands.main(["weights", "verify", TAGGER, "--models-dir", str(models)]) == 0
 
 
 @pytest.mark.parametrize("mine", ["model.onnx", "selected_tags.csv"])
@@ -458,7 +459,7 @@ def test_only_addresses_of_the_web_are_fetched(
     tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["weights", "fetch", "raft-large", "--accept-licence", "--models-dir", str(tmp_path)]
-    assert cli.main([*words, "--from", url]) == 2
+    assert commands.main([*words, "--from", url]) == 2
     said = capsys.readouterr().err
     assert "is no address of http or https" in said
     assert "s3cret" not in said
@@ -469,7 +470,7 @@ def test_only_addresses_of_the_web_are_fetched(
 @pytest.mark.skipif(os.name == "nt", reason="Windows limits no file's size")
 def test_a_full_disk_keeps_what_has_come(server: Served, tmp_path: Path) -> None:
     code = (
-        "import resource, sys; from lib_ofgen.cli import main\n"
+        "import resource, sys; from lib_ofgen.cli.commands import main\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
         "sys.exit(main())"
     )
@@ -494,7 +495,7 @@ def test_a_full_disk_keeps_what_has_come(server: Served, tmp_path: Path) -> None
 def test_a_record_of_the_first_use_outlives_another_file(
     server: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one = weights.CHECKPOINTS["pdcnet-plus"]
+    one = registry.CHECKPOINTS["pdcnet-plus"]
     record = tmp_path / f"{one.file}.sha256"
     record.write_text("5" * 64)
     assert asked_for(server, tmp_path, "pdcnet-plus") == 1
@@ -506,23 +507,23 @@ def test_a_record_of_the_first_use_outlives_another_file(
 def test_the_list_says_how_each_is_known(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["weights", "list", "--models-dir", str(tmp_path)]) == 0
+    assert commands.main(["weights", "list", "--models-dir", str(tmp_path)]) == 0
     checked = [line.split("checked", 1)[1].strip() for line in capsys.readouterr().out.splitlines()
                if "checked" in line]  # fmt: skip
     assert [line[:12] for line in checked] == ["by nothing: ", "by its full ", "by its full "]
-    part = dataclasses.replace(weights.CHECKPOINTS["raft-large"], sha256="ff5fadd5")
+    part = dataclasses.replace(registry.CHECKPOINTS["raft-large"], sha256="ff5fadd5")
     assert part.pinned == "by the first 32 bits of its SHA-256"
-    assert weights.CHECKPOINTS["raft-large"].sha256.startswith("ff5fadd5")
+    assert registry.CHECKPOINTS["raft-large"].sha256.startswith("ff5fadd5")
 
 
 @pytest.mark.parametrize("content", [b"\xff" * 500, b"", b"5", b"[]"])
 def test_a_damaged_record_is_one_line(
     tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = tmp_path / weights.CHECKPOINTS["pdcnet-plus"].file
+    file = tmp_path / registry.CHECKPOINTS["pdcnet-plus"].file
     file.write_bytes(b"any")
     file.with_name(f"{file.name}.sha256").write_bytes(content)
-    assert cli.main(["weights", "verify", "pdcnet-plus", "--models-dir", str(tmp_path)]) == 1
+    assert commands.main(["weights", "verify", "pdcnet-plus", "--models-dir", str(tmp_path)]) == 1
     said = capsys.readouterr()
     assert said.out.startswith("bad   ")
     assert len(said.out.splitlines()) == 1

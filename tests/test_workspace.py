@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from lib_ofgen import files
 from lib_ofgen.errors import WorkspaceError
-from lib_ofgen.values import Painted
-from lib_ofgen.workspace import (
+from lib_ofgen.store.workspace import (
     Workspace,
-    check_place,
-    clean,
+    check_writable,
+    delete_workspace,
     digest,
     file_digest,
     write_whole,
 )
+from lib_ofgen.system import files
+from lib_ofgen.values import Painted
 
 
 def test_artifacts_come_back_and_damaged_ones_are_missing(
@@ -63,7 +63,7 @@ def test_file_digest_is_of_the_content(tmp_path: Path) -> None:
 
 def test_two_processes_cannot_share_a_workspace(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from lib_ofgen.workspace import Workspace\n"
+        "import sys; from pathlib import Path; from lib_ofgen.store.workspace import Workspace\n"
         "with Workspace(Path(sys.argv[1])).locked(): print('in', flush=True); input()"
     )
     space = Workspace(tmp_path)
@@ -75,10 +75,10 @@ def test_two_processes_cannot_share_a_workspace(tmp_path: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "in\n"
-        with pytest.raises(WorkspaceError, match="another job"), space.locked():
+        with pytest.raises(WorkspaceError, match="another job"), space.lock():
             pass
         other.kill()
-    with space.locked():
+    with space.lock():
         assert (tmp_path / "lock").exists()
 
 
@@ -94,7 +94,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     code = (
         "import resource, signal, sys; from pathlib import Path\n"
         "from lib_ofgen.errors import WorkspaceError\n"
-        "from lib_ofgen.workspace import write_whole\n"
+        "from lib_ofgen.store.workspace import write_whole\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))\n"
         "try: write_whole(Path(sys.argv[1]), b'x' * 100)\n"
@@ -109,16 +109,16 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
 def test_only_a_workspace_is_deleted(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(WorkspaceError, match="no workspace"):
-        clean(tmp_path / "mine")
+        delete_workspace(tmp_path / "mine")
     (tmp_path / "mine" / "clips").mkdir()
     (tmp_path / "mine" / "clips" / "holiday.mp4").write_bytes(b"x")
     with pytest.raises(WorkspaceError, match="no workspace"):
-        clean(tmp_path / "mine")
+        delete_workspace(tmp_path / "mine")
     space = Workspace(tmp_path / "w")
     space.save_facts(digest("k"), "x" * 1000)
     space.save_facts("seed", 7)
     space.save_source(digest("s"), 0, np.zeros((8, 8, 3), np.uint8))
-    assert clean(tmp_path / "w") >= 1000
+    assert delete_workspace(tmp_path / "w") >= 1000
     assert not (tmp_path / "w").exists()
 
 
@@ -133,7 +133,7 @@ def test_what_dead_jobs_have_left_is_deleted_too(tmp_path: Path) -> None:
              f".beside-{key}-{'0' * 8}.partial.mp4"]  # fmt: skip
     for name in names:
         write_whole(tmp_path / "w" / name, b"x")
-    clean(tmp_path / "w")
+    delete_workspace(tmp_path / "w")
     assert not (tmp_path / "w").exists()
 
 
@@ -144,7 +144,7 @@ def test_a_lock_takes_only_what_is_ours_and_left(tmp_path: Path) -> None:
         path.write_bytes(b"mine")
     left = tmp_path / "frames" / f".x-{'0' * 8}-{'1' * 32}.partial"
     left.write_bytes(b"")
-    with space.locked():
+    with space.lock():
         assert all(path.exists() for path in mine)
         assert not left.exists()
 
@@ -156,7 +156,7 @@ def test_cleaning_does_not_take_the_lock_of_a_job_that_begins(tmp_path: Path) ->
     def enter() -> None:
         for _ in range(300):
             try:
-                with files.exclusive(place):
+                with files.hold_lock(place):
                     inside.append(1)
                     assert len(inside) == 1
                     inside.pop()
@@ -175,7 +175,7 @@ def test_what_no_job_put_into_a_workspace_stays(tmp_path: Path) -> None:
     others = [tmp_path / name for name in ("film.mp4", "frames/000000.jpg", "clips/a.mp4")]
     for path in others:
         path.write_bytes(b"mine")
-    clean(tmp_path)
+    delete_workspace(tmp_path)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(others)
 
 
@@ -201,10 +201,10 @@ def test_no_damage_goes_unseen(
 def test_a_place_is_tried_out_and_left_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "there.json").write_text("old")
     for name in ("there.json", "new.json", "deep/new.json"):
-        check_place(tmp_path / name)
+        check_writable(tmp_path / name)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["there.json"]
     assert (tmp_path / "there.json").read_text() == "old"
     with pytest.raises(WorkspaceError, match="it is a folder"):
-        check_place(tmp_path)
+        check_writable(tmp_path)
     with pytest.raises(WorkspaceError, match="choose another place"):
-        check_place(tmp_path / "there.json" / "under.json")
+        check_writable(tmp_path / "there.json" / "under.json")

@@ -7,14 +7,16 @@ from typing import Any
 import gradio as gr
 from modules import script_callbacks, scripts, ui_common
 
-from lib_ofgen import presets
-from lib_ofgen.webui import api, doors, job, request, sending, sweeping, tab
+from lib_ofgen.settings import presets
+from lib_ofgen.webui.access import request_guard
+from lib_ofgen.webui.jobs import api, cleanup, job, script
+from lib_ofgen.webui.tab import page, send_to_tab
 
 __all__ = ["OpticalFlowAnimation", "register"]
 
 
 def _names() -> dict[str, list[str]]:
-    return {"choices": ["", *presets.known(job.presets_here())]}
+    return {"choices": ["", *presets.list_presets(job.presets_here())]}
 
 
 class OpticalFlowAnimation(scripts.Script):
@@ -51,14 +53,14 @@ class OpticalFlowAnimation(scripts.Script):
 
     def run(self, p: Any, document: object) -> Any:
         """The host's result: the key frames, and where the film is."""
-        return request.run_script(p, document)
+        return script.run_script(p, document)
 
 
 def register() -> None:
     """Have the host call us."""
-    script_callbacks.on_after_component(sending.laid_out)
-    script_callbacks.on_ui_tabs(tab.tabs)
+    script_callbacks.on_after_component(send_to_tab.laid_out)
+    script_callbacks.on_ui_tabs(page.tabs)
     script_callbacks.on_app_started(job.apply_limits)
-    script_callbacks.on_app_started(doors.watch_uploads)
-    script_callbacks.on_app_started(sweeping.clear)
+    script_callbacks.on_app_started(request_guard.watch_uploads)
+    script_callbacks.on_app_started(cleanup.clear)
     script_callbacks.on_app_started(api.add_routes)

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import images
 from lib_ofgen.errors import OfgenError
-from lib_ofgen.flow import ESTIMATORS, Wanted, choose, flo
+from lib_ofgen.imaging import flow_io, images
+from lib_ofgen.models.flow import ESTIMATORS, EstimatorOptions, choose_estimator
 from lib_ofgen.values import FlowEstimator, Frame
 from tests.benchmarks.calibrate import SEQUENCES, pairs
 
@@ -55,7 +55,7 @@ def judged(estimator: FlowEstimator, folder: Path, kind: str) -> tuple[float, fl
         kept = np.ones(flow.confidence.shape, np.bool_)
         if mask.is_file():
             kept = images.decode_png(mask.read_bytes())[..., 0] == 0
-        error = np.hypot(*(flow.vectors - flo.from_flo(truth.read_bytes())))[kept].astype(float)
+        error = np.hypot(*(flow.vectors - flow_io.from_flo(truth.read_bytes())))[kept].astype(float)
         sure = flow.confidence[kept].astype(float)
         rows.append((error.mean(), (error <= 1).mean(), ause(error, sure)))
     return tuple(np.mean(rows, axis=0).tolist())
@@ -67,7 +67,7 @@ def table(models: list[Path]) -> None:
     print(f"{'estimator':12}{'sequence':20}{'EPE px':>9}{'<= 1 px':>9}{'AUSE':>8}")
     for name in ESTIMATORS:
         try:
-            estimator = choose(name, Wanted(models=models)).estimator
+            estimator = choose_estimator(name, EstimatorOptions(models=models)).estimator
         except OfgenError as error:
             print(f"{name:12}not here: {str(error).partition(':')[0]}")
             continue

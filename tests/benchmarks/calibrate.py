@@ -26,10 +26,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import images, light, warp
 from lib_ofgen.errors import OfgenError
-from lib_ofgen.flow import ESTIMATORS, Wanted, agreement, choose, dominant, flo
-from lib_ofgen.flow.dis import both_ways
+from lib_ofgen.imaging import flow_io, images, light_change, warp
+from lib_ofgen.models.flow import (
+    ESTIMATORS,
+    EstimatorOptions,
+    choose_estimator,
+    confidence,
+    global_motion,
+)
+from lib_ofgen.models.flow.dis import both_ways
 from lib_ofgen.values import Frame, Image, Size
 
 Floats = NDArray[np.float64]
@@ -53,14 +59,14 @@ def _samples(folder: Path) -> list[tuple[Floats, NDArray[np.bool_]]]:
     guessed: list[tuple[Floats, NDArray[np.bool_]]] = []
     for paths in pairs(folder):
         target, source = (images.decode_png(path.read_bytes()) for path in paths[:2])
-        truth = flo.from_flo(paths[2].read_bytes())
+        truth = flow_io.from_flo(paths[2].read_bytes())
         vectors, back = both_ways(source, target)
-        features = agreement.features((source, target), vectors, back)
+        features = confidence.features((source, target), vectors, back)
         tenth = np.random.default_rng(0).random(features[0].shape) < 0.1
         free = _free((source, target), vectors) == 1
         agreeing.append(_right(vectors, truth, features, tenth & free))
-        sure = agreement.confidence((source, target), vectors, back)
-        found = dominant.guess(vectors, sure, 1.0)
+        sure = confidence.confidence((source, target), vectors, back)
+        found = global_motion.estimate_global_motion(vectors, sure, 1.0)
         if found is not None:
             both, free = (found.following, found.apart), _free((source, target), found.vectors)
             guessed.append(_right(found.vectors, truth, both, (sure < UNSURE) & (free == 1)))
@@ -72,7 +78,7 @@ def _samples(folder: Path) -> list[tuple[Floats, NDArray[np.bool_]]]:
 
 def _free(pair: tuple[Image, Image], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """(H, W) 0..1: what `light` leaves of a confidence that is sure of everything."""
-    return light.vetoed(pair, vectors, np.ones(vectors.shape[1:], np.float32))
+    return light_change.veto(pair, vectors, np.ones(vectors.shape[1:], np.float32))
 
 
 def _right(
@@ -112,13 +118,13 @@ def _tenths(said: Floats, right: NDArray[np.bool_]) -> str:
 
 def _said(name: str, models: Sequence[Path], folder: Path) -> str:
     """Said/true of the confidence that an estimator gives as it is."""
-    estimator = choose(name, Wanted(models=models)).estimator
+    estimator = choose_estimator(name, EstimatorOptions(models=models)).estimator
     said: list[Floats] = []
     right: list[NDArray[np.bool_]] = []
     for paths in pairs(folder):
         target, source = (images.decode_png(path.read_bytes()) for path in paths[:2])
         (flow,) = estimator.estimate([(Frame(0, source), Frame(1, target))])
-        error = np.hypot(*(flow.vectors - flo.from_flo(paths[2].read_bytes())))
+        error = np.hypot(*(flow.vectors - flow_io.from_flo(paths[2].read_bytes())))
         inside = warp.inside(flow.vectors, images.size_of(target))
         said.append(flow.confidence[inside].astype(float))
         right.append(error[inside] <= 1)
@@ -135,7 +141,7 @@ def _vetoed(folder: Path) -> str:
         vectors, _ = both_ways(source, target)
         inside = warp.inside(vectors, images.size_of(target))
         free.append(_free((source, target), vectors)[inside])
-        error = np.hypot(*(vectors - flo.from_flo(paths[2].read_bytes())))
+        error = np.hypot(*(vectors - flow_io.from_flo(paths[2].read_bytes())))
         right.append(error[inside] <= 1)
     vetoed = np.concatenate(free) <= 0.5
     return f"{vetoed.mean():.4f} of the pixels, {np.concatenate(right)[vetoed].mean():.3f} right"
@@ -161,8 +167,8 @@ def main() -> None:
     root = Path(os.environ.get("OFGEN_DATA", "../shared/data")) / "flow"
     models = [Path(folder) for folder in sys.argv[1:]]
     known = {name: _samples(root / name) for name in SEQUENCES}
-    agreeing = (agreement.BIAS, agreement.ROUND_TRIP, agreement.SAMENESS)
-    guessing = (dominant.BIAS, dominant.FOLLOWING, dominant.APART)
+    agreeing = (confidence.BIAS, confidence.ROUND_TRIP, confidence.SAMENESS)
+    guessing = (global_motion.BIAS, global_motion.FOLLOWING, global_motion.APART)
     for place, (what, used) in enumerate((("agreement", agreeing), ("dominant motion", guessing))):
         print(f"{what}:")
         _fits({name: both[place] for name, both in known.items()}, used)

@@ -27,7 +27,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lib_ofgen.flow.pdcnet import PDCNetEstimator
+from lib_ofgen.models.flow.pdcnet import PDCNetEstimator
 from lib_ofgen.values import Frame
 from tests.benchmarks import accuracy
 from tests.pdcnet import seeded
@@ -139,7 +139,7 @@ def yardsticks(device: str) -> tuple[float, float]:
     """Seconds of a product of 2048 x 2048 matrices, and of VGG-16 to its fourth pooling."""
     import torch
 
-    from lib_ofgen.flow._pdcnet.layers import Pyramid
+    from lib_ofgen.models.flow._pdcnet.layers import Pyramid
 
     matrix = torch.rand(2048, 2048, device=device)
     picture = torch.rand(1, 3, 512, 512, device=device).to(memory_format=torch.channels_last)

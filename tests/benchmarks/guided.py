@@ -15,12 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from lib_ofgen import pipeline
-from lib_ofgen.brush import BrushPainter
-from lib_ofgen.evaluate import evaluate
-from lib_ofgen.settings import Settings
+from lib_ofgen.models.painters.brush import BrushPainter
+from lib_ofgen.pipeline import run as pipeline
+from lib_ofgen.report.evaluate import evaluate
+from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image
-from lib_ofgen.video import open_video
+from lib_ofgen.video.reader import open_video
 
 CLIPS = ("mpi_sintel_alley1_f16-25_1024x436.mp4", "asl_walk_256.mp4")
 WIDEST = 640
@@ -43,7 +43,7 @@ def _judged(clip: Path, settings: Settings, folder: Path) -> dict[str, Any]:
     """What `ofgen evaluate` says of the film that these settings make."""
     output = folder / "out.mp4"
     job = pipeline.Job(clip, output, folder / "workspace", settings)
-    pipeline.animate(job, BrushPainter(), Silent())
+    pipeline.run_job(job, BrushPainter(), Silent())
     return evaluate(clip, output, Silent(), sampling={}, cut_threshold=settings.cut_threshold)
 
 

@@ -22,12 +22,12 @@ from typing import Any
 
 import cv2
 
-from lib_ofgen import painting, pipeline
-from lib_ofgen.brush import BrushPainter
-from lib_ofgen.encode import write_video
-from lib_ofgen.settings import Settings
+from lib_ofgen.models.painters.brush import BrushPainter
+from lib_ofgen.pipeline import painter_session, run
+from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Frame, Image
-from lib_ofgen.video import open_video
+from lib_ofgen.video.reader import open_video
+from lib_ofgen.video.writer import write_video
 
 STAGES = ("decode", "analyse", "flow", "fuse", "paint", "encode", "measure")
 
@@ -48,12 +48,14 @@ def _measure(clip: Path, settings: Settings) -> dict[str, Any]:
     cv2.setNumThreads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    painting.perf_counter = time.thread_time  # the stopwatch's clock: CPU time of its own thread
+    painter_session.perf_counter = (
+        time.thread_time
+    )  # the stopwatch's clock: CPU time of its own thread
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "out.mp4")
-        job = pipeline.Job(clip, output, output.with_suffix(".ofgen"), settings)
+        job = run.Job(clip, output, output.with_suffix(".ofgen"), settings)
         begun = time.process_time()
-        facts = pipeline.animate(job, BrushPainter(), _Silent()).facts
+        facts = run.run_job(job, BrushPainter(), _Silent()).facts
         total = time.process_time() - begun
     # Kilobytes on Linux; macOS counts bytes.
     unit = 1 << (20 if sys.platform == "darwin" else 10)

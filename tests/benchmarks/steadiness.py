@@ -39,17 +39,21 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lib_ofgen import fuse, inpaint, metrics, pipeline, report, values
-from lib_ofgen.brush import BrushPainter
-from lib_ofgen.context import Stopwatch
-from lib_ofgen.encode import write_video
-from lib_ofgen.flow.dis import DisEstimator
-from lib_ofgen.painting import Easel
-from lib_ofgen.prompts import Prompts
-from lib_ofgen.settings import Settings
+from lib_ofgen import values
+from lib_ofgen.imaging import fusion, metrics
+from lib_ofgen.imaging import holes as inpaint
+from lib_ofgen.models.flow.dis import DisEstimator
+from lib_ofgen.models.painters.brush import BrushPainter
+from lib_ofgen.pipeline import run as pipeline
+from lib_ofgen.pipeline.context import Stopwatch
+from lib_ofgen.pipeline.painter_session import PainterSession
+from lib_ofgen.planning.prompts import Prompts
+from lib_ofgen.report import facts
+from lib_ofgen.settings.fields import Settings
+from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Frame, Image, Mask, Painted, Scene, Words
-from lib_ofgen.video import open_video
-from lib_ofgen.workspace import Workspace
+from lib_ofgen.video.reader import open_video
+from lib_ofgen.video.writer import write_video
 from tests.benchmarks.guided import WIDEST, Silent
 
 PAGE = Path(__file__).parents[2] / "docs" / "steadiness.md"
@@ -99,11 +103,13 @@ class Clip:
             width = WIDEST if source.size.width > WIDEST else 0
         self.base = Settings().replace({"flow": "dis", "width": width, **changes})
         with tempfile.TemporaryDirectory() as folder:
-            known = pipeline.look(path, Workspace(Path(folder)), self.base, Silent(), Stopwatch())
+            known = pipeline.analyse_source(
+                path, Workspace(Path(folder)), self.base, Silent(), Stopwatch()
+            )
             self.scenes: Sequence[Scene] = known.scenes
             self.source = [frame.image for frame in known.spool.frames()]
         self.judged = {
-            i: metrics.judged((self.source[i], self.source[i + 1]), metrics.tvl1)
+            i: metrics.judge_pair((self.source[i], self.source[i + 1]), metrics.tvl1)
             for i in metrics.pairs(self.scenes)
         }
         self.every = self.film({"key_frames": "every"})
@@ -113,14 +119,14 @@ class Clip:
         settings, watch, begun = self.base.replace(changes), Stopwatch(), perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             space = Workspace(Path(folder))
-            known = pipeline.look(self.path, space, settings, Silent(), watch)
-            rules = pipeline.rules_of(settings, 0)
+            known = pipeline.analyse_source(self.path, space, settings, Silent(), watch)
+            rules = pipeline.render_rules(settings, 0)
             prompts = Prompts(known.spool.clip.length, {0: Words("", "")})
             estimator = DisEstimator(settings.confidence_radius)
-            with Easel(BrushPainter(), rules, prompts, Silent(), watch) as easel:
-                makers = pipeline.made_of(known, rules, estimator, easel, watch)
+            with PainterSession(BrushPainter(), rules, prompts, Silent(), watch) as easel:
+                makers = pipeline.make_renderers(known, rules, estimator, easel, watch)
                 maker = makers.maker
-                for _ in pipeline.finished(makers, known, settings):
+                for _ in pipeline.render_frames(makers, known, settings):
                     pass
             seconds = (perf_counter() - begun) / len(self.source)
             frames = [makers.last.picture(index) for index in range(known.spool.clip.length)]
@@ -131,7 +137,7 @@ class Clip:
                 [key.index for key in known.keys],
                 {index for index, made in maker.made.items() if made.whole},
                 holes,
-                report.painted_facts(maker.made),
+                facts.painted_facts(maker.made),
                 seconds,
             )
 
@@ -172,11 +178,11 @@ def seeds_way(clip: Clip, keys: set[int]) -> float:
             key = index
             continue
         (flow,) = estimator.estimate([(Frame(key, clip.source[key]), Frame(index, image))])
-        one = fuse.candidate(
+        one = fusion.candidate(
             Painted(key, clip.source[key], everything), flow, 1.0,
             threshold=clip.base.confidence, least=clip.base.hole_min,
         )  # fmt: skip
-        area += float(inpaint.grown(fuse.missing([one], clip.base.hole_min)).mean())
+        area += float(inpaint.grow(fusion.find_missing([one], clip.base.hole_min)).mean())
     return area / len(clip.source)
 
 
@@ -213,7 +219,7 @@ def key_difference(clip: Clip, frames: Sequence[Image], keys: Sequence[int]) -> 
         for first in (key - 1, key):
             if first < 0 or first + 1 >= len(frames) or first + 1 in starts:
                 continue
-            judgement = clip.judged.get(first) or metrics.judged(
+            judgement = clip.judged.get(first) or metrics.judge_pair(
                 (clip.source[first], clip.source[first + 1]), metrics.farneback
             )
             found.append(judgement.error((frames[first], frames[first + 1])))

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib_ofgen import images
-from lib_ofgen.tagging import MODEL, WD14Tagger
+from lib_ofgen.imaging import images
+from lib_ofgen.models.tagger import MODEL, WD14Tagger
 
 SIDE, COUNT, LIMIT = 448, 9083, 0.10
 BATCH = 8
@@ -59,7 +59,7 @@ def measured(
     tagger.tag(frames[:1])
     session = onnxruntime.InferenceSession(str(model / MODEL), providers=[tagger.provider])
     given, gives = session.get_inputs()[0], session.get_outputs()[0]
-    ready = np.stack([images.squared(frame, given.shape[1]) for frame in frames])
+    ready = np.stack([images.to_tagger_input(frame, given.shape[1]) for frame in frames])
     once = given.shape[0] if isinstance(given.shape[0], int) else BATCH
 
     def run() -> None:

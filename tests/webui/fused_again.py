@@ -20,18 +20,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen import fuse, pipeline, prompt_list
-from lib_ofgen.context import Stopwatch
-from lib_ofgen.finishing import Finisher
-from lib_ofgen.flow.dis import DisEstimator
-from lib_ofgen.making import Maker
-from lib_ofgen.painting import Easel
-from lib_ofgen.pipeline import Survey
-from lib_ofgen.prompts import Prompts
-from lib_ofgen.render import Renderer
-from lib_ofgen.settings import Settings
-from lib_ofgen.values import Fused, Image, Painted, Repaint, Stage, Words
-from lib_ofgen.workspace import Workspace
+from lib_ofgen.imaging import fusion
+from lib_ofgen.imaging.render import Renderer
+from lib_ofgen.models.flow.dis import DisEstimator
+from lib_ofgen.pipeline import run
+from lib_ofgen.pipeline.context import Stopwatch
+from lib_ofgen.pipeline.painter_session import PainterSession
+from lib_ofgen.pipeline.rendering.propagation import Propagator
+from lib_ofgen.pipeline.rendering.stabilise import Stabiliser
+from lib_ofgen.pipeline.run import SourceAnalysis
+from lib_ofgen.planning.prompts import Prompts
+from lib_ofgen.settings import prompt_rows
+from lib_ofgen.settings.fields import Settings
+from lib_ofgen.store.workspace import Workspace
+from lib_ofgen.values import Draft, Image, Painted, Repaint, Stage, Words
 
 
 class Keeper:
@@ -59,35 +61,37 @@ def compared(folder: Path, source: Path, mask: Path | None = None) -> Iterator[d
     facts = json.loads((folder / "report.json").read_text("utf-8"))
     settings = Settings().replace(facts["settings"])
     keeper, watch = Keeper(facts["painter"]), Stopwatch()
-    known = pipeline.look(source, Workspace(folder), settings, keeper, watch, mask)
-    rules = pipeline.rules_of(settings, facts["seed"])
-    rows = prompt_list.checked(facts["prompts"], "the report's list")
+    known = run.analyse_source(source, Workspace(folder), settings, keeper, watch, mask)
+    rules = run.render_rules(settings, facts["seed"])
+    rows = prompt_rows.check_rows(facts["prompts"], "the report's list")
     prompts = Prompts(known.spool.clip.length, {0: Words("", "")}, rows)
-    with Easel(keeper, rules, prompts, keeper, watch) as easel:
+    with PainterSession(keeper, rules, prompts, keeper, watch) as easel:
         estimator = DisEstimator(settings.confidence_radius)
-        makers = pipeline.made_of(known, rules, estimator, easel, watch)
+        makers = run.make_renderers(known, rules, estimator, easel, watch)
         maker, finisher = makers.maker, makers.finisher
-        for _ in pipeline.finished(makers, known, settings):
+        for _ in run.render_frames(makers, known, settings):
             pass
         for frame in facts["frames"]:
             if frame["sources"]:
                 yield _frame(known, maker, finisher, frame["index"])
 
 
-def _frame(known: Survey, maker: Maker, finisher: Finisher, index: int) -> dict[str, Any]:
+def _frame(
+    known: SourceAnalysis, maker: Propagator, finisher: Stabiliser, index: int
+) -> dict[str, Any]:
     fused, stored = finisher.fused(index), finisher.picture(index)
     own = np.zeros(fused.holes.shape, np.float32)
     stray, weights = 0, np.zeros(fused.holes.shape, np.float32)
     for one in fused.contributions:
         lender: Painted = maker.lend(one.origin)
-        inside = fuse.lent(lender, one.vectors, (one.box.top, one.box.left))
-        one.box.of(weights)[...] += one.weight
+        inside = fusion.lendable(lender, one.vectors, (one.box.top, one.box.left))
+        one.box.crop(weights)[...] += one.weight
         if one.origin == index:
-            one.box.of(own)[...] += one.weight
+            one.box.crop(own)[...] += one.weight
             still = ~one.vectors.any(axis=0)
-            inside |= still & one.box.of(lender.mask)
+            inside |= still & one.box.crop(lender.mask)
         stray += int(((one.weight > 0) & ~inside).sum())
-    again = known.division.composed(index, Renderer(maker.lend).sharp(fused))
+    again = known.division.compose(index, Renderer(maker.lend).sharp(fused))
     ys, xs = np.nonzero((stored != known.spool.frame(index).image).any(-1))
     return {
         "index": index,
@@ -103,7 +107,7 @@ def _frame(known: Survey, maker: Maker, finisher: Finisher, index: int) -> dict[
     }
 
 
-def _unmapped(fused: Fused, kept: NDArray[np.int32]) -> int:
+def _unmapped(fused: Draft, kept: NDArray[np.int32]) -> int:
     """In how many places the map of origins that was kept is not the frame's own."""
     step = -(-fused.holes.shape[0] // len(kept))
     return int((fused.origins()[::step, ::step] != kept).sum())

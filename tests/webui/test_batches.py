@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Image
-from lib_ofgen.workspace import Workspace
 from webui.conftest import JOB, KEYS, frames_of
 from webui.host import Answer, Host
 

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lib_ofgen import control
 from lib_ofgen.errors import PainterError
-from lib_ofgen.http_painter import HttpPainter
-from lib_ofgen.images import encode_png
+from lib_ofgen.imaging.images import encode_png
+from lib_ofgen.models.painters.webui_api import HttpPainter
+from lib_ofgen.settings import control_units
 from lib_ofgen.values import Repaint
-from lib_ofgen.video import open_video
+from lib_ofgen.video.reader import open_video
 from webui.conftest import HERE, JOB, KEYS, LENGTH, alike, frames_of, walk
 from webui.host import PYTHON, Answer, Host, waited
 from webui.test_stopping import Running
@@ -299,14 +299,14 @@ def test_another_webui_is_steered_over_its_api(
     address = f"http://127.0.0.1:{watched.host.port}"
     pictures = {}
     for units in ("", CANNY, "reference_only"):
-        painter = HttpPainter(address, steps=4, sampler="Euler", units=control.read(units))
+        painter = HttpPainter(address, steps=4, sampler="Euler", units=control_units.read(units))
         painter.connect()
         (pictures[units],) = painter.paint([job])
     for units in (CANNY, "reference_only"):
         assert np.abs(pictures[""].astype(int) - pictures[units]).max() > 3, units
-    painter = HttpPainter(address, steps=4, units=control.read("canny / empty"))
+    painter = HttpPainter(address, steps=4, units=control_units.read("canny / empty"))
     painter.connect()
     with watched.host.forgiven(), pytest.raises(PainterError, match="ControlNet failed on frame 0"):
         painter.paint([job])
     with pytest.raises(PainterError, match="no model 'softedge'"):
-        HttpPainter(address, units=control.read("canny / softedge")).connect()
+        HttpPainter(address, units=control_units.read("canny / softedge")).connect()

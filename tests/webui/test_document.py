@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lib_ofgen import prompt_list
+from lib_ofgen.settings import prompt_rows
 from webui.conftest import JOB, KEYS, LENGTH, frames_of, made_again, same_film
 from webui.host import TITLE, Answer, Host
 
@@ -94,7 +94,7 @@ def test_the_infotext_repeats_all_of_the_document(
     document: dict[str, Any] = json.loads(read["parameters"][TITLE])
     assert ("mask" in document, "prompts" in document) == (kind == "masked", kind == "worded")
     if kind == "worded":
-        listed = prompt_list.checked(document["prompts"], "the infotext's list")
+        listed = prompt_rows.check_rows(document["prompts"], "the infotext's list")
         assert {row.start: row.prompt for row in listed}[8] == "ink, rain"
         assert {row.start: row.negative_prompt for row in listed}[8] == "sun"
     document["output"] = str(host.outputs / f"again-{kind}.mp4")

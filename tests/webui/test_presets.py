@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from lib_ofgen import presets
+from lib_ofgen.settings import presets
 from webui.host import TITLE, Host
 from webui.page import Page
 

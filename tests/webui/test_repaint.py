@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lib_ofgen.reel import Reel
-from lib_ofgen.settings import Settings
+from lib_ofgen.pipeline.results.frames import ResultFrames
+from lib_ofgen.settings.fields import Settings
 from webui.conftest import JOB, KEYS, LENGTH
 from webui.host import Host, waited
 from webui.page import Page
@@ -45,7 +45,7 @@ class Repainted:
 
     def frames(self) -> list[str]:
         """Under which digests the film's frames are kept."""
-        return Reel(self.workspace).facts["kept"]["frames"]
+        return ResultFrames(self.workspace).facts["kept"]["frames"]
 
     def state(self) -> tuple[str, bytes, list[str]]:
         """All that must not change where nothing begins."""
@@ -62,7 +62,7 @@ def made(host: Host, clip: Path) -> Iterator[Repainted]:
 
 @pytest.mark.usefixtures("restored")
 def test_a_range_is_repainted_and_taken_back(host: Host, made: Repainted) -> None:
-    film, before, reel = made.film.read_bytes(), made.frames(), Reel(made.workspace)
+    film, before, reel = made.film.read_bytes(), made.frames(), ResultFrames(made.workspace)
     told = made.press("ofgen_repaint", first=8, last=9, seed="99")
     assert "frames 8 to 9, seed 99: " in told
     seen = made.ended()
@@ -74,7 +74,7 @@ def test_a_range_is_repainted_and_taken_back(host: Host, made: Repainted) -> Non
     changed = {index for index in range(LENGTH) if before[index] != after[index]}
     assert 8 in changed
     assert changed <= set(range(1, 16)), "frames 0, 16 and 17 are other key frames"
-    other = Reel(made.workspace)
+    other = ResultFrames(made.workspace)
     assert np.abs(reel.result(8).astype(int) - other.result(8)).mean() > 2
     for index in set(range(LENGTH)) - changed:
         assert np.array_equal(reel.result(index), other.result(index))
@@ -101,7 +101,7 @@ def test_a_drawn_seed_is_written_down_and_repaints_pile_up(host: Host, made: Rep
     assert host.sampled(start) == 1, "frame 17 alone is painted, whole"
     first, second = re.findall("<li>([^<]+)</li>", seen["ofgen_repaint_list"])
     assert (first, second) == (f"frames 16 to 17: seed {drawn[1]}", "frame 17: seed 5")
-    keys = Reel(made.workspace).facts["keys"]
+    keys = ResultFrames(made.workspace).facts["keys"]
     assert [key["seed"] for key in keys] == [61, 61, int(drawn[1]), 5]
     job = f"[{made.pressed.id}]"
     opened = Page(host.port).press("ofgen_history_open", ofgen_history_choice=job)
@@ -111,7 +111,7 @@ def test_a_drawn_seed_is_written_down_and_repaints_pile_up(host: Host, made: Rep
         made.press("ofgen_repaint_undo")
         made.ended()
     assert host.sampled(start) == 0
-    assert [key["seed"] for key in Reel(made.workspace).facts["keys"]] == [61] * len(KEYS)
+    assert [key["seed"] for key in ResultFrames(made.workspace).facts["keys"]] == [61] * len(KEYS)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_what_cannot_be_repainted_is_one_line(
 
 
 def test_where_nothing_is_painted_nothing_begins(host: Host, made: Repainted) -> None:
-    frames = Reel(made.workspace).facts["frames"]
+    frames = ResultFrames(made.workspace).facts["frames"]
     bare = next(one for one in frames if one["painted"] == 0)
     before = made.state()
     told = made.press("ofgen_repaint", first=bare["index"], last=bare["index"], seed="7")
@@ -152,16 +152,16 @@ def test_the_api_repaints_by_the_documents_rows(host: Host, clip: Path) -> None:
     settings = {**JOB, **SMALL, "seed": 62}
     job = {"input": str(clip), "settings": settings}
     film = host.film(job).film
-    before = Reel(Path(film["workspace"])).facts["kept"]["frames"]
+    before = ResultFrames(Path(film["workspace"])).facts["kept"]["frames"]
     start = len(host.log())
     other = host.film({**job, "prompts": [{"start": 17, "seed": 3}]}).film
     assert other["workspace"] == film["workspace"]
     assert host.sampled(start) == 1
-    after = Reel(Path(other["workspace"])).facts["kept"]["frames"]
+    after = ResultFrames(Path(other["workspace"])).facts["kept"]["frames"]
     whole = [*range(17 - STEADIED), 16]
     assert [before[index] for index in whole] == [after[index] for index in whole]
     assert before[17] != after[17]
     start = len(host.log())
     assert host.film(job).film["workspace"] == film["workspace"]
     assert host.sampled(start) == 0, "without the row the earlier paint is found again"
-    assert Reel(Path(film["workspace"])).facts["kept"]["frames"] == before
+    assert ResultFrames(Path(film["workspace"])).facts["kept"]["frames"] == before

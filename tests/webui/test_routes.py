@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from lib_ofgen import presets
-from lib_ofgen.settings import schema
+from lib_ofgen.settings import presets
+from lib_ofgen.settings.schema import schema
 from webui.conftest import JOB
 from webui.host import Answer, Host, waited
 
@@ -22,7 +22,7 @@ ROUTES = ("settings", "presets", "jobs")
 def test_settings_and_presets(host: Host) -> None:
     assert host.call("/ofgen/v1/settings").body == json.loads(json.dumps(schema()))
     told = host.call("/ofgen/v1/presets").body
-    assert {preset["name"] for preset in told} == set(presets.bundled())
+    assert {preset["name"] for preset in told} == set(presets.bundled_presets())
     for preset in told:
         assert preset["settings"] == json.loads(json.dumps(presets.find(preset["name"])[1]))
 

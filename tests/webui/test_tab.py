@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lib_ofgen.settings import Settings
+from lib_ofgen.settings.fields import Settings
 from webui.conftest import JOB, LENGTH, alike, frames_of, same_film
 from webui.host import TITLE, Host, waited
 from webui.page import Page

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pictures
 
-from lib_ofgen.brush import BrushPainter
+from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.values import Repaint
 from modules import shared
 

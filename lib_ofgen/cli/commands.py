@@ -1,0 +1,392 @@
+"""The command line: `ofgen animate | plan | evaluate | flow | presets | settings | ...`.
+
+Exit status: 0 done; 1 failed; 2 bad usage, settings or input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lib_ofgen import __version__
+from lib_ofgen.cli import console, presets, weights
+from lib_ofgen.cli.presets import add_settings, settings_of
+from lib_ofgen.errors import OfgenError, SettingsError, Stopped, VideoError
+from lib_ofgen.imaging import flow_io, images
+from lib_ofgen.models.flow import choose_estimator
+from lib_ofgen.models.painters.brush import BrushPainter
+from lib_ofgen.models.painters.webui_api import HttpPainter
+from lib_ofgen.pipeline import prompting
+from lib_ofgen.pipeline import run as pipeline
+from lib_ofgen.pipeline.context import Stopwatch
+from lib_ofgen.report import evaluate
+from lib_ofgen.report import facts as report
+from lib_ofgen.settings import control_units, prompt_rows
+from lib_ofgen.settings.fields import Settings
+from lib_ofgen.settings.schema import table
+from lib_ofgen.store import workspace
+from lib_ofgen.store.workspace import PROMPTS, Workspace, write_whole
+from lib_ofgen.system import limits
+from lib_ofgen.system.files import claim_outputs
+from lib_ofgen.system.safe_text import strip_secrets, to_one_line
+from lib_ofgen.values import Frame, Painter, PromptRow
+
+__all__ = ["main"]
+
+_TAKEN = ("start", "end", "max_frames", "every_nth")
+"""Settings that say which frames of a source are taken."""
+
+
+_SAID = ("prompt", "negative_prompt", "prompt_prefix", "prompt_suffix")
+"""Settings that say what to paint."""
+
+_HOSTS = ("checkpoint", "inpaint_checkpoint", "sampler", "scheduler", "control_units")
+"""Settings that name what only a webui has."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser().parse_args(words)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        limits.change(getattr(options, "limit", []))
+        return run(options)
+    except OfgenError as error:
+        text = to_one_line(strip_secrets(str(error), words))
+        console.say(f"ofgen: {'' if isinstance(error, Stopped) else 'error: '}{text}")
+        return error.exit_status
+    except KeyboardInterrupt:
+        console.say("ofgen: stopped at once; what is finished is kept")
+        return 130
+    except BrokenPipeError:
+        return 1  # whoever read our output has left
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = console.Parser(prog="ofgen", description="Turns a video into a steady animation.")
+    parser.add_argument("--version", action="version", version=f"ofgen {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_animate(commands)
+    _add_looking(commands)
+    presets.add(commands)
+    _add_keeping(commands)
+    weights.add(commands, _add_models)
+    return parser
+
+
+def _add_animate(commands: Any) -> None:
+    one = commands.add_parser("animate", help="make the film")
+    one.add_argument("input", type=Path, metavar="INPUT")
+    one.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.mp4")
+    _add_making(one)
+    one.set_defaults(run=_animate)
+    demo = commands.add_parser("demo", help="the main job on the embedded clip and painter")
+    demo.add_argument("-o", "--output", type=Path, default=Path("ofgen-demo.mp4"))
+    _add_making(demo)
+    demo.set_defaults(run=_demo)
+
+
+def _add_making(one: argparse.ArgumentParser) -> None:
+    add_settings(one)
+    one.add_argument("--painter", default="brush", metavar="brush|URL")
+    one.add_argument("--painter-auth", metavar="USER:PASSWORD")
+    one.add_argument("--workspace", type=Path, metavar="DIR", help="default: OUT.ofgen")
+    one.add_argument("--prompts", type=Path, metavar="FILE", help="rows of prompts, .csv or .json")
+    one.add_argument("--report", type=Path, metavar="FILE.json")
+    one.add_argument("--frames", type=Path, metavar="DIR", help="also write each frame as PNG")
+    one.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_mask(one)
+    _add_models(one)
+    _add_limit(one)
+
+
+def _add_limit(one: argparse.ArgumentParser) -> None:
+    text = "raise or lower a limit on what files may ask of this machine; see docs/security.md"
+    one.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help=text)
+
+
+def _add_mask(one: argparse.ArgumentParser) -> None:
+    text = "white where the video is to be animated; see --set background=keep|once"
+    one.add_argument("--mask", type=Path, metavar="VIDEO|FOLDER|PICTURE", help=text)
+
+
+def _add_models(one: argparse.ArgumentParser) -> None:
+    text = "folder with the weights of flow estimators and taggers; may be given more than once"
+    one.add_argument(
+        "--models-dir", type=Path, action="append", default=[], metavar="DIR", help=text
+    )
+
+
+def _add_looking(commands: Any) -> None:
+    plan = commands.add_parser("plan", help="show scenes and key frames; paints nothing")
+    plan.add_argument("input", type=Path, metavar="INPUT")
+    plan.add_argument("-o", "--output", type=Path, metavar="SHEET.png")
+    plan.add_argument("--json", action="store_true")
+    plan.add_argument("--workspace", type=Path, metavar="DIR", help="default: a temporary one")
+    plan.add_argument("--quiet", action="store_true")
+    plan.add_argument("--prompts", type=Path, metavar="FILE", help="rows of prompts to begin with")
+    plan.add_argument(
+        "--prompts-out", type=Path, metavar="FILE", help="write the prompts, as .csv or .json"
+    )
+    add_settings(plan)
+    _add_mask(plan)
+    _add_models(plan)
+    _add_limit(plan)
+    plan.set_defaults(run=_plan)
+    judged = commands.add_parser("evaluate", help="warp error and sharpness of a result")
+    judged.add_argument("source", type=Path, metavar="SOURCE")
+    judged.add_argument("result", type=Path, metavar="RESULT")
+    judged.add_argument("--json", action="store_true")
+    judged.add_argument("--quiet", action="store_true")
+    judged.add_argument(
+        "--report", type=Path, metavar="FILE.json", help="the result's report, for its key frames"
+    )
+    add_settings(judged)
+    _add_limit(judged)
+    judged.set_defaults(run=_evaluate)
+    flow = commands.add_parser("flow", help="flow from one picture to another")
+    flow.add_argument("first", type=Path, metavar="A")
+    flow.add_argument("second", type=Path, metavar="B")
+    flow.add_argument("-o", "--output", type=Path, required=True, metavar="FLOW.flo")
+    flow.add_argument("--png", type=Path, metavar="PNG", help="also as a picture")
+    flow.add_argument("--flow", default="auto", metavar="NAME")
+    _add_models(flow)
+    _add_limit(flow)
+    flow.set_defaults(run=_flow)
+
+
+def _add_keeping(commands: Any) -> None:
+    shown = commands.add_parser("settings", help="the table of all settings")
+    shown.set_defaults(run=_settings_table)
+    space = commands.add_parser("workspace", help="the folder of a job")
+    spaces = space.add_subparsers(required=True, metavar="clean")
+    clean = spaces.add_parser("clean", help="delete it")
+    clean.add_argument("folder", type=Path, metavar="DIR")
+    clean.set_defaults(run=_clean)
+
+
+def _animate(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
+    output: Path = options.output
+    folder = options.workspace or output.parent / f"{output.name}.ofgen"
+    rows = _rows(options.prompts, folder)
+    places = (options.input, options.output, folder)
+    models = weights.folders(options.models_dir)
+    job = pipeline.Job(
+        *places, settings, options.report, options.frames, models, options.mask, rows
+    )
+    with console.Progress(quiet=options.quiet) as progress:
+        painter = _painter(options, settings, rows, progress.stopped)
+        outcome = pipeline.run_job(job, painter, progress)
+    damaged = outcome.facts["clip"]["damaged"]
+    if damaged:
+        console.say(f"ofgen: note: {damaged} frames of the source are damaged and were left out")
+    left_out = outcome.facts["left_out"]
+    if left_out:
+        console.say(f"ofgen: note: {left_out} frames are left out: a GIF shows at most 50 a second")
+    chosen = outcome.facts["flow"]
+    if not options.quiet:
+        console.say(f"flow    {chosen['estimator']} ({chosen['reason']})")
+        if settings.tagger != "off":
+            console.say(f"tagger  {settings.tagger} ({outcome.facts['tagger']['reason']})")
+    console.say(f"video   {outcome.video}", out=True)
+    console.say(f"keys    {outcome.sheet}", out=True)
+    console.say(f"report  {options.report or outcome.report}", out=True)
+    console.say(f"page    {outcome.page}", out=True)
+    return 0
+
+
+def _rows(path: Path | None, folder: Path) -> tuple[PromptRow, ...]:
+    """The rows of --prompts; of the workspace's own list only a copy is read."""
+    if path is None:
+        return ()
+    if path.resolve() == (folder / PROMPTS).resolve():
+        raise SettingsError(f"'{path}' is written anew by every job; edit a copy, and give that")
+    return prompt_rows.read_rows(path)
+
+
+def _painter(
+    options: argparse.Namespace,
+    settings: Settings,
+    rows: Sequence[PromptRow],
+    stopped: Callable[[], bool],
+) -> Painter:
+    if settings.other_scripts:
+        raise SettingsError(
+            "other_scripts=True is for jobs inside the webui; behind its address it decides itself "
+            "which always-on scripts run: leave other_scripts off"
+        )
+    if options.painter == "brush":
+        named = [name for name in _HOSTS if getattr(settings, name)]
+        if named:
+            raise SettingsError(
+                f"{named[0]}={getattr(settings, named[0])!r} is for a webui; the brush has none: "
+                "name the webui with --painter URL"
+            )
+        said = [row for row in rows if row.prompt or row.negative_prompt]
+        if said or any(getattr(settings, name) for name in _SAID):
+            console.say("ofgen: note: the brush reads no prompt; a webui does (--painter URL)")
+        return BrushPainter()
+    painter = HttpPainter(
+        options.painter,
+        auth=options.painter_auth,
+        checkpoint=settings.checkpoint,
+        inpaint_checkpoint=settings.inpaint_checkpoint,
+        sampler=settings.sampler,
+        scheduler=settings.scheduler,
+        steps=settings.steps,
+        cfg_scale=settings.cfg_scale,
+        units=control_units.read(settings.control_units),
+        stopped=stopped,
+    )
+    painter.connect()
+    return painter
+
+
+def _demo(options: argparse.Namespace) -> int:
+    clip = resources.files("lib_ofgen.cli") / "demo" / "bbb_4s_640x360.mp4"
+    with resources.as_file(clip) as path:
+        options.input = path
+        return _animate(options)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
+    if options.output and options.output.suffix.lower() != ".png":
+        raise SettingsError(f"the sheet '{options.output}' is a picture; end its name in .png")
+    kept = [options.input, *filter(None, [options.mask])]
+    pipeline.check_apart(kept, [options.output, options.prompts_out])
+    if options.prompts_out:
+        prompt_rows.dump_rows([], options.prompts_out.suffix.lower(), f"'{options.prompts_out}'")
+    with ExitStack() as stack:
+        stack.enter_context(claim_outputs([options.output, options.prompts_out]))
+        progress = stack.enter_context(console.Progress(quiet=options.quiet))
+        folder = options.workspace or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        space = Workspace(folder)
+        stack.enter_context(space.lock())
+        known = pipeline.analyse_source(
+            options.input, space, settings, progress, Stopwatch(), options.mask
+        )
+        gaps = pipeline.estimate_gaps(known, settings, progress)
+        if options.prompts_out:
+            _write_prompts(options, settings, known, progress)
+        if options.output:
+            source = known.spool.frame
+            report.save_sheet(
+                options.output, lambda i: source(i).image, known.keys, known.spool.clip
+            )
+    clip = known.spool.clip
+    work = report.paint_facts(clip, pipeline.count_whole_frames(known, settings), gaps)
+    if options.json:
+        facts = report.plan_facts(clip, known.scenes, known.keys)
+        console.say(json.dumps({**facts, "paint": work}), out=True)
+        return 0
+    console.say(f"{clip.length} frames of {clip.size} at {clip.rate} a second", out=True)
+    console.say(f"{len(known.scenes)} scenes, {len(known.keys)} key frames", out=True)
+    console.say(f"{work['whole']} frames are painted whole: {work['share']:.1%} of all", out=True)
+    console.say(f"about {work['painted']:.1%} of all pixels are painted", out=True)
+    after = {gap.start: gap for gap in gaps}
+    for key in known.keys:
+        line = f"{key.index:6}  {clip.seconds(key.index):9.3f} s  {key.cause:9}"
+        if key.index in after and after[key.index].stop - key.index > 1:
+            line += f" then {after[key.index].coverage:4.0%} in reach, at least"
+        console.say(line.rstrip(), out=True)
+    indices = ",".join(str(key.index) for key in known.keys)
+    console.say(f"--set key_frames=chosen --set key_indices={indices}", out=True)
+    return 0
+
+
+def _write_prompts(
+    options: argparse.Namespace,
+    settings: Settings,
+    known: pipeline.SourceAnalysis,
+    progress: console.Progress,
+) -> None:
+    """Write what the frames would be painted by, as rows to edit."""
+    asked = pipeline.tagger_options(settings, weights.folders(options.models_dir))
+    tagger = prompting.choose_tagger(asked)
+    rows = prompt_rows.read_rows(options.prompts) if options.prompts else ()
+    prompts, tagger = pipeline.make_prompts(known, settings, tagger, rows, progress)
+    path: Path = options.prompts_out
+    write_whole(path, prompt_rows.dump_rows(prompts.rows(), path.suffix.lower(), f"'{path}'"))
+    if asked.name != "off" and not options.quiet:
+        console.say(f"tagger  {asked.name} ({tagger.reason})")
+    console.say(f"prompts {path}", out=True)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
+    with console.Progress(quiet=options.quiet) as progress:
+        found = evaluate.evaluate(
+            options.source,
+            options.result,
+            progress,
+            sampling={name: getattr(settings, name) for name in _TAKEN},
+            cut_threshold=settings.cut_threshold,
+            keys=_keys_of(options.report) if options.report else (),
+        )
+    if options.json:
+        console.say(json.dumps(found), out=True)
+        return 0
+    for name in ("warp_error", "sharpness"):
+        values = "  ".join(f"{key} {value}" for key, value in found[name].items())
+        console.say(f"{name:10}  {values}", out=True)
+    return 0
+
+
+def _keys_of(path: Path) -> set[int]:
+    """The key frames that a report names."""
+    try:
+        return {int(key["index"]) for key in report.from_bytes(path.read_bytes())["keys"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        cause = getattr(error, "strerror", None) or "it is no report, or not as it was written"
+        raise SettingsError(f"cannot read '{path}': {cause}; give a job's report.json") from error
+
+
+def _flow(options: argparse.Namespace) -> int:
+    pipeline.check_apart([options.first, options.second], [options.output, options.png])
+    pipeline.check_apart([options.output], [options.png])
+    with claim_outputs([options.output, options.png]):
+        return _flowed(options)
+
+
+def _flowed(options: argparse.Namespace) -> int:
+    first, second = (_picture(path) for path in (options.first, options.second))
+    if first.shape != second.shape:
+        sizes = " and ".join(str(images.size_of(image)) for image in (first, second))
+        raise VideoError(f"the pictures are {sizes}; give two of one size", bad_input=True)
+    settings = Settings().replace({"flow": options.flow})
+    models = weights.folders(options.models_dir)
+    chosen = choose_estimator(settings.flow, pipeline.estimator_options(settings, models))
+    (found,) = chosen.estimator.estimate([(Frame(1, second), Frame(0, first))])
+    write_whole(options.output, flow_io.to_flo(found.vectors))
+    if options.png:
+        write_whole(options.png, images.encode_png(flow_io.draw_flow(found.vectors)))
+    return 0
+
+
+def _picture(path: Path) -> Any:
+    try:
+        return images.read_picture(path)
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise VideoError(f"cannot read the picture '{path}': {cause}", bad_input=True) from error
+
+
+def _settings_table(_: argparse.Namespace) -> int:
+    console.say(table().rstrip(), out=True)
+    return 0
+
+
+def _clean(options: argparse.Namespace) -> int:
+    freed = workspace.delete_workspace(options.folder)
+    console.say(f"deleted '{options.folder}': {freed / 1e6:.1f} MB are free again", out=True)
+    return 0

@@ -1,0 +1,142 @@
+"""The terminal: what is said there, progress with an estimate of what is left, and Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from types import FrameType
+from typing import Any, NoReturn, TextIO
+
+from tqdm import tqdm
+
+from lib_ofgen.errors import OfgenError
+from lib_ofgen.pipeline import progress
+from lib_ofgen.system.safe_text import strip_secrets, to_one_line
+from lib_ofgen.values import Image
+
+__all__ = ["Parser", "Progress", "say"]
+
+_FILE = re.compile(r"-[^=]*\.\w+")
+"""What looks like the name of a file and begins with a dash."""
+
+
+def say(line: str, *, out: bool = False) -> None:
+    """One line on standard error or, with `out`, on standard output.
+
+    Control codes, which names of files may hold, are escaped.
+    """
+    stream = sys.stdout if out else sys.stderr
+    if stream is None:  # closed by whoever started us
+        return
+    try:
+        _write(stream, to_one_line(line, keep="\n\t") + "\n")
+    except OSError as error:
+        # What is still buffered must not raise once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if out and isinstance(error, BrokenPipeError):
+            raise
+        if out:
+            raise OfgenError(
+                f"cannot write to standard output: {error.strerror}; send it elsewhere"
+            ) from error
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """The text, what the stream's encoding lacks as escapes."""
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding))
+    stream.flush()
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line without passwords, and tell of names with a dash first."""
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; keeps the words for its errors."""
+        self._words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        dashed = [word for word in self._words if _FILE.fullmatch(word)]
+        hint = f"; write ./{dashed[0]} for the file {dashed[0]}" if dashed else ""
+        for option, value in pairwise([*self._words, ""]):
+            name, equals, joined = option.partition("=")
+            secret = joined if equals else value
+            if name.startswith("-") and "auth" in name and secret.strip("-"):
+                message = message.replace(repr(secret)[1:-1], "...").replace(secret, "...")
+        text = to_one_line(strip_secrets(f"{message}{hint}", self._words))
+        self.exit(2, f"ofgen: error: {text}; see {self.prog} --help\n")
+
+
+class Progress:
+    """A `Reporter` with one bar a stage; Ctrl-C stops at the next safe place, twice at once.
+
+    What waits for a host asks `stopped` meanwhile, and is such a place.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        """Bars are drawn on standard error unless `quiet`."""
+        self._quiet = quiet or sys.stderr is None
+        self._bar: Any = None
+        self._stage = ""
+        self._stopped = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Progress:
+        """Listen for Ctrl-C and for a polite kill."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._stop)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the bar, and leave signals as they were."""
+        self._close()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+        """Move the stage's bar."""
+        if self._quiet:
+            return
+        try:
+            self._draw(stage, done, of)
+        except OSError:  # whoever watched has left
+            self._quiet = True
+
+    def _draw(self, stage: str, done: int, of: int) -> None:
+        if stage != self._stage:
+            self._close()
+            self._stage = stage
+            self._bar = tqdm(total=of, desc=progress.words(stage), unit="frame", leave=True)
+        self._bar.total = of
+        self._bar.update(done - self._bar.n)
+
+    def stopped(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self._stopped
+
+    def _close(self) -> None:
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            with contextlib.suppress(OSError):
+                bar.close()
+        self._stage = ""
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self._stopped:
+            raise KeyboardInterrupt
+        self._stopped = True
+        # Past Python's buffers: the signal may have come while the bar was being written.
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nofgen: stopping; press again to stop at once\n")

@@ -1,0 +1,144 @@
+"""How steady and how sharp a result is.
+
+Warp error as in Lai et al. 2018 (Learning Blind Video Temporal Consistency, section 4): flow is
+estimated on the source video, by a judge that is never the estimator that made the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lib_ofgen.imaging import images, warp
+from lib_ofgen.system import libraries
+from lib_ofgen.values import Image, Mask, Scene, Size, check_shape
+
+__all__ = [
+    "REPORT_WIDEST",
+    "Judge",
+    "Judgement",
+    "farneback",
+    "find_occlusions",
+    "judge_pair",
+    "pairs",
+    "sharpness",
+    "straddles",
+    "tvl1",
+]
+
+REPORT_WIDEST = 320
+"""px: a job's own report judges pictures of at most this width, so that it costs little."""
+
+Judge = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+"""From two (H, W) lumas 0..255, the (2, H, W) px by which the first's pixels have moved."""
+
+
+def tvl1(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
+    """TV-L1 flow (Zach et al. 2007) by scikit-image, at its defaults, on luma 0..1."""
+    with libraries.explain_imports():
+        from skimage.registration import optical_flow_tvl1
+
+    rows, columns = optical_flow_tvl1(here / 255, there / 255)
+    return np.stack([columns, rows]).astype(np.float32)
+
+
+def farneback(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Polynomial expansion flow (Farneback 2003) by OpenCV."""
+    found = cv2.calcOpticalFlowFarneback(
+        here.astype(np.uint8),
+        there.astype(np.uint8),
+        flow=cast("Any", None),  # the stub wants the optional output; None asks for a fresh one
+        pyr_scale=0.5,
+        levels=4,
+        winsize=15,
+        iterations=2,
+        poly_n=5,
+        poly_sigma=1.1,
+        flags=0,
+    )
+    return np.ascontiguousarray(np.moveaxis(found, -1, 0), dtype=np.float32)
+
+
+def pairs(scenes: Sequence[Scene], most: int = 24) -> list[int]:
+    """First frames of at most `most` neighbouring pairs, spread evenly; none lies across a cut."""
+    whole = [index for scene in scenes for index in range(scene.start, scene.stop - 1)]
+    chosen = np.linspace(0, len(whole) - 1, min(most, len(whole))).round().astype(int)
+    return [whole[place] for place in sorted(set(chosen.tolist()))]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How a pair of the source's frames has moved, and where that can be relied on."""
+
+    forward: NDArray[np.float32]
+    """(2, h, w) px: the flow from the first to the second."""
+    seen: Mask
+    """(h, w): where neither the forward-backward check nor a motion boundary speaks against it."""
+    widest: int
+    """px: wider pictures are shrunk to this before they are judged."""
+
+    def error(self, pair: tuple[Image, Image], within: Mask | None = None) -> float:
+        """Mean squared difference (images 0..1) between the first and the warped second picture.
+
+        Only over the pixels seen and, where it is given, of the (H, W) mask. nan for no pixel.
+        """
+        where = self.seen
+        if within is not None:
+            where = where & (images.resize(within.astype(np.uint8), images.size_of(where)) > 0)
+        apart = self.apart(pair)[where]
+        return float((apart**2).mean()) / 255**2 if len(apart) else float("nan")
+
+    def apart(self, pair: tuple[Image, Image]) -> NDArray[np.float32]:
+        """(h, w, 3) grey levels: the warped second picture less the first, seen or not."""
+        first, second = (_judged(image, self.widest).astype(np.float32) for image in pair)
+        return warp.warp_backward(second, self.forward, smooth=False) - first
+
+
+def judge_pair(source: tuple[Image, Image], judge: Judge, *, widest: int = 480) -> Judgement:
+    """The judgement of a pair of the source's frames."""
+    here, there = (images.luma(_judged(image, widest)) for image in source)
+    forward, back = judge(here, there), judge(there, here)
+    return Judgement(forward, ~find_occlusions(forward, back), widest)
+
+
+def straddles(index: int, keys: Collection[int]) -> bool:
+    """Whether the pair of frames `index` and the next has a key frame in it.
+
+    There the source of most pixels changes: a pop would show in these pairs.
+    """
+    return index in keys or index + 1 in keys
+
+
+def find_occlusions(forward: NDArray[np.float32], back: NDArray[np.float32]) -> Mask:
+    """(H, W): where a flow is unreliable, by the thresholds of Lai et al.'s evaluation.
+
+    |w + f|^2 > 0.01 (|w|^2 + |f|^2) + 0.5 with w the way back, warped; or a motion boundary,
+    |grad u|^2 + |grad v|^2 > 0.01 |f|^2 + 0.002. Also what leaves the picture. (2, H, W) px both.
+    """
+    size = Size(*check_shape(forward, "2 H W", "forward"))
+    home = warp.warp_backward(np.ascontiguousarray(np.moveaxis(back, 0, -1)), forward, smooth=False)
+    home = np.moveaxis(home, -1, 0)
+    length = (forward**2).sum(axis=0)
+    trip = ((home + forward) ** 2).sum(axis=0)
+    lost = trip > 0.01 * ((home**2).sum(axis=0) + length) + 0.5
+    slopes = [slope for plane in forward for slope in np.gradient(plane)]
+    boundary = sum(slope**2 for slope in slopes) > 0.01 * length + 0.002
+    return lost | boundary | ~warp.inside(forward, size)
+
+
+def sharpness(image: Image) -> float:
+    """Variance of the 3x3 Laplacian (4 neighbours) of luma, in squared grey levels."""
+    return float(cv2.Laplacian(images.luma(image), ddepth=cv2.CV_32F, ksize=1).var())
+
+
+def _judged(image: Image, widest: int) -> Image:
+    """The picture, at most `widest` px wide."""
+    size = images.size_of(image)
+    if size.width <= widest:
+        return image
+    return images.resize(image, images.scale_size(size, widest / size.width))

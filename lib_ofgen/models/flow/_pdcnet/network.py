@@ -1,0 +1,290 @@
+"""The network: what is made once a frame, and what once a pair."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample, interpolate
+
+from lib_ofgen.models.flow._pdcnet import layers, tiles
+from lib_ofgen.models.flow._pdcnet.gocor import GlobalGOCor, LocalGOCor, l2_normalised
+from lib_ofgen.models.flow._pdcnet.precision import without_tf32
+
+__all__ = ["Estimate", "Features", "Filters", "Level", "PDCNet", "working_size"]
+
+_SMALL = 256
+"""px: side of the picture that the two coarse levels see."""
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_BETA_COARSE, _BETA_FINE = 256.0**2, 520.0**2
+"""Largest variances of the mixture's second component."""
+_BETA_LEAST = 2.0
+_REFINED = {3: "dc", 1: "l_dc"}
+"""Levels that a context network follows, and what its parameters' names begin with."""
+_PIXEL = {3: 8, 2: 8, 1: 4}
+"""px of the flow's unit to one of a level's grid."""
+_PICTURES = 2048
+"""Pixels whose correlations are read at a time on a CPU; they stay in its cache."""
+
+
+class Features(NamedTuple):
+    """What one frame, or a batch of them, is compared by."""
+
+    c1: Tensor
+    """B x 128 x H'/4 x W'/4."""
+    c2: Tensor
+    """B x 256 x H'/8 x W'/8."""
+    c3: Tensor
+    """B x 256 x 32 x 32, of the picture at 256 x 256."""
+    c4: Tensor
+    """B x 512 x 16 x 16, l2-normalised."""
+
+
+class Filters(NamedTuple):
+    """Local GOCor filters of a target; shapes as of the features of the same level."""
+
+    level1: Tensor
+    level2: Tensor
+    level3: Tensor
+
+
+class Level(NamedTuple):
+    """What a level of the pyramid says."""
+
+    flow: Tensor
+    """B x 2 x h x w, px of the 256 px picture (levels 4, 3) or of H' x W'."""
+    log_variance: Tensor
+    """B x 1 x h x w: of the second component; the first one's is 0."""
+    logits: Tensor
+    """B x 2 x h x w: weights of the components before softmax."""
+    decoded: Tensor
+    """B x 32 x h x w: the flow decoder's features."""
+
+
+class Estimate(NamedTuple):
+    """A flow and its error's distribution, on the target's grid."""
+
+    flow: Tensor
+    """B x 2 x H x W px: target (x, y) is source (x + flow[0], y + flow[1])."""
+    log_variance: Tensor
+    """B x 2 x H x W, of both Laplace components, in px of the working size."""
+    logits: Tensor
+    """B x 2 x H x W."""
+
+    def probability_within(self, radius: float) -> Tensor:
+        """P_R (PDC-Net, equation 12): B x 1 x H x W, that the error is at most `radius` px."""
+        spread = torch.exp(self.log_variance / 2)
+        each = (1 - torch.exp(-math.sqrt(2) * radius / spread)).square()
+        return (torch.softmax(self.logits, 1) * each).sum(1, keepdim=True)
+
+
+def working_size(height: int, width: int) -> tuple[int, int]:
+    """H', W': the multiples of 8, at least 256, that a picture is resized to."""
+    return max(256, height // 8 * 8), max(256, width // 8 * 8)
+
+
+class PDCNet(nn.Module):
+    """PDC-Net+ on VGG-16 features. Load the checkpoint, then call `prepare` once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pyramid, self.pyramid_256 = layers.Pyramid(), layers.Pyramid()
+        self.corr, self.local_corr = GlobalGOCor(), LocalGOCor()
+        for level, inputs in ((4, 258), (3, 87), (2, 87), (1, 89)):
+            decoder = layers.FlowDecoder(inputs, "final" if level == 4 else "predict_flow")
+            correlations = layers.CorrelationUncertaintyDecoder(pool=level == 4)
+            uncertainty = layers.UncertaintyDecoder(38 if level == 4 else 44)
+            self.add_module(f"decoder{level}", decoder)
+            self.add_module(f"corr_uncertainty_decoder{level}", correlations)
+            self.add_module(f"uncertainty_decoder{level}", uncertainty)
+        self.deconv4, self.deconv2, self.upfeat2 = _doubling(2), _doubling(2), _doubling(32)
+        for prefix in _REFINED.values():
+            for name, module in layers.refinement(prefix).items():
+                self.add_module(name, module)
+
+    def prepare(self, *, half: bool = False) -> PDCNet:
+        """Ready for inference, in place: eval mode, batch norms folded.
+
+        With `half` the fine pyramid and the decoders run in float16: not in bfloat16, whose 8 bits
+        of mantissa cost a quarter of a pixel. Flows and variances stay in single precision, as
+        float16 steps by half a pixel at 512 px; so do GOCor and what `stays_exact` names.
+        """
+        layers.fold_batch_norms(self)
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d):
+                if half and not layers.stays_exact(name):
+                    module.half()
+                module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
+        return self.eval().requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.deconv4.weight.device
+
+    @without_tf32()
+    @torch.inference_mode()
+    def features(self, images: Tensor) -> Features:
+        """Features of B x 3 x H x W pictures, 0..255, any type."""
+        size = working_size(*images.shape[-2:])
+        fine = self.pyramid(self._normalised(images, size), coarse=False)
+        coarse = self.pyramid_256(self._normalised(images, (_SMALL, _SMALL)), coarse=True)
+        c1, c2, c3, c4 = (each.to(self.deconv4.weight.dtype) for each in (*fine, *coarse))
+        return Features(c1, c2, c3, l2_normalised(c4))
+
+    @without_tf32()
+    @torch.inference_mode()
+    def filters(self, target: Features, iterations: int) -> Filters:
+        """The local filters of a target, by `iterations` steps of descent."""
+        levels = (target.c1, target.c2, target.c3)
+        return Filters(*(self.local_corr(c, iterations, self._portion()) for c in levels))
+
+    @without_tf32()
+    @torch.inference_mode()
+    def levels(
+        self, source: Features, target: Features, filters: Filters, iterations: int
+    ) -> list[Level]:
+        """Levels 4, 3, 2, 1; `iterations` are those of the global filters."""
+        level4 = self._global_level(source.c4, target.c4, iterations)
+        flow = self.deconv4(level4.flow)
+        level3 = self._local_level(3, source.c3, target.c3, filters.level3, (level4, flow))
+        height, width = target.c2.shape[-2:]
+        flow = _resized(level3.flow, (height, width)) * _pair(8 * width, 8 * height, flow) / _SMALL
+        level2 = self._local_level(2, source.c2, target.c2, filters.level2, (level3, flow))
+        flow, more = self.deconv2(level2.flow), layers.apply(self.upfeat2, level2.decoded)
+        level1 = self._local_level(
+            1, source.c1, target.c1, filters.level1, (level2, flow), more=(more,)
+        )
+        return [level4, level3, level2, level1]
+
+    @without_tf32()
+    @torch.inference_mode()
+    def estimate(
+        self,
+        source: Features,
+        target: Features,
+        filters: Filters,
+        *,
+        iterations: int,
+        size: tuple[int, int],
+    ) -> Estimate:
+        """Flow and its distribution at `size`, the pictures' (height, width)."""
+        last = self.levels(source, target, filters, iterations)[-1]
+        height, width = working_size(*size)
+        scale = _pair(size[1] / width, size[0] / height, last.flow)
+        log_variance = _resized(last.log_variance, size)
+        both = torch.cat([torch.zeros_like(log_variance), log_variance], 1)
+        return Estimate(_resized(last.flow, size) * scale, both, _resized(last.logits, size))
+
+    def _normalised(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """The pictures at `size`, by area, as VGG wants them."""
+        dtype = self.deconv4.weight.dtype
+        if images.shape[-2:] != size:
+            # MPS averages areas only where sizes divide each other, and has no double precision.
+            images = (images.cpu() if images.is_mps else images).to(dtype)
+            images = interpolate(images, size, mode="area")
+        images = images.to(self.device, dtype) / 255
+        mean, deviation = (images.new_tensor(each)[:, None, None] for each in (_MEAN, _DEVIATION))
+        return ((images - mean) / deviation).contiguous(memory_format=torch.channels_last)
+
+    def _portion(self) -> int:
+        """How many tiles are worked on at a time: what outweighs waking threads for each step.
+
+        On a CPU few would fit its cache better, which gains less than sleeping threads lose.
+        """
+        return 64 if self.device.type == "cpu" else 2048
+
+    def _global_level(self, source: Tensor, target: Tensor, iterations: int) -> Level:
+        """Level 4, of B x 512 x 16 x 16 features."""
+        corr = self.corr(target, source, iterations)
+        decoder = self.get_submodule("decoder4")
+        decoded, mapping = decoder(torch.cat([corr, torch.zeros_like(corr[:, :2])], 1))
+        at = torch.arange(16, device=corr.device).to(corr)
+        grid = torch.stack(torch.meshgrid(at, at, indexing="xy"))  # 2 x 16 x 16: x, y
+        flow = ((mapping.to(corr) + 1) * 7.5 - grid) * 16
+        plain = (source.flatten(2).mT @ target.flatten(2)).view_as(corr).relu()
+        seen = self._seen(4, l2_normalised(plain))
+        log_variance, logits = self._uncertainty(4, [seen, decoded])
+        return Level(flow, log_variance, logits, decoded)
+
+    def _local_level(
+        self,
+        level: int,
+        source: Tensor,
+        target: Tensor,
+        filters: Tensor,
+        coarser: tuple[Level, Tensor],
+        more: tuple[Tensor, ...] = (),
+    ) -> Level:
+        """Levels 3 to 1, of B x C x h x w features and filters.
+
+        `coarser` is the level before and its flow on this grid, B x 2 x h x w px of the picture;
+        `more` goes to the flow decoder too.
+        """
+        before, flow = coarser
+        size = (flow.shape[-2], flow.shape[-1])
+        log_variance, logits = _resized(before.log_variance, size), _resized(before.logits, size)
+        sure = torch.cat([torch.zeros_like(log_variance), log_variance, logits], 1)
+        warped = warp(source, flow / _PIXEL[level])
+        corr, plain = tiles.correlate(filters, target, warped, self._portion())
+        decoder = self.get_submodule(f"decoder{level}")
+        decoded, residual = decoder(torch.cat([corr, flow, *more, sure], 1))
+        found = flow + residual
+        if level in _REFINED:
+            refined, residual = self._refined(_REFINED[level], decoded, found)
+            decoded, found = decoded + refined, found + residual
+        seen = self._seen(level, plain)
+        return Level(found, *self._uncertainty(level, [seen, decoded, sure, flow]), decoded)
+
+    def _refined(self, prefix: str, decoded: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+        """B x 32 x h x w to add to the decoded features, B x 2 x h x w px to add to the flow."""
+        x = torch.cat([decoded.to(flow), flow], 1)
+        for index in range(1, 7):
+            x = layers.apply(self.get_submodule(f"{prefix}_conv{index}"), x)
+        return x, layers.apply(self.get_submodule(f"{prefix}_conv7"), x)
+
+    def _seen(self, level: int, correlations: Tensor) -> Tensor:
+        """B x 6 x h x w: what each pixel's B x K^2 x h x w correlations tell of its error."""
+        count, shifts, height, width = correlations.shape
+        side = math.isqrt(shifts)
+        pictures = correlations.permute(0, 2, 3, 1).reshape(-1, side, side)
+        portion = _PICTURES if self.device.type == "cpu" else 64 * _PICTURES
+        decoder = self.get_submodule(f"corr_uncertainty_decoder{level}")
+        seen = torch.cat([decoder(each) for each in pictures.split(portion)])
+        return seen.view(count, height, width, -1).permute(0, 3, 1, 2)
+
+    def _uncertainty(self, level: int, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Large log variance B x 1 x h x w and logits B x 2 x h x w, of all that a level knows."""
+        exact = self.deconv4.weight.dtype
+        beta = _BETA_COARSE if level > 2 else _BETA_FINE
+        decoder = self.get_submodule(f"uncertainty_decoder{level}")
+        u = decoder(torch.cat([each.to(exact) for each in inputs], 1))
+        share = torch.sigmoid(u[:, :1] - math.log(beta))
+        return torch.log(_BETA_LEAST + (beta - _BETA_LEAST) * share), u[:, 1:]
+
+
+def warp(x: Tensor, flow: Tensor) -> Tensor:
+    """`x` (B x C x H x W) where the flow (B x 2 x H x W, its own px) points; zeros outside."""
+    height, width = x.shape[-2:]
+    across = torch.arange(width, device=flow.device).to(flow)
+    down = torch.arange(height, device=flow.device).to(flow)
+    at_x = (across + flow[:, 0]) * (2 / (width - 1)) - 1
+    at_y = (down[:, None] + flow[:, 1]) * (2 / (height - 1)) - 1
+    return grid_sample(x, torch.stack([at_x, at_y], -1), padding_mode="zeros", align_corners=True)
+
+
+def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """B x C x h x w at another size, bilinear."""
+    return interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+def _pair(x: float, y: float, like: Tensor) -> Tensor:
+    """2 x 1 x 1, to multiply a flow by."""
+    return like.new_tensor([x, y])[:, None, None]
+
+
+def _doubling(inputs: int) -> nn.ConvTranspose2d:
+    """To two channels on a grid twice as fine."""
+    return nn.ConvTranspose2d(inputs, 2, 4, stride=2, padding=1)

@@ -1,0 +1,149 @@
+"""9x9 correlations as matrix products of tiles with their windows.
+
+A tile is `TILE` x `TILE` pixels, its window the (TILE + 8)^2 pixels that they are compared with.
+One product gives every pixel of the tile against every pixel of the window; each pixel's own 81
+lie in it on a band, which a strided view reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from lib_ofgen.models.flow._pdcnet.layers import lrelu
+
+__all__ = [
+    "INNER",
+    "REACH",
+    "SHIFTS",
+    "TILE",
+    "WINDOW",
+    "Tiling",
+    "band",
+    "correlate",
+    "put",
+    "tiles_in",
+    "windows_in",
+]
+
+REACH = 4
+"""Correlations reach this many pixels each way."""
+SHIFTS = (2 * REACH + 1) ** 2
+TILE = 8
+"""Pixels a side: products compute (TILE + 8)^2 / 81 of what is needed, but as large matrices."""
+WINDOW = TILE + 2 * REACH
+INNER = REACH * WINDOW + REACH
+"""The window's pixel under the tile's first one."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How B x C x H x W maps are cut into tiles, and in which portions these are worked on."""
+
+    batch: int
+    channels: int
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, features: Tensor) -> Tiling:
+        """The tiling of maps of that shape."""
+        return cls(*features.shape)
+
+    @property
+    def rows(self) -> int:
+        """Of tiles."""
+        return -(-self.height // TILE)
+
+    @property
+    def columns(self) -> int:
+        """Of tiles."""
+        return -(-self.width // TILE)
+
+    def portions(self, tiles: int) -> Iterator[tuple[slice, slice]]:
+        """Slices of (batch, rows of tiles) with about `tiles` tiles each."""
+        rows = max(1, min(self.rows, tiles // self.columns))
+        samples = max(1, tiles // (self.columns * self.rows))
+        for sample in range(0, self.batch, samples):
+            for row in range(0, self.rows, rows):
+                yield slice(sample, sample + samples), slice(row, row + rows)
+
+    def empty(self, like: Tensor, channels: int) -> Tensor:
+        """Room for a map: B x rows x TILE x columns x TILE x channels."""
+        shape = (self.batch, self.rows, TILE, self.columns, TILE, channels)
+        return torch.empty(shape, dtype=like.dtype, device=like.device)
+
+    def whole(self, tiled: Tensor) -> Tensor:
+        """The B x C x H x W map that `empty` made room for; channels lie innermost."""
+        channels = tiled.shape[-1]
+        full = tiled.view(self.batch, self.rows * TILE, self.columns * TILE, channels)
+        return full[:, : self.height, : self.width].permute(0, 3, 1, 2)
+
+    def tiled(self, features: Tensor) -> Tensor:
+        """The map as a B x rows x TILE x columns x TILE x C view, zeros beyond its edge."""
+        last = features.permute(0, 2, 3, 1)
+        below = self.rows * TILE - self.height
+        beside = self.columns * TILE - self.width
+        full = pad(last, (0, 0, 0, beside, 0, below)).contiguous()
+        return full.view(self.batch, self.rows, TILE, self.columns, TILE, self.channels)
+
+    def windowed(self, features: Tensor) -> Tensor:
+        """Every tile's window: a B x rows x columns x WINDOW x WINDOW x C view."""
+        last = features.permute(0, 2, 3, 1)
+        below = self.rows * TILE - self.height + REACH
+        beside = self.columns * TILE - self.width + REACH
+        full = pad(last, (0, 0, REACH, beside, REACH, below)).contiguous()
+        b, y, x, c = full.stride()
+        shape = (self.batch, self.rows, self.columns, WINDOW, WINDOW, self.channels)
+        return full.as_strided(shape, (b, TILE * y, TILE * x, y, x, c))
+
+
+def tiles_in(tiled: Tensor, portion: tuple[slice, slice]) -> Tensor:
+    """N x TILE^2 x C of a portion of what `Tiling.tiled` gave."""
+    return tiled[portion].permute(0, 1, 3, 2, 4, 5).reshape(-1, TILE * TILE, tiled.shape[-1])
+
+
+def windows_in(windowed: Tensor, portion: tuple[slice, slice]) -> Tensor:
+    """N x WINDOW^2 x C of a portion of what `Tiling.windowed` gave."""
+    return windowed[portion].reshape(-1, WINDOW * WINDOW, windowed.shape[-1])
+
+
+def put(tiled: Tensor, portion: tuple[slice, slice], tiles: Tensor) -> None:
+    """Write N x TILE x TILE x ... into a portion of a tiled map."""
+    room = tiled[portion].permute(0, 1, 3, 2, 4, 5)
+    room.copy_(tiles.reshape(room.shape))
+
+
+def band(products: Tensor, *, row: int = TILE, first: int = 0) -> Tensor:
+    """N x TILE x TILE x 9 x 9 view: what each pixel of the tile gave with its own 81 neighbours.
+
+    `products` is N x R x WINDOW^2; the tile's pixel (y, x) is its row `first + y * row + x`.
+    """
+    count, rows, across = products.shape
+    reach = 2 * REACH + 1
+    stride = (rows * across, row * across + WINDOW, across + 1, WINDOW, 1)
+    start = products.storage_offset() + first * across
+    return products.as_strided((count, TILE, TILE, reach, reach), stride, start)
+
+
+def correlate(filters: Tensor, target: Tensor, source: Tensor, tiles: int) -> tuple[Tensor, Tensor]:
+    """`corr9` of the filters and of the target's features with the source's, after leaky ReLU.
+
+    All B x C x H x W; gives B x 81 x H x W twice, means over C. `tiles` at a time.
+    """
+    tiling = Tiling.of(target)
+    windowed = tiling.windowed(source)
+    both = [tiling.tiled(filters), tiling.tiled(target)]
+    maps = [tiling.empty(target, SHIFTS) for _ in both]
+    for portion in tiling.portions(tiles):
+        windows = windows_in(windowed, portion).transpose(1, 2)
+        stacked = torch.cat([tiles_in(each, portion) for each in both], 1)
+        products = torch.bmm(stacked, windows)
+        for index, tiled in enumerate(maps):
+            put(tiled, portion, band(products, first=index * TILE * TILE))
+    scaled = [lrelu(tiled.div_(tiling.channels)) for tiled in maps]
+    return tiling.whole(scaled[0]), tiling.whole(scaled[1])

@@ -1,0 +1,88 @@
+"""Dense inverse search (Kroeger et al. 2016) by OpenCV: fast, on any machine, without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lib_ofgen.imaging import images, warp
+from lib_ofgen.models.flow import confidence, global_motion
+from lib_ofgen.values import Flow, Frame, Image, Size
+
+__all__ = ["DisEstimator"]
+
+_LEAST_SIDE = 64
+"""px: DIS's coarsest grid needs room for its 8 px patches; smaller pictures are enlarged."""
+_LARGEST_SIDE = 16_000
+"""px: OpenCV's DIS fails on sides of twice as many."""
+
+
+class DisEstimator:
+    """`FlowEstimator` on OpenCV's DIS, medium preset, with calibrated confidence.
+
+    Where it is unsure it takes the dominant motion's word.
+    """
+
+    def __init__(self, radius: float = 1.0) -> None:
+        """`radius` is the error in px up to which a vector counts as right."""
+        self._radius = radius
+        self._last: tuple[Image, Image, NDArray[np.float32], NDArray[np.float32]] | None = None
+
+    @property
+    def identity(self) -> str:
+        """Name, preset, calibration and radius."""
+        return f"dis-medium/3 radius={self._radius:g}"
+
+    def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
+        """The flow of each (source, target), in order."""
+        for source, target in pairs:
+            vectors, back = self._both_ways(source.image, target.image)
+            pair = source.image, target.image
+            sure = confidence.confidence(pair, vectors, back, radius=self._radius)
+            vectors, sure = global_motion.complete_by_global_motion(
+                pair, vectors, sure, self._radius
+            )
+            yield Flow(source.index, target.index, warp.zero_flow(vectors), sure, self._radius)
+
+    def _both_ways(
+        self, source: Image, target: Image
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Of a pair that is the last one turned round, what is known already."""
+        if self._last and self._last[0] is target and self._last[1] is source:
+            return self._last[3], self._last[2]
+        vectors, back = both_ways(source, target)
+        self._last = source, target, vectors, back
+        return vectors, back
+
+    def release(self) -> None:
+        """Forget the last pair; there is no device."""
+        self._last = None
+
+
+def both_ways(source: Image, target: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Vectors on the target's grid into the source, and on the source's grid into the target.
+
+    Both (2, H, W) px.
+    """
+    size = images.size_of(target)
+    grow = max(1.0, _LEAST_SIDE / min(size))
+    larger = Size(round(size.height * grow), round(size.width * grow))
+    if max(larger) > _LARGEST_SIDE:  # a ribbon is stretched across
+        larger = Size(*(max(side, _LEAST_SIDE) for side in size))
+    greys = [
+        images.luma(images.resize(image, larger)).astype(np.uint8) for image in (source, target)
+    ]
+    return _dis(greys[1], greys[0], size), _dis(greys[0], greys[1], size)
+
+
+def _dis(here: NDArray[np.uint8], there: NDArray[np.uint8], size: Size) -> NDArray[np.float32]:
+    """Where each of `here`'s pixels is in `there`, on a grid of `size`."""
+    search = cv2.DISOpticalFlow.create(preset=cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    # OpenCV's stub wants the optional output; None asks for a fresh one.
+    found = search.calc(here, there, cast("Any", None))
+    vectors = np.ascontiguousarray(np.moveaxis(found, -1, 0), dtype=np.float32)
+    return warp.resize_flow(vectors, size)

@@ -1,0 +1,124 @@
+"""Which frames are painted whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lib_ofgen.values import Cause, Clip, Frame, Image, KeyFrame, Scene, check_shape
+
+__all__ = ["EdgeRule", "by_choice", "by_edges", "by_interval", "edge_distance", "edges"]
+
+
+@dataclass(frozen=True)
+class EdgeRule:
+    """When the change of edges since the last key frame asks for a new one."""
+
+    threshold: float
+    """Edge distance 0..255 right after a key; falls linearly to 0 at `gap_max`."""
+    gap_min: float
+    """Seconds from a key before which there is no other."""
+    gap_max: float
+    """Seconds from a key after which there is always another."""
+
+    def due(self, distance: float, gap: float) -> bool:
+        """Whether a frame this different and `gap` seconds after the last key is one."""
+        if gap < self.gap_min:
+            return False
+        return gap >= self.gap_max or distance > self.threshold * (1 - gap / self.gap_max)
+
+
+def edges(image: Image) -> NDArray[np.uint8]:
+    """(H, W) 0 or 255: dilated Canny edges of the V channel of an (H, W, 3) picture.
+
+    Thresholds lie a third below and above the median of V; the dilation grows with the picture, so
+    that the distance means the same at every size.
+    """
+    height, width = check_shape(image, "H W 3", "image")
+    value = image.max(axis=2)
+    middle = float(np.median(value))
+    found = cv2.Canny(
+        value, threshold1=max(0.0, 0.67 * middle), threshold2=min(255.0, 1.33 * middle)
+    )
+    side = 4 + round((height * width) ** 0.5 / 192)
+    side += 1 - side % 2
+    kernel = np.ones((side, side), np.uint8)
+    return cast("NDArray[np.uint8]", cv2.dilate(found, kernel=kernel))
+
+
+def edge_distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Mean absolute difference, 0..255, of two edge maps."""
+    return float(cv2.absdiff(one, other).mean())
+
+
+def by_edges(
+    frames: Iterable[Frame], scenes: Sequence[Scene], clip: Clip, rule: EdgeRule, *, last: bool
+) -> list[KeyFrame]:
+    """Key frames where the edges have changed enough since the last one; frames come in order.
+
+    The rule of the method's first publication, its gaps in seconds and both of them acting.
+    """
+    starts = {scene.start for scene in scenes}
+    ends = {scene.stop - 1 for scene in scenes} if last else set[int]()
+    keys: list[KeyFrame] = []
+    since = np.zeros((1, 1), np.uint8)
+    for frame in frames:
+        now = edges(frame.image)
+        fresh = frame.index in starts
+        distance = 0.0 if fresh else edge_distance(since, now)
+        gap = 0.0 if fresh else clip.seconds(frame.index) - clip.seconds(keys[-1].index)
+        cause = _edge_cause(frame.index, fresh, rule, distance, gap)
+        if cause is None and frame.index in ends:
+            cause = "last"
+        if cause is not None:
+            keys.append(KeyFrame(frame.index, round(distance, 3), cause))
+            since = now
+    return keys
+
+
+def _edge_cause(
+    index: int, fresh: bool, rule: EdgeRule, distance: float, gap: float
+) -> Cause | None:
+    """Why frame `index` is a key frame, or None."""
+    if fresh:
+        return "cut" if index else "first"
+    if rule.due(distance, gap):
+        return "gap" if gap >= rule.gap_max else "change"
+    return None
+
+
+def by_interval(scenes: Sequence[Scene], interval: int, *, last: bool) -> list[KeyFrame]:
+    """A key frame every `interval` frames, counted anew from each cut; 1 is every frame."""
+    keys: list[KeyFrame] = []
+    for scene in scenes:
+        cause: Cause = "every" if interval == 1 else "interval"
+        inner = [KeyFrame(i, 0.0, cause) for i in range(scene.start, scene.stop, interval)]
+        keys += [_opening(scene), *inner[1:]]
+        if last and keys[-1].index != scene.stop - 1:
+            keys.append(KeyFrame(scene.stop - 1, 0.0, "last"))
+    return keys
+
+
+def by_choice(scenes: Sequence[Scene], indices: Iterable[int]) -> list[KeyFrame]:
+    """The named frames, and the first of each scene, which nothing else can supply.
+
+    Raises:
+        ValueError: an index lies beyond the last frame; the message names both.
+    """
+    wanted = set(indices)
+    length = scenes[-1].stop
+    if wanted and max(wanted) >= length:
+        raise ValueError(f"key_indices names frame {max(wanted)}, but the last one is {length - 1}")
+    openings = {scene.start: _opening(scene) for scene in scenes}
+    both = sorted(wanted | set(openings))
+    return [openings.get(i, KeyFrame(i, 0.0, "chosen")) for i in both]
+
+
+def _opening(scene: Scene) -> KeyFrame:
+    """The first key frame of a scene."""
+    return KeyFrame(scene.start, 0.0, "cut" if scene.start else "first")

@@ -1,0 +1,356 @@
+"""Every choice a user has, declared once.
+
+The command line, the webui's controls, the API's schema, presets, infotext and the table in the
+docs are all read from the fields of `Settings`. Nothing else names a default, a range or a label.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from lib_ofgen.errors import SettingsError
+from lib_ofgen.settings import control_units as control
+from lib_ofgen.settings.choice import (
+    Choice,
+    check_value,
+    choice_of,
+    declare,
+    plain,
+    read_text,
+    shorten,
+)
+
+__all__ = ["DEFAULTS_VERSION", "Settings", "choices", "describe_unknown"]
+
+DEFAULTS_VERSION = 2
+"""Goes up when a default changes, so that a preset says which defaults it differs from."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All choices of a job; immutable, checked when made.
+
+    Raises:
+        SettingsError: a value has the wrong type, is out of range or no option.
+    """
+
+    key_frames: str = declare(
+        "coverage", "Key frames", "How the frames that are painted whole are chosen.", "Key frames",
+        options=("coverage", "pyramid", "edges", "interval", "chosen", "every"),
+    )  # fmt: skip
+    key_threshold: float = declare(
+        8.5, "Key threshold", "Edge distance from the last key frame at which a new one is due.",
+        "Key frames", low=0, high=255, step=0.5, needs="key_frames=edges",
+    )  # fmt: skip
+    key_gap_min: float = declare(
+        0.33, "Shortest key gap", "Time from a key frame before which no new one is chosen.",
+        "Key frames", unit="s", low=0, high=60, step=0.01,
+        needs="key_frames=coverage|pyramid|edges",
+    )  # fmt: skip
+    key_gap_max: float = declare(
+        10.0, "Longest key gap", "Time from a key frame after which a new one is always chosen.",
+        "Key frames", unit="s", low=0.04, high=600, step=0.1,
+        needs="key_frames=coverage|pyramid|edges",
+    )  # fmt: skip
+    key_coverage: float = declare(
+        0.85, "Key coverage", "Share of each frame between keys that these are to show.",
+        "Key frames", low=0, high=1, step=0.01, needs="key_frames=coverage|pyramid",
+    )  # fmt: skip
+    key_interval: int = declare(
+        12, "Key interval", "Every how many frames a key frame stands.",
+        "Key frames", unit="frames", low=1, high=100000, step=1, needs="key_frames=interval",
+    )  # fmt: skip
+    key_indices: tuple[int, ...] = declare(
+        (), "Chosen key frames", "Indices of the key frames, counted from 0.",
+        "Key frames", low=0, needs="key_frames=chosen",
+    )  # fmt: skip
+    key_last: bool = declare(
+        True, "Last frame is a key", "Makes the last frame of each scene a key frame too, so that "
+        "every frame has one on both sides.",
+        "Key frames", needs="key_frames=coverage|pyramid|edges|interval",
+    )  # fmt: skip
+    key_agreement: str = declare(
+        "guided", "Key agreement", "independent: each key frame is painted whole. guided: "
+        "only the first of a scene is, later ones are moved there from it and completed. canvas: "
+        "later ones are painted whole beside finished ones on one canvas, up to three times as "
+        "wide, of which a model with self-attention copies the look; with a mask as independent.",
+        "Key frames", options=("independent", "guided", "canvas"),
+        needs="key_frames=coverage|pyramid|edges|interval|chosen",
+    )  # fmt: skip
+    cut_threshold: float = declare(
+        3.0, "Cut threshold", "How much a frame must differ from its neighbours to begin a scene.",
+        "Key frames", low=0.5, high=100, step=0.1,
+    )  # fmt: skip
+
+    flow: str = declare(
+        "auto", "Flow", "Estimator of the optical flow; auto takes the best that is installed.",
+        "Flow", options=("auto", "pdcnet", "raft", "dis"),
+    )  # fmt: skip
+    confidence: float = declare(
+        0.4, "Confidence", "Pixels whose flow is less sure than this are not taken from there.",
+        "Flow", low=0, high=1, step=0.01,
+    )  # fmt: skip
+    confidence_radius: float = declare(
+        1.0, "Confidence radius", "Error of the flow up to which it counts as right.",
+        "Flow", unit="px", low=0.25, high=16, step=0.25,
+    )  # fmt: skip
+
+    global_iterations: int = declare(
+        3, "Global iterations", "Of PDC-Net+'s filters over the whole picture.",
+        "Flow", low=1, high=32, step=1, needs="flow=auto|pdcnet",
+    )  # fmt: skip
+    local_iterations: int = declare(
+        7, "Local iterations", "Of PDC-Net+'s filters around each pixel; these take most time.",
+        "Flow", low=1, high=32, step=1, needs="flow=auto|pdcnet",
+    )  # fmt: skip
+    flow_half: bool = declare(
+        False, "Half precision", "Runs PDC-Net+ in half precision: faster on a GPU, and at most a "
+        "tenth of a pixel off.",
+        "Flow", needs="flow=auto|pdcnet",
+    )  # fmt: skip
+    track_reach: int = declare(
+        4, "Track reach", "Over how many frames on each side the place of each pixel in the "
+        "painted frames is averaged along its track; 0: not at all.",
+        "Flow", unit="frames", low=0, high=16, step=1,
+    )  # fmt: skip
+
+    deflicker: float = declare(
+        0.0, "Deflicker", "How far brightness and colour are brought to their mean along the "
+        "track of each pixel, once a frame is finished; its detail stays. 0: not at all.",
+        "Flow", low=0, high=1, step=0.05,
+    )  # fmt: skip
+
+    prompt: str = declare("", "Prompt", "What to paint.", "Painting", long=True)
+    negative_prompt: str = declare(
+        "", "Negative prompt", "What not to paint.", "Painting", long=True
+    )
+    prompt_prefix: str = declare(
+        "", "Prompt prefix", "Comes before the prompt.", "Prompts", long=True
+    )
+    prompt_suffix: str = declare(
+        "", "Prompt suffix", "Comes after the prompt and the tags.", "Prompts", long=True
+    )
+    tagger: str = declare(
+        "off", "Tagger", "Model that says what each key frame shows, which is added to its prompt: "
+        "the name of a folder of the models; off: none.",
+        "Prompts",
+    )  # fmt: skip
+    tagger_device: str = declare(
+        "auto", "Tagger device", "Where it runs; auto takes the GPU if onnxruntime can.",
+        "Prompts", options=("auto", "cuda", "cpu"),
+    )  # fmt: skip
+    tagger_optional: bool = declare(
+        False, "Go on without tagger", "Where the tagger cannot run, the job goes on without tags; "
+        "off: it fails.",
+        "Prompts",
+    )  # fmt: skip
+    tag_threshold: float = declare(
+        0.35, "Tag threshold", "Confidence above which a tag is taken.",
+        "Prompts", low=0.05, high=1, step=0.01,
+    )  # fmt: skip
+    character_threshold: float = declare(
+        0.85, "Character threshold", "The same, for tags that name characters.",
+        "Prompts", low=0.05, high=1, step=0.01,
+    )  # fmt: skip
+    tag_slack: float = declare(
+        0.1, "Tag slack", "How far below its threshold a tag that the key frame before had may "
+        "fall before it is dropped.",
+        "Prompts", low=0, high=1, step=0.01,
+    )  # fmt: skip
+    tag_blacklist: str = declare(
+        "", "Tag blacklist", "Tags that are never taken, with commas between.", "Prompts",
+        long=True,
+    )  # fmt: skip
+    tag_rules: str = declare(
+        "", "Tag rules", "What stands for a tag, a line each, such as "
+        "hatsune miku -> <lora:miku:0.7>.",
+        "Prompts", long=True,
+    )  # fmt: skip
+    strength: float = declare(
+        0.4, "Strength", "Denoising strength of key frames: 0 keeps the frame, 1 ignores it.",
+        "Painting", low=0, high=1, step=0.01,
+    )  # fmt: skip
+    hole_strength: float = declare(
+        0.4, "Hole strength", "Denoising strength of the regions that no key frame shows.",
+        "Painting", low=0, high=1, step=0.01,
+    )  # fmt: skip
+    seed: int = declare(
+        0, "Seed", "Number that fixes the painter's chance; -1 draws one per job and records it.",
+        "Painting", low=-1, high=2**32 - 1, step=1,
+    )  # fmt: skip
+    steps: int = declare(
+        20, "Steps", "Sampling steps.", "Painting", low=1, high=150, step=1,
+    )  # fmt: skip
+    cfg_scale: float = declare(
+        7.0, "CFG scale", "How closely the prompt is followed.",
+        "Painting", low=1, high=30, step=0.5,
+    )  # fmt: skip
+    sampler: str = declare("", "Sampler", "Name as the host has it; empty: its own.", "Painting")
+    scheduler: str = declare(
+        "", "Scheduler", "Name as the host has it; empty: its own.", "Painting"
+    )
+    checkpoint: str = declare(
+        "", "Checkpoint", "Paints key frames; empty: the one that is loaded.", "Painting"
+    )
+    inpaint_checkpoint: str = declare(
+        "", "Inpainting checkpoint", "Paints holes; empty: the checkpoint of the key frames.",
+        "Painting",
+    )  # fmt: skip
+    control_units: str = declare(
+        "", "Control units", "What ControlNet steers by, a line each and at most three, such as "
+        "canny / control_v11p_sd15_canny weight=0.5; empty: nothing.",
+        "Control", long=True,
+    )  # fmt: skip
+    other_scripts: bool = declare(
+        False, "Other scripts", "The webui's other always-on scripts, such as ADetailer, run on "
+        "key frames that are painted whole, with the values that they have there.",
+        "Control",
+    )  # fmt: skip
+    hole_lending: bool = declare(
+        True, "Lend holes", "What is painted in a hole is lent to the frames around it; off: the "
+        "holes of every frame are painted afresh, and flicker.",
+        "Painting",
+    )  # fmt: skip
+    hole_min: int = declare(
+        256, "Smallest hole", "Holes of fewer pixels take the best guess instead of paint.",
+        "Painting", unit="px", low=0, high=1000000, step=1,
+    )  # fmt: skip
+    hole_box: int = declare(
+        256, "Smallest box", "Sides of the region that is handed to the painter around a hole, "
+        "at least; larger gives the model more context.",
+        "Painting", unit="px", low=64, high=2048, step=8,
+    )  # fmt: skip
+    paint_batch: int = declare(
+        1, "Pictures at once", "How many pictures the webui paints together where they have one "
+        "size and prompt. It saves time where one picture leaves the device idle, and takes more "
+        "memory. A stop loses no more frames than this.",
+        "Painting", unit="frames", low=1, high=16, step=1,
+    )  # fmt: skip
+    background: str = declare(
+        "keep", "Background", "With a mask, what lies outside it. keep: the source's own pixels. "
+        "once: each part is painted the first time that it is shown in its scene, and from then on "
+        "only moved.",
+        "Painting", options=("keep", "once"),
+    )  # fmt: skip
+
+    second_pass: float = declare(
+        0.0, "Second pass", "Denoising strength at which regions that disagree with the finished "
+        "frames beside them are repainted; 0: there is no second pass.",
+        "Painting", low=0, high=1, step=0.01,
+    )  # fmt: skip
+    second_tolerance: float = declare(
+        12.0, "Tolerance", "Difference from the finished frames beside, in levels of 255, from "
+        "which the second pass repaints.",
+        "Painting", low=0, high=255, step=0.5,
+    )  # fmt: skip
+
+    start: float = declare(
+        0.0, "Start", "Where in the video to begin.", "Video", unit="s", low=0, step=0.01
+    )
+    end: float = declare(
+        0.0, "End", "Where in the video to end; 0: at its end.",
+        "Video", unit="s", low=0, step=0.01,
+    )  # fmt: skip
+    max_frames: int = declare(
+        0, "Most frames", "Stop after so many; 0: all.", "Video", unit="frames", low=0, step=1
+    )
+    every_nth: int = declare(
+        1, "Every nth frame", "Take one frame in so many.",
+        "Video", unit="frames", low=1, high=1000, step=1,
+    )  # fmt: skip
+    width: int = declare(
+        0, "Width", "Width of the result, a multiple of 8; 0: from the source.",
+        "Video", unit="px", low=0, high=8192, step=8,
+    )  # fmt: skip
+    height: int = declare(
+        0, "Height", "Height of the result, a multiple of 8; 0: from the source.",
+        "Video", unit="px", low=0, high=8192, step=8,
+    )  # fmt: skip
+    fit: str = declare(
+        "fit", "Fit", "With both sides given: fit inside them, crop to them, or pad to them.",
+        "Video", options=("fit", "crop", "pad"),
+    )  # fmt: skip
+    quality: int = declare(
+        18, "Quality", "Constant rate factor of the encoder: lower is better and larger.",
+        "Video", low=0, high=51, step=1,
+    )  # fmt: skip
+    keep_sound: bool = declare(True, "Keep sound", "Copy the source's sound.", "Video")
+
+    def __post_init__(self) -> None:
+        """Check every field and put numbers into their own type."""
+        for item in dataclasses.fields(self):
+            value = check_value(item, getattr(self, item.name))
+            object.__setattr__(self, item.name, value)
+        control.read(self.control_units)
+        if self.end and self.end <= self.start:
+            raise SettingsError(
+                f"end={self.end:g} does not lie after start={self.start:g}; "
+                "give a later end, or 0 for the video's end"
+            )
+        if self.key_gap_min > self.key_gap_max:
+            raise SettingsError(
+                f"key_gap_min={self.key_gap_min:g} is longer than key_gap_max={self.key_gap_max:g}"
+            )
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Every setting's name, in the order of declaration."""
+        return tuple(item.name for item in dataclasses.fields(cls))
+
+    def replace(self, changes: Mapping[str, object]) -> Settings:
+        """These settings with some changed.
+
+        Raises:
+            SettingsError: names are unknown (the nearest known ones are told), or a value is bad.
+        """
+        if told := describe_unknown(changes):
+            raise SettingsError(told)
+        return dataclasses.replace(self, **cast("dict[str, Any]", dict(changes)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Every setting as JSON has it."""
+        return {name: plain(getattr(self, name)) for name in self.names()}
+
+    def differences(self) -> dict[str, Any]:
+        """Only what differs from the defaults, as JSON has it."""
+        standard = Settings().to_json()
+        return {name: value for name, value in self.to_json().items() if value != standard[name]}
+
+    @classmethod
+    def parse(cls, pairs: Mapping[str, str]) -> dict[str, object]:
+        """Typed values of texts such as `--set key=value` and infotext hold.
+
+        Unknown names pass through as texts, for `replace` to refuse.
+        """
+        kinds = {item.name: str(item.type) for item in dataclasses.fields(cls)}
+        return {name: read_text(name, kinds.get(name, "str"), text) for name, text in pairs.items()}
+
+
+_MOST_NAMED = 12
+"""Unknown names of which an error tells; of more, only how many."""
+
+
+def describe_unknown(names: Collection[str]) -> str:
+    """One line that tells the names that are no settings, each with its nearest; empty: none."""
+    known = Settings.names()
+    unknown = [name for name in names if name not in known]
+    if not unknown:
+        return ""
+    told: list[tuple[str, str]] = []
+    for name in unknown[:_MOST_NAMED]:
+        near = difflib.get_close_matches(name[:80], known, n=1)
+        told.append((shorten(name), f"did you mean {near[0]}?" if near else ""))
+    if len(unknown) == 1:
+        return f"unknown setting {told[0][0]}; {told[0][1] or 'see `ofgen settings`'}"
+    listed = ", ".join(f"{name} ({hint})" if hint else name for name, hint in told)
+    more = len(unknown) - len(told)
+    return f"unknown settings {listed}{f' and {more} more' if more else ''}; see `ofgen settings`"
+
+
+def choices() -> dict[str, Choice]:
+    """Name to `Choice`, in the order of declaration."""
+    return {item.name: choice_of(item) for item in dataclasses.fields(Settings)}

@@ -1,0 +1,48 @@
+"""What travels between the rooms, and the ports of the engine.
+
+Images are `(H, W, 3)` uint8 sRGB, masks `(H, W)`, everything numpy. What lives on a device stays
+inside its estimator or painter.
+"""
+
+from __future__ import annotations
+
+from lib_ofgen.values.arrays import Box, Image, Mask, Size, check_shape
+from lib_ofgen.values.flow import Contribution, Draft, Flow
+from lib_ofgen.values.frames import Clip, Frame, Jump, Sound
+from lib_ofgen.values.painting import ControlUnit, Painted, PromptRow, Repaint, Stage, Tags, Words
+from lib_ofgen.values.plan import Cause, KeyFrame, Scene, Step
+from lib_ofgen.values.ports import FlowEstimator, FrameSink, Painter, Reporter, Tagger
+from lib_ofgen.values.records import DraftRecord, FrameRecord
+
+__all__ = [
+    "Box",
+    "Cause",
+    "Clip",
+    "Contribution",
+    "ControlUnit",
+    "Draft",
+    "DraftRecord",
+    "Flow",
+    "FlowEstimator",
+    "Frame",
+    "FrameRecord",
+    "FrameSink",
+    "Image",
+    "Jump",
+    "KeyFrame",
+    "Mask",
+    "Painted",
+    "Painter",
+    "PromptRow",
+    "Repaint",
+    "Reporter",
+    "Scene",
+    "Size",
+    "Sound",
+    "Stage",
+    "Step",
+    "Tagger",
+    "Tags",
+    "Words",
+    "check_shape",
+]

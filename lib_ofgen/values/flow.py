@@ -1,0 +1,116 @@
+"""Optical flow, and how a frame is made of pixels that flow finds in painted frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib_ofgen.values.arrays import Box, Mask, Size, check_shape
+
+__all__ = ["Contribution", "Draft", "Flow"]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Where each pixel of `target` is found in `source`.
+
+    Convention, the only one here: the target's pixel (x, y) shows what the source has at
+    (x + vectors[0, y, x], y + vectors[1, y, x]). Pixel centres are whole numbers
+    (`align_corners=True`). A flow is estimated in this direction, never negated from the other.
+    """
+
+    source: int
+    target: int
+    vectors: NDArray[np.float32]
+    """(2, H, W) px: x, then y."""
+    confidence: NDArray[np.float32]
+    """(H, W) 0..1: P(error <= radius); 0 where the vector leaves the source."""
+    radius: float
+    """px."""
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one painted frame supplies to a frame: each pixel is sampled there once."""
+
+    origin: int
+    """The frame in which it was painted; of a masked frame's background, `~frame`."""
+    box: Box
+    """The region of the target outside of which it supplies nothing."""
+    vectors: NDArray[np.float32]
+    """(2, h, w) px, over the box: where each pixel is found in `origin`; see `Flow`."""
+    weight: NDArray[np.float32]
+    """(h, w) 0..1, over the box."""
+
+    @classmethod
+    def of(
+        cls, origin: int, vectors: NDArray[np.float32], weight: NDArray[np.float32]
+    ) -> Contribution | None:
+        """That of (2, H, W) vectors and an (H, W) weight over a whole frame, or None for no weight.
+
+        The box has a rim of weight 0, unless the frame ends there: what is looked up beyond its
+        edge is nothing.
+        """
+        size = Size(*check_shape(weight, "H W", "weight"))
+        rows = np.flatnonzero((weight > 0).any(axis=1))
+        if not len(rows):
+            return None
+        columns = np.flatnonzero((weight > 0).any(axis=0))
+        box = Box(
+            max(0, int(rows[0]) - 1), max(0, int(columns[0]) - 1),
+            min(size.height, int(rows[-1]) + 2), min(size.width, int(columns[-1]) + 2),
+        )  # fmt: skip
+        inside = np.stack([box.crop(plane) for plane in vectors])
+        return cls(origin, box, inside, np.ascontiguousarray(box.crop(weight)))
+
+    def within(self, box: Box) -> Contribution | None:
+        """The part that lies in `box`; None where nothing does."""
+        shared = box.intersect(self.box)
+        if not all(shared.size):
+            return None
+        part = shared.relative_to(self.box)
+        inside = np.stack([part.crop(plane) for plane in self.vectors])
+        return replace(self, box=shared, vectors=inside, weight=part.crop(self.weight))
+
+    def over(self, box: Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Vectors (2, h, w) px and weight (h, w) over another box; 0 where this one ends."""
+        both = np.concatenate([self.vectors, self.weight[None]])
+        laid = np.zeros((3, *box.size), np.float32)
+        shared = box.intersect(self.box)
+        for plane, other in zip(laid, both, strict=True):
+            shared.relative_to(box).crop(plane)[...] = shared.relative_to(self.box).crop(other)
+        return laid[:2], laid[2]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """How a frame is made of painted pixels."""
+
+    contributions: tuple[Contribution, ...]
+    """Their weights sum to 1 at each pixel; in a hole stands the best guess there is."""
+    holes: Mask
+    """Where no painted frame can be trusted to supply the pixel."""
+
+    @classmethod
+    def normalise(cls, parts: Iterable[Contribution | None], holes: Mask) -> Draft:
+        """Of contributions whose weights are made to sum to 1; each pixel needs one."""
+        kept = [part for part in parts if part]
+        total = np.zeros(holes.shape, np.float32)
+        for part in kept:
+            part.box.crop(total)[...] += part.weight
+        return cls(
+            tuple(replace(part, weight=part.weight / part.box.crop(total)) for part in kept), holes
+        )
+
+    def origins(self) -> NDArray[np.int32]:
+        """(H, W): the frame in which most of each pixel was painted; -1 for none."""
+        most = np.zeros(self.holes.shape, np.float32)
+        found = np.full(self.holes.shape, -1, np.int32)
+        for one in self.contributions:
+            more = one.weight > one.box.crop(most)
+            one.box.crop(found)[more] = one.origin
+            one.box.crop(most)[more] = one.weight[more]
+        return found

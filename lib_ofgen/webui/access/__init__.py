@@ -1,0 +1,5 @@
+"""What strangers may reach: paths, uploads, requests."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
