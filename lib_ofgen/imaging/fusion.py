@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen.imaging import warp
-from lib_ofgen.values import Contribution, Draft, Flow, Mask, Painted, check_shape
+from lib_ofgen.values import Contribution, Draft, Flow, Mask, Origin, Painted, check_shape
 
 __all__ = [
     "Candidate",
@@ -82,7 +82,7 @@ def merge(candidates: Sequence[Candidate], least: int) -> Draft:
     weights = _weights([_feathered(c.trusted) for c in candidates], [c.share for c in candidates])
     _guess(weights, candidates)
     parts = (
-        Contribution.of(c.painted.index, c.flow.vectors, weight)
+        Contribution.of(c.painted.origin, c.flow.vectors, weight)
         for c, weight in zip(candidates, weights, strict=True)
     )
     return Draft.normalise(parts, find_missing(candidates, least))
@@ -102,11 +102,11 @@ def overlay_paint(
     """
     still = np.zeros((2, *opacity.shape), np.float32)
     parts = [replace(part, weight=part.weight * (1 - part.box.crop(opacity))) for part in under]
-    own = Contribution.of(painted.index, still, opacity)
+    own = Contribution.of(painted.origin, still, opacity)
     return Draft(tuple([*parts, own] if own else parts), holes)
 
 
-def limit_to_paint(fused: Draft, draft: Draft, lend: Callable[[int], Painted]) -> Draft:
+def limit_to_paint(fused: Draft, draft: Draft, lend: Callable[[Origin], Painted]) -> Draft:
     """The frame with each contribution kept to what was painted fresh in its origin.
 
     Where a place has been moved off the paint, `draft`'s own place and weight stand instead.

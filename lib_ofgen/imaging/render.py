@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen.imaging import images, warp
-from lib_ofgen.values import Box, Draft, Image, Painted
+from lib_ofgen.values import Box, Draft, Image, Origin, Painted
 
 __all__ = ["Renderer"]
 
@@ -36,7 +36,7 @@ _around = partial(images.with_border, sigma=_WINDOW, grid=4)
 class Renderer:
     """Makes pictures of what `lend` gives: what was painted fresh in each origin."""
 
-    def __init__(self, lend: Callable[[int], Painted]) -> None:
+    def __init__(self, lend: Callable[[Origin], Painted]) -> None:
         """Nothing is made before it is asked for."""
         self._lend = lend
         self._detail = lru_cache(maxsize=_TEXTURES)(self._detail_of)
@@ -80,7 +80,7 @@ class Renderer:
             part += moved * one.weight[..., None]
         return mixed
 
-    def _detail_of(self, origin: int) -> Floats:
+    def _detail_of(self, origin: Origin) -> Floats:
         """(H, W): the mean square of the Laplacian of what was painted, around each pixel."""
         painted = self._lend(origin)
         square = _laplacian(painted.image.astype(np.float32))

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen.imaging import images, light_change, warp
-from lib_ofgen.values import Box, Contribution, Draft, Flow, Scene, Size
+from lib_ofgen.values import Box, Contribution, Draft, Flow, Origin, Scene, Size
 
 __all__ = ["GRID", "Track", "coarse", "coarse_flow", "coarse_view", "follow", "refine", "steady"]
 
@@ -184,7 +184,7 @@ def steady(target: Draft, neighbours: Sequence[tuple[Track, Draft]]) -> Draft:
     out. The holes stay.
     """
     size = target.holes.shape
-    sums: dict[int, _Mean] = {}
+    sums: dict[Origin, _Mean] = {}
     total = np.ones(size, np.float32)
     for one in target.contributions:
         sums.setdefault(one.origin, _Mean(size)).add(one.box, one.vectors, one.weight)
@@ -217,7 +217,7 @@ class _Mean:
         inside = np.s_[box.top : box.bottom, box.left : box.right]
         return self._moved[(slice(None), *inside)], self._weight[inside]
 
-    def contribution(self, origin: int, total: Floats) -> Contribution | None:
+    def contribution(self, origin: Origin, total: Floats) -> Contribution | None:
         """The mean, its weight over `total`; None where it is too little to see."""
         weight = self._weight / total
         if weight.max() < _LITTLE:

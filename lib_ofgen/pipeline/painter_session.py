@@ -1,4 +1,4 @@
-"""The painter at work: one stage at a time, one job at a time, under the eye of the reporter."""
+"""The painter during a job: one stage at a time, with stops and prompts taken care of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lib_ofgen.pipeline.context import Rules, Stopwatch
+from lib_ofgen.pipeline.rules import RenderRules
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.system.stopping import raise_if_stopped, report_step
 from lib_ofgen.values import Image, Mask, Painter, Repaint, Reporter, Stage
@@ -17,39 +18,39 @@ __all__ = ["PainterSession"]
 
 
 class PainterSession:
-    """Paints with the model of the stage that is asked for; a context manager that leaves it."""
+    """Paints with the model of a stage. It is a context manager: on leaving, so is the stage."""
 
     def __init__(
         self,
         painter: Painter,
-        rules: Rules,
+        rules: RenderRules,
         prompts: Prompts,
         reporter: Reporter,
-        watch: Stopwatch,
+        stopwatch: Stopwatch,
     ) -> None:
-        """Nothing is loaded before the first picture."""
-        self._painter, self._rules, self._reporter, self._watch = painter, rules, reporter, watch
-        self._prompts = prompts
+        """No model is loaded before the first picture."""
+        self._painter, self._rules, self._prompts = painter, rules, prompts
+        self._reporter, self._stopwatch = reporter, stopwatch
         self._stack = contextlib.ExitStack()
         self._stage: Stage | None = None
 
     def __enter__(self) -> PainterSession:
-        """Itself."""
+        """Return the session."""
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Leave the painter's stage, so that it restores what it found, and knows why."""
+        """Leave the painter's stage, so that the painter restores what it found."""
         self._stage = None
         self._stack.__exit__(*error)
 
     def words(self, stage: Stage, target: int) -> tuple[object, ...]:
-        """All that rules, words and painter do to frame `target` in that stage; for digests."""
+        """Return what rules, prompt and painter do to frame `target` in a stage, for digests."""
         rules, words = self._rules, self._prompts.of(target)
         strength = rules.strength if stage == "keys" else rules.hole_strength
-        said = (words.prompt, words.negative_prompt)
-        return (self._painter.identity, *said, strength, words.seed_or(rules.seed))
+        prompts = (words.prompt, words.negative_prompt)
+        return (self._painter.identity, *prompts, strength, words.seed_or(rules.seed))
 
-    def job(
+    def make_repaint(
         self,
         stage: Stage,
         target: int,
@@ -58,7 +59,7 @@ class PainterSession:
         original: Image,
         anchor: Image | None = None,
     ) -> Repaint:
-        """A picture to paint: whole where there is no mask, else what the mask is true for."""
+        """Return what the painter gets for a picture; without a mask the whole picture is painted."""
         rules, words = self._rules, self._prompts.of(target)
         return Repaint(
             target,
@@ -72,30 +73,34 @@ class PainterSession:
             None if anchor is None else np.ascontiguousarray(anchor),
         )
 
-    def paint(self, stage: Stage, jobs: Sequence[Repaint]) -> list[Image]:
-        """The pictures, with the model of `stage` loaded.
+    def paint(self, stage: Stage, repaints: Sequence[Repaint]) -> list[Image]:
+        """Paint with the model of `stage`; return the pictures in the same order.
 
         Raises:
             Stopped: the user asked to stop.
         """
-        if not jobs:
+        if not repaints:
             return []
         self.raise_if_stopped()
-        with self._watch("paint"):
+        with self._stopwatch("paint"):
             if self._stage != stage:
                 self._stack.close()
                 self._stack.enter_context(self._painter.stage(stage))
                 self._stage = stage
-            return self._painter.paint(jobs)
+            return self._painter.paint(repaints)
 
-    def report(self, stage: str, done: int, of: int) -> None:
-        """Report a stage, and end in `Stopped` when the user asks."""
-        report_step(self._reporter, stage, done, of)
+    def report(self, phase: str, done: int, of: int) -> None:
+        """Report that `done` of `of` units of a phase are finished.
+
+        Raises:
+            Stopped: the user asked to stop.
+        """
+        report_step(self._reporter, phase, done, of)
 
     def raise_if_stopped(self) -> None:
         """Ask whether to go on.
 
         Raises:
-            Stopped: the user wants to stop.
+            Stopped: the user asked to stop.
         """
         raise_if_stopped(self._reporter)

@@ -10,16 +10,16 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 from lib_ofgen.errors import VideoError
 from lib_ofgen.imaging import flow_io
 from lib_ofgen.models import flow
-from lib_ofgen.pipeline import analysis, encoding, prompting, render_progress
+from lib_ofgen.pipeline import analysis, encoding, prompting, render_progress, reporting
 from lib_ofgen.pipeline.context import Rules, Stopwatch
+from lib_ofgen.pipeline.job import Job, JobResult, Renderers, SourceAnalysis
 from lib_ofgen.pipeline.painter_session import PainterSession
 from lib_ofgen.pipeline.render_progress import Ahead, holed
 from lib_ofgen.pipeline.rendering.layers import SingleLayer, SubjectLayers
@@ -29,25 +29,21 @@ from lib_ofgen.pipeline.rendering.propagation import DraftProgress, Propagator
 from lib_ofgen.pipeline.rendering.stabilise import Stabiliser
 from lib_ofgen.planning import schedule
 from lib_ofgen.planning.coverage import Gap
-from lib_ofgen.planning.prompts import Phrasing, Prompts, infotext
+from lib_ofgen.planning.prompts import Phrasing, Prompts
 from lib_ofgen.report import facts as report
-from lib_ofgen.report import figures
-from lib_ofgen.report.html import page
 from lib_ofgen.report.live_preview import LivePreview
 from lib_ofgen.settings import control_units, prompt_rows
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store import masks
-from lib_ofgen.store.frame_store import FrameStore, read_source
-from lib_ofgen.store.workspace import PROMPTS, REPORT, Workspace, check_writable, write_whole
+from lib_ofgen.store.frame_store import read_source
+from lib_ofgen.store.workspace import PROMPTS, Workspace, check_writable, write_whole
 from lib_ofgen.system.files import claim_outputs
 from lib_ofgen.values import (
     FlowEstimator,
     Image,
-    KeyFrame,
     Painter,
     PromptRow,
     Reporter,
-    Scene,
     Size,
     Step,
 )
@@ -75,51 +71,6 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be made, and where."""
-
-    source: Path
-    output: Path
-    workspace: Path
-    settings: Settings
-    report: Path | None = None
-    """A second copy of the report; one is always in the workspace."""
-    frames: Path | None = None
-    """A folder that gets every finished frame as PNG."""
-    models: tuple[Path, ...] = ()
-    """Folders in which the weights of flow estimators and taggers are looked for."""
-    mask: Path | None = None
-    """A video, folder of pictures or picture, white where the source is to be animated."""
-    prompts: tuple[PromptRow, ...] = ()
-    """A list that wins over what the settings say."""
-
-
-@dataclass(frozen=True)
-class SourceAnalysis:
-    """What is known before anything is painted."""
-
-    spool: FrameStore
-    scenes: tuple[Scene, ...]
-    keys: list[KeyFrame]
-    division: SingleLayer
-    """What the mask, if there is one, makes of the frames."""
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """Where everything is."""
-
-    video: Path
-    workspace: Path
-    report: Path
-    page: Path
-    """The report for reading in a browser; it needs nothing but itself."""
-    sheet: Path
-    facts: dict[str, Any]
-    """The report's content."""
 
 
 def analyse_source(
@@ -244,14 +195,19 @@ def _run_locked(
             _release_after(estimator),
         ):
             makers = make_renderers(known, rules, estimator, easel, watch)
-            watched(_live_preview(known, makers))
+            watched(reporting.live_preview(known, makers))
             order = render_frames(makers, known, job.settings)
             paced = render_progress.paced(order, ahead, watch)
             told = encoding.report_frames(paced, known.spool.clip, makers.last, easel, reporter)
             _write_film(
-                job, known, told, makers.last, watch, _texts(known, prompts, seed, job.settings)
+                job,
+                known,
+                told,
+                makers.last,
+                watch,
+                reporting.key_infotexts(known, prompts, seed, job.settings),
             )
-            facts = _facts(known, makers, easel, job.settings, watch)
+            facts = reporting.collect_facts(known, makers, easel, job.settings, watch)
         facts |= report.prompt_facts(known.keys, prompts, tagger.facts(), seed)
         facts["flow"] = {
             "estimator": chosen.name, "asked": job.settings.flow, "reason": chosen.reason
@@ -259,7 +215,7 @@ def _run_locked(
         facts["painter"] = painter.identity
         facts["left_out"] = count_left_out(job.output, known.spool.clip)
         facts["seconds"]["total"] = round(perf_counter() - begun, 3)
-        return _write_report(job, known, makers, facts)
+        return reporting.write_report(job, known, makers, facts)
 
 
 def _write_film(
@@ -322,18 +278,6 @@ def tagger_options(settings: Settings, models: Sequence[Path]) -> prompting.Tagg
     return prompting.TaggerOptions(
         settings.tagger, settings.tagger_device, settings.tagger_optional, models
     )
-
-
-def _texts(
-    known: SourceAnalysis, prompts: Prompts, seed: int, settings: Settings
-) -> dict[int, str]:
-    """The infotext of each key frame."""
-    about = report.infotext_facts(settings.to_json(), seed, known.spool.clip.size)
-    words = {key.index: prompts.of(key.index) for key in known.keys}
-    return {
-        index: infotext(said, {**about, "Seed": said.seed_or(seed)})
-        for index, said in words.items()
-    }
 
 
 @contextlib.contextmanager
@@ -494,21 +438,6 @@ def _resolve_seed(workspace: Workspace, seed: int) -> int:
     return known
 
 
-class Renderers(NamedTuple):
-    """What makes the frames of a job."""
-
-    maker: Propagator
-    finisher: Stabiliser
-    second: SecondPass | None
-    stages: tuple[FramePass, ...]
-    """The finisher and what comes after it, in order."""
-
-    @property
-    def last(self) -> FramePass:
-        """What gives the pictures of the film."""
-        return self.stages[-1]
-
-
 def make_renderers(
     known: SourceAnalysis,
     rules: Rules,
@@ -575,84 +504,3 @@ def _ahead(known: SourceAnalysis, settings: Settings, reporter: Reporter) -> Ahe
         holes=holed(missing, area, settings.hole_min),
         strength=settings.hole_strength / settings.strength if settings.strength else 1.0,
     )
-
-
-def _facts(
-    known: SourceAnalysis,
-    makers: Renderers,
-    easel: PainterSession,
-    settings: Settings,
-    watch: Stopwatch,
-) -> dict[str, Any]:
-    """The report, all but its total time and its seed."""
-    maker, second = makers.maker, makers.second
-    frames = report.frame_facts(
-        maker.made, makers.finisher.finished, second.shares if second else {}
-    )
-    with watch("measure"):
-        source = known.spool.frame
-        measured = report.measure(
-            lambda index: source(index).image,
-            makers.last.picture,
-            maker.repainted,
-            known.scenes,
-            known.keys,
-            easel.report,
-        )
-    return {
-        **report.plan_facts(known.spool.clip, known.scenes, known.keys),
-        "frames": frames,
-        "kept": report.kept_facts(known.spool.key, known.spool.clip.length, makers.last.key),
-        **report.painted_facts(maker.made),
-        **measured,
-        "seconds": {stage: round(spent, 3) for stage, spent in watch.seconds.items()},
-        "settings": settings.to_json(),
-        "versions": report.versions(),
-    }
-
-
-def _write_report(
-    job: Job, known: SourceAnalysis, makers: Renderers, facts: dict[str, Any]
-) -> JobResult:
-    """Write the report, its page and the contact sheet, and say where everything is."""
-    kept, sheet = job.workspace / REPORT, job.workspace / "keys.png"
-    for path in (kept, job.report):
-        if path is not None:
-            write_whole(path, report.to_bytes(facts))
-    report.save_sheet(sheet, makers.last.picture, known.keys, known.spool.clip)
-    shown = job.workspace / "report.html"
-    write_whole(shown, page.report_html(facts, _page_content(job, known, makers, facts)))
-    return JobResult(job.output, job.workspace, kept, shown, sheet, facts)
-
-
-def _page_content(
-    job: Job, known: SourceAnalysis, makers: Renderers, facts: dict[str, Any]
-) -> page.PageContent:
-    """What the report's page shows beside the report's facts."""
-    clip, maker = known.spool.clip, makers.maker
-    whole = {index for index, made in maker.made.items() if made.whole}
-    return page.PageContent(
-        job.source.name,
-        job.output.name,
-        clip,
-        figures.thumbs(known.keys, clip, makers.last.picture),
-        figures.closeups(_frame_pictures(known, makers), facts["warp_error"]["each"], whole),
-    )
-
-
-def _frame_pictures(known: SourceAnalysis, makers: Renderers) -> figures.Film:
-    """Where to get what is shown of a frame."""
-    source = known.spool.frame
-    return figures.Film(
-        lambda index: source(index).image,
-        makers.last.picture,
-        makers.maker.repainted,
-        makers.finisher.origins,
-    )
-
-
-def _live_preview(known: SourceAnalysis, makers: Renderers) -> LivePreview:
-    """The film, for those who watch it grow."""
-    film, whole = _frame_pictures(known, makers), makers.maker.made
-    done = makers.last.done
-    return LivePreview(known.spool.clip, film, done, lambda index: whole[index].whole)

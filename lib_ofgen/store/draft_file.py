@@ -10,25 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen.imaging import warp
-from lib_ofgen.values import Box, Contribution, Draft
+from lib_ofgen.values import Box, Contribution, Draft, Origin
 
 __all__ = ["pack", "unpack"]
 
 
 def pack(draft: Draft) -> bytes:
-    """The bytes of a draft: a line of JSON, then arrays; `unpacked` reads them."""
+    """Return the bytes of a draft: a line of JSON, then arrays. `unpack` reads them."""
     head: dict[str, Any] = {"size": draft.holes.shape, "parts": []}
     arrays: list[NDArray[Any]] = [np.packbits(draft.holes, axis=None)]
     for one in draft.contributions:
         fine = max(1 / warp.FINEST, float(np.abs(one.vectors).max()) / 32767)
-        head["parts"].append([one.origin, one.box, fine])
+        head["parts"].append([_to_number(one.origin), one.box, fine])
         arrays.append(np.rint(one.vectors / np.float32(fine)).astype("<i2"))
         arrays.append(np.rint(one.weight * 255).astype(np.uint8))
     return b"".join([json.dumps(head).encode(), b"\n", *(array.tobytes() for array in arrays)])
 
 
 def unpack(data: bytes) -> Draft:
-    """The draft of which `packed` made these bytes."""
+    """Return the draft from which `pack` made these bytes."""
     line, _, rest = data.partition(b"\n")
     head = json.loads(line)
     place, size = 0, tuple(head["size"])
@@ -47,5 +47,15 @@ def unpack(data: bytes) -> Draft:
         weight = take("u1", math.prod(box.size)).reshape(box.size)
         exact = vectors.astype(np.float32) * np.float32(fine)
         share = weight.astype(np.float32) * np.float32(1 / 255)
-        parts.append(Contribution(origin, box, exact, share))
+        parts.append(Contribution(_from_number(origin), box, exact, share))
     return Draft(tuple(parts), holes.reshape(size).astype(np.bool_))
+
+
+def _to_number(origin: Origin) -> int:
+    """Return the origin as files have it: the frame, or its bitwise complement for a background."""
+    return origin.frame if origin.layer == "subject" else ~origin.frame
+
+
+def _from_number(number: int) -> Origin:
+    """Return the origin that `_to_number` wrote."""
+    return Origin(number) if number >= 0 else Origin(~number, "background")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lib_ofgen.values.painting import Origin
 from lib_ofgen.values.arrays import Box, Mask, Size, check_shape
 
-__all__ = ["Contribution", "Draft", "Flow"]
+__all__ = ["NOT_PAINTED", "Contribution", "Draft", "Flow"]
+
+NOT_PAINTED = -1
+"""In a map of frame numbers: a pixel of the source that nobody painted."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class Flow:
 class Contribution:
     """What one painted frame supplies to a frame: each pixel is sampled there once."""
 
-    origin: int
-    """The frame in which it was painted; of a masked frame's background, `~frame`."""
+    origin: Origin
+    """The frame and the layer in which it was painted."""
     box: Box
     """The region of the target outside of which it supplies nothing."""
     vectors: NDArray[np.float32]
@@ -47,7 +51,7 @@ class Contribution:
 
     @classmethod
     def of(
-        cls, origin: int, vectors: NDArray[np.float32], weight: NDArray[np.float32]
+        cls, origin: Origin, vectors: NDArray[np.float32], weight: NDArray[np.float32]
     ) -> Contribution | None:
         """That of (2, H, W) vectors and an (H, W) weight over a whole frame, or None for no weight.
 
@@ -105,12 +109,16 @@ class Draft:
             tuple(replace(part, weight=part.weight / part.box.crop(total)) for part in kept), holes
         )
 
-    def origins(self) -> NDArray[np.int32]:
-        """(H, W): the frame in which most of each pixel was painted; -1 for none."""
+    def origin_frames(self, frame_of: Callable[[Origin], int]) -> NDArray[np.int32]:
+        """(H, W): the frame in which most of each pixel was painted.
+
+        `frame_of` gives the number that stands for an origin. Pixels without a contribution get
+        that of the source's own pixels, `NOT_PAINTED`.
+        """
         most = np.zeros(self.holes.shape, np.float32)
-        found = np.full(self.holes.shape, -1, np.int32)
+        found = np.full(self.holes.shape, NOT_PAINTED, np.int32)
         for one in self.contributions:
             more = one.weight > one.box.crop(most)
-            one.box.crop(found)[more] = one.origin
+            one.box.crop(found)[more] = frame_of(one.origin)
             one.box.crop(most)[more] = one.weight[more]
         return found

@@ -10,23 +10,41 @@ from numpy.typing import NDArray
 
 from lib_ofgen.values.arrays import Image, Mask
 
-__all__ = ["ControlUnit", "Painted", "PromptRow", "Repaint", "Stage", "Tags", "Words"]
+__all__ = ["ControlUnit", "Layer", "Origin", "Painted", "PromptRow", "Repaint", "Stage", "Tags", "Words"]
 
 Stage = Literal["keys", "holes"]
 """The two stages of painting; each may use a checkpoint of its own."""
 
 
+Layer = Literal["subject", "background"]
+"""The layers of a frame that a mask divides; a frame without a mask is all subject."""
+
+
+class Origin(NamedTuple):
+    """Where a pixel was painted: in which frame, and in which layer of it."""
+
+    frame: int
+    layer: Layer = "subject"
+
+
 @dataclass(frozen=True)
 class Painted:
-    """What was painted fresh in one frame, and nothing that was warped there.
+    """What was painted fresh in one layer of a frame, without anything that was warped there.
 
-    This alone is lent to other frames, so that no pixel is ever warped twice.
+    Only this is lent to other frames, so no pixel is ever warped twice.
     """
 
     index: int
+    """The frame."""
     image: Image
     """Black where `mask` is false."""
     mask: Mask
+    layer: Layer = "subject"
+
+    @property
+    def origin(self) -> Origin:
+        """The frame and the layer."""
+        return Origin(self.index, self.layer)
 
 
 @dataclass(frozen=True)

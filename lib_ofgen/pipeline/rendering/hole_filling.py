@@ -1,4 +1,4 @@
-"""What no painted frame supplies is painted, and kept in the workspace under its digest."""
+"""The painter fills what no painted frame supplies; the paint is kept under its digest."""
 
 from __future__ import annotations
 
@@ -10,40 +10,38 @@ from numpy.typing import NDArray
 
 from lib_ofgen.imaging import canvas, holes
 from lib_ofgen.imaging.render import Renderer
-from lib_ofgen.pipeline.context import Stopwatch
-from lib_ofgen.pipeline.painter_session import PainterSession
-from lib_ofgen.store.frame_store import FrameStore
-from lib_ofgen.values import Box, Draft, Image, Mask, Painted, Repaint, Stage
+from lib_ofgen.pipeline.rendering.context import RenderContext
+from lib_ofgen.values import Box, Draft, Image, Mask, Origin, Painted, Repaint, Stage
 
 __all__ = ["FrameWithHoles", "HoleFiller"]
 
 
 @dataclass(frozen=True)
 class FrameWithHoles:
-    """A frame with holes."""
+    """A draft with holes, before they are painted."""
 
     index: int
     key: str
-    """Digest of all that their paint depends on."""
+    """Digest of all that the paint of the holes depends on."""
     stage: Stage
-    fused: Draft
+    draft: Draft
     mask: Mask
     """(H, W): what is to be painted."""
     ring: Mask
-    """(H, W): of that, what is known already; there the paint takes on its colours."""
+    """(H, W): the part of `mask` that is known. There the paint gets the colours around it."""
 
 
 @dataclass(frozen=True)
-class _Opened:
-    """A frame before its holes are painted."""
+class _HoleBoxes:
+    """A frame with holes, cut into boxes for the painter."""
 
-    holed: FrameWithHoles
+    frame: FrameWithHoles
     boxes: list[Box]
     warped: list[Image]
     """What painted frames supply in each box."""
-    stale: list[NDArray[np.float32]]
-    """By how many levels the source was brighter where that was painted, (h, w, 3) each."""
-    jobs: list[Repaint]
+    light_changes: list[NDArray[np.float32]]
+    """By how many levels the source was brighter where the pixels were painted, (h, w, 3) each."""
+    repaints: list[Repaint]
     """One for each box."""
 
 
@@ -52,95 +50,109 @@ class HoleFiller:
 
     def __init__(
         self,
-        spool: FrameStore,
-        easel: PainterSession,
-        lend: Callable[[int], Painted],
-        watch: Stopwatch,
-        box: int,
-        anchor: Callable[[Stage, int], Image | None],
+        context: RenderContext,
+        lend: Callable[[Origin], Painted],
+        anchor_image: Callable[[Stage, int], Image | None],
     ) -> None:
-        """`box` is the least side in px of what the painter gets.
+        """`lend` gives the paint of an origin.
 
-        `anchor` gives the first key frame of a frame's scene, where its paint is to look at it.
+        `anchor_image` gives the first key frame of a frame's scene, if its painter is to see it.
         """
-        self._spool, self._easel, self._lend, self._watch = spool, easel, lend, watch
-        self._renderer, self._box = Renderer(lend), box
-        self._sources = Renderer(self._lent_source)
-        self._anchor = anchor
+        self._frames, self._painter = context.frames, context.painter
+        self._stopwatch, self._min_box = context.stopwatch, context.rules.min_box
+        self._lend, self._anchor_image = lend, anchor_image
+        self._renderer, self._source_renderer = Renderer(lend), Renderer(self._lend_source)
 
     def fill(self, frames: Sequence[FrameWithHoles]) -> dict[int, Painted]:
-        """What was painted fresh in each of these frames of one stage, by index.
+        """Return the fresh paint of these frames of one stage, by index.
 
-        The painter gets all that lacks at once. What it gives is kept, and not asked for again.
+        The painter gets everything that the workspace lacks at once. Its answer is kept.
 
         Raises:
-            Stopped: the user asked to stop; what was asked for is lost.
+            Stopped: the user asked to stop; what the painter was working on is lost.
         """
-        workspace, found = self._spool.workspace, dict[int, Painted]()
-        lacking: list[_Opened] = []
-        for holed in frames:
-            known = workspace.painted(holed.key, holed.index)
+        workspace, found = self._frames.workspace, dict[int, Painted]()
+        lacking: list[_HoleBoxes] = []
+        for frame in frames:
+            known = workspace.painted(frame.key, frame.index)
             if known is not None:
-                found[holed.index] = known
+                found[frame.index] = known
             else:
-                lacking.append(self._opened(holed))
-        jobs = [job for opened in lacking for job in opened.jobs]
-        pictures = iter(self._easel.paint(frames[0].stage, jobs) if jobs else ())
-        for opened in lacking:
-            holed = opened.holed
-            with self._watch("fuse"):
-                fresh = np.zeros((*holed.mask.shape, 3), np.uint8)
-                for box, image, stale in zip(
-                    opened.boxes, opened.warped, opened.stale, strict=True
-                ):
-                    ring = box.crop(holed.ring)
-                    box.crop(fresh)[...] = holes.match_colours(next(pictures), image, ring, stale)
-                fresh *= holed.mask[..., None]
-                found[holed.index] = Painted(holed.index, fresh, holed.mask)
-                workspace.save_painted(holed.key, found[holed.index])
+                lacking.append(self._cut_boxes(frame))
+        repaints = [repaint for one in lacking for repaint in one.repaints]
+        answers = iter(self._painter.paint(frames[0].stage, repaints) if repaints else ())
+        for one in lacking:
+            pictures = [next(answers) for _ in one.boxes]
+            with self._stopwatch("fuse"):
+                painted = _compose(one, pictures)
+                workspace.save_painted(one.frame.key, painted)
+            found[painted.index] = painted
         return found
 
-    def paint_beside(self, holed: FrameWithHoles, beside: Sequence[int]) -> Image:
-        """The whole frame, painted on one canvas with these finished frames; see `canvas`."""
-        with self._watch("fuse"):
-            original = self._original(holed.index)
-            plain = self._renderer.plain(holed.fused, Box(0, 0, *holed.mask.shape))
-            start = holes.make_start(plain, holed.mask, original)
+    def paint_beside(self, frame: FrameWithHoles, beside: Sequence[int]) -> Image:
+        """Return the whole frame, painted on one canvas with finished frames; see `canvas`."""
+        with self._stopwatch("fuse"):
+            original = self._original(frame.index)
+            plain = self._renderer.plain(frame.draft, Box(0, 0, *frame.mask.shape))
+            start = holes.make_start(plain, frame.mask, original)
             middle = canvas.Column(start, original)
-            finished = [canvas.Column(self._lend(i).image, self._original(i)) for i in beside]
-            laid = canvas.lay_out(middle, *finished)
-        job = self._easel.job(holed.stage, holed.index, laid.image, laid.mask, laid.original)
-        (picture,) = self._easel.paint(holed.stage, [job])
-        return np.ascontiguousarray(laid.box.crop(picture))
+            finished = [
+                canvas.Column(self._lend(Origin(index)).image, self._original(index))
+                for index in beside
+            ]
+            wide = canvas.lay_out(middle, *finished)
+        repaint = self._painter.make_repaint(
+            frame.stage, frame.index, wide.image, wide.mask, wide.original
+        )
+        (picture,) = self._painter.paint(frame.stage, [repaint])
+        return np.ascontiguousarray(wide.box.crop(picture))
 
     def _original(self, index: int) -> Image:
-        return self._spool.frame(index).image
+        return self._frames.frame(index).image
 
-    def _lent_source(self, origin: int) -> Painted:
-        """The source's own frame, as if it were what was painted there."""
-        image = self._original(max(origin, ~origin))
-        return Painted(origin, image, np.ones(image.shape[:2], np.bool_))
+    def _lend_source(self, origin: Origin) -> Painted:
+        """Return the source's frame as if all of it had been painted there."""
+        image = self._original(origin.frame)
+        return Painted(origin.frame, image, np.ones(image.shape[:2], np.bool_), origin.layer)
 
-    def _opened(self, holed: FrameWithHoles) -> _Opened:
-        """The painter's jobs for a frame."""
-        mask, original = holed.mask, self._original(holed.index)
-        with self._watch("fuse"):
-            boxes = holes.find_boxes(mask, self._box)
-            warped = [self._renderer.plain(holed.fused, box) for box in boxes]
-            stale = [
-                self._sources.plain(holed.fused, box).astype(np.float32) - box.crop(original)
+    def _cut_boxes(self, frame: FrameWithHoles) -> _HoleBoxes:
+        """Return the boxes around the holes of a frame, with what the painter gets."""
+        mask, original = frame.mask, self._original(frame.index)
+        with self._stopwatch("fuse"):
+            boxes = holes.find_boxes(mask, self._min_box)
+            warped = [self._renderer.plain(frame.draft, box) for box in boxes]
+            light_changes = [
+                self._source_renderer.plain(frame.draft, box).astype(np.float32)
+                - box.crop(original)
                 for box in boxes
             ]
             starts = [
                 holes.make_start(image, box.crop(mask), box.crop(original))
                 for box, image in zip(boxes, warped, strict=True)
             ]
-        anchor = self._anchor(holed.stage, holed.index)
-        seen = [None if anchor is None else box.crop(anchor) for box in boxes]
-        jobs = [
-            self._easel.job(
-                holed.stage, holed.index, start, box.crop(mask), box.crop(original), other
+        anchor = self._anchor_image(frame.stage, frame.index)
+        repaints = [
+            self._painter.make_repaint(
+                frame.stage,
+                frame.index,
+                start,
+                box.crop(mask),
+                box.crop(original),
+                None if anchor is None else box.crop(anchor),
             )
-            for box, start, other in zip(boxes, starts, seen, strict=True)
+            for box, start in zip(boxes, starts, strict=True)
         ]
-        return _Opened(holed, boxes, warped, stale, jobs)
+        return _HoleBoxes(frame, boxes, warped, light_changes, repaints)
+
+
+def _compose(one: _HoleBoxes, pictures: Sequence[Image]) -> Painted:
+    """Return the paint of a frame, put together from the painter's pictures of its boxes."""
+    frame = one.frame
+    fresh = np.zeros((*frame.mask.shape, 3), np.uint8)
+    for box, picture, warped, change in zip(
+        one.boxes, pictures, one.warped, one.light_changes, strict=True
+    ):
+        matched = holes.match_colours(picture, warped, box.crop(frame.ring), change)
+        box.crop(fresh)[...] = matched
+    fresh *= frame.mask[..., None]
+    return Painted(frame.index, fresh, frame.mask)

@@ -1,9 +1,9 @@
 """A mask divides each frame into its subject, which is animated, and its background.
 
-Paint of the one never shows the other: what a frame painted lends its subject under the frame's own
-index and its background under `~index`, each with a mask of its own, so that nothing that follows
-correspondences through the frames (candidates, tracks, rendering) can mix them. With `keep` the
-background under `~index` is the source's own frame, for that frame alone.
+The paint of one layer never shows in the other: each layer of a painted frame is an `Origin` of its
+own with its own mask, so nothing that follows correspondences through the frames (candidates,
+tracks, rendering) can mix them. With `keep` the background layer is the source's own frame, and
+only that frame uses it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,19 @@ from numpy.typing import NDArray
 from lib_ofgen.imaging import fusion, warp
 from lib_ofgen.imaging.fusion import Candidate
 from lib_ofgen.store.frame_store import FrameStore, memory_frames
-from lib_ofgen.values import Box, Contribution, Draft, Flow, Image, Mask, Painted, Step
+from lib_ofgen.values import (
+    NOT_PAINTED,
+    Box,
+    Contribution,
+    Draft,
+    Flow,
+    Image,
+    Layer,
+    Mask,
+    Origin,
+    Painted,
+    Step,
+)
 
 __all__ = ["SingleLayer", "SubjectLayers"]
 
@@ -36,7 +48,8 @@ _SLIVER = 5
 """px: what is missing along an edge and is narrower takes the nearest place that is not."""
 
 Floats = NDArray[np.float32]
-Lend = Callable[[int], Painted]
+Lend = Callable[[Origin], Painted]
+ReadPaint = Callable[[int], Painted]
 
 
 class SingleLayer:
@@ -63,19 +76,19 @@ class SingleLayer:
         """(H, W): what the frame's coverage is the share of; None for all of it."""
         return None
 
-    def lend(self, origin: int, painted: Lend) -> Painted:
-        """What a frame lends under `origin`, where `painted` gives all that it painted fresh."""
-        return painted(origin)
+    def lend(self, origin: Origin, read_paint: ReadPaint) -> Painted:
+        """Return the paint of `origin`; `read_paint` gives all fresh paint of a frame."""
+        return read_paint(origin.frame)
 
     def whole(self, index: int, lend: Lend) -> Draft:
-        """A frame that was painted whole."""
-        return fusion.draft_of_whole(lend(index))
+        """Return the draft of a frame that was painted whole."""
+        return fusion.draft_of_whole(lend(Origin(index)))
 
     def candidates(
         self, lend: Lend, flow: Flow, share: float, *, threshold: float, least: int
     ) -> list[Candidate]:
         """What the flow's source offers its target; see `fuse.candidate`."""
-        painted = lend(flow.source)
+        painted = lend(Origin(flow.source))
         return [fusion.candidate(painted, flow, share, threshold=threshold, least=least)]
 
     def complete(self, step: Step, candidates: Sequence[Candidate], least: int) -> bool:
@@ -103,12 +116,12 @@ class SingleLayer:
         return image
 
     def sources(self, fused: Draft) -> list[int]:
-        """The frames whose paint shows."""
-        return sorted(one.origin for one in fused.contributions)
+        """Return the frames whose paint shows, in ascending order."""
+        return sorted(one.origin.frame for one in fused.contributions)
 
-    def source_frames(self, origins: NDArray[np.int32]) -> NDArray[np.int32]:
-        """(H, W): the frames that these origins name; -1 for the source's own."""
-        return origins
+    def frame_number(self, origin: Origin) -> int:
+        """Return the frame that shows `origin`; `NOT_PAINTED` for the source's own pixels."""
+        return origin.frame
 
 
 class SubjectLayers(SingleLayer):
@@ -122,7 +135,7 @@ class SubjectLayers(SingleLayer):
 
     def __init__(self, spool: FrameStore, masks: FrameStore, *, keep: bool) -> None:
         """`masks` holds a grey picture for each frame of `spool`."""
-        self._spool, self._keep = spool, keep
+        self._frames, self._keep = spool, keep
         self.moves_background = not keep
         remembered = lru_cache(maxsize=memory_frames(spool.clip.size))
         self._opacity = remembered(lambda index: _levelled(masks.frame(index).image[..., 0]))
@@ -149,30 +162,30 @@ class SubjectLayers(SingleLayer):
         """The subject, where it alone is painted."""
         return self._subject(target) if self._keep else None
 
-    def lend(self, origin: int, painted: Lend) -> Painted:
-        """The side's own part of the frame's paint; kept background is the source's frame."""
-        index = _frame(origin)
-        if origin < 0 and self._keep:
-            image = self._spool.frame(index).image
-            return Painted(origin, image, np.ones(image.shape[:2], np.bool_))
+    def lend(self, origin: Origin, read_paint: ReadPaint) -> Painted:
+        """Return the layer's part of the frame's paint; a kept background is the source's frame."""
+        index, layer = origin
+        if layer == "background" and self._keep:
+            image = self._frames.frame(index).image
+            return Painted(index, image, np.ones(image.shape[:2], np.bool_), layer)
         subject = self._subject(index)
-        return _limited(painted(index), origin, ~subject if origin < 0 else subject)
+        return _limit(read_paint(index), layer, subject if layer == "subject" else ~subject)
 
     def whole(self, index: int, lend: Lend) -> Draft:
-        """Both sides of what was painted in the frame."""
+        """Return the draft of both layers of what was painted in the frame."""
         subject = self._subject(index)
         none = Draft((), np.zeros(subject.shape, np.bool_))
-        first = _over(none, lend(index), subject.astype(np.float32))
-        return _over(first, lend(~index), (~subject).astype(np.float32))
+        first = _over(none, lend(Origin(index)), subject.astype(np.float32))
+        return _over(first, lend(Origin(index, "background")), (~subject).astype(np.float32))
 
     def candidates(
         self, lend: Lend, flow: Flow, share: float, *, threshold: float, least: int
     ) -> list[Candidate]:
         """The source's subject for the target's and, unless it is kept, its background likewise."""
         opacity = self._opacity(flow.target)
-        sides = [(flow.source, opacity > 0)]
+        sides = [(Origin(flow.source), opacity > 0)]
         if not self._keep:
-            sides.append((~flow.source, opacity < 1))
+            sides.append((Origin(flow.source, "background"), opacity < 1))
         rule = {"threshold": threshold, "least": least}
         return [
             _extended(fusion.candidate(lend(origin), flow, share, **rule), side)
@@ -200,30 +213,28 @@ class SubjectLayers(SingleLayer):
                 parts += [_weighed(one, weight) for one in merged]
                 behind = behind - weight
         if self._keep:
-            parts.append(Contribution.of(~step.target, _still(behind), behind))
+            parts.append(Contribution.of(Origin(step.target, "background"), _still(behind), behind))
         return Draft.normalise(parts, holes)
 
     def overlay_paint(self, fused: Draft, fresh: Painted, opacity: Floats) -> Draft:
         """The frame with each side's paint over that side."""
-        subject, index = self._subject(fresh.index), fresh.index
-        fused = _over(fused, _limited(fresh, index, subject), opacity * subject)
+        subject = self._subject(fresh.index)
+        fused = _over(fused, _limit(fresh, "subject", subject), opacity * subject)
         if self._keep:
             return fused
-        return _over(fused, _limited(fresh, ~index, ~subject), opacity * ~subject)
+        return _over(fused, _limit(fresh, "background", ~subject), opacity * ~subject)
 
     def steadying_part(self, draft: Draft) -> Draft:
         """All but the background that is kept, each frame's own."""
         parts = draft.contributions
-        return replace(
-            draft, contributions=tuple(p for p in parts if p.origin >= 0 or not self._keep)
-        )
+        return replace(draft, contributions=tuple(p for p in parts if self._is_painted(p.origin)))
 
     def separate_sides(self, target: int, fused: Draft) -> Draft:
         """The subject of subjects' paint; soft edges may show both."""
         opacity = self._opacity(target)
         behind = opacity == 0 if self._keep else opacity < 1
         parts = [
-            _weighed(one, (behind if one.origin < 0 else opacity > 0).astype(np.float32))
+            _weighed(one, (behind if one.origin.layer == "background" else opacity > 0).astype(np.float32))
             for one in fused.contributions
         ]
         return Draft.normalise(parts, fused.holes)
@@ -233,17 +244,20 @@ class SubjectLayers(SingleLayer):
         if not self._keep:
             return image
         opacity = self._opacity(target)[..., None]
-        source = self._spool.frame(target).image.astype(np.float32)
+        source = self._frames.frame(target).image.astype(np.float32)
         return np.rint(source + opacity * (image - source)).astype(np.uint8)
 
     def sources(self, fused: Draft) -> list[int]:
-        """Of both sides, but for background that is kept."""
-        shown = (one.origin for one in fused.contributions if one.origin >= 0 or not self._keep)
-        return sorted({_frame(origin) for origin in shown})
+        """Return the frames of both layers, without a background that is kept."""
+        shown = (one.origin for one in fused.contributions if self._is_painted(one.origin))
+        return sorted({origin.frame for origin in shown})
 
-    def source_frames(self, origins: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Kept background is the source's."""
-        return np.where(origins < 0, np.int32(-1) if self._keep else ~origins, origins)
+    def frame_number(self, origin: Origin) -> int:
+        """Return the frame; a kept background is the source's own."""
+        return origin.frame if self._is_painted(origin) else NOT_PAINTED
+
+    def _is_painted(self, origin: Origin) -> bool:
+        return origin.layer == "subject" or not self._keep
 
     def _subject(self, index: int) -> Mask:
         return self._opacity(index) > 0
@@ -256,9 +270,9 @@ class SubjectLayers(SingleLayer):
     ) -> Iterator[tuple[list[Candidate], Mask]]:
         """The subject's candidates and region, then, unless it is kept, the background's."""
         subject = self._subject(target)
-        yield [c for c in candidates if c.painted.index >= 0], subject
+        yield [c for c in candidates if c.painted.layer == "subject"], subject
         if not self._keep:
-            yield [c for c in candidates if c.painted.index < 0], ~subject
+            yield [c for c in candidates if c.painted.layer == "background"], ~subject
 
 
 def _levelled(grey: NDArray[np.uint8]) -> Floats:
@@ -269,20 +283,15 @@ def _levelled(grey: NDArray[np.uint8]) -> Floats:
     return np.rint(soft * np.float32(255)).astype(np.float32) / np.float32(255)  # so that 1 is 1
 
 
-def _frame(origin: int) -> int:
-    """The frame whose subject or background `origin` names."""
-    return max(origin, ~origin)
+def _limit(painted: Painted, layer: Layer, side: Mask) -> Painted:
+    """Return the paint of one layer and of a rim around it, from which pixels may be taken.
 
-
-def _limited(painted: Painted, origin: int, side: Mask) -> Painted:
-    """The paint on one side of its frame, and as far around it as it may be taken from there.
-
-    What a place draws on reaches `warp.KERNEL_RADIUS` px farther than the place.
+    The rim is wider than `_RIM`, for a sampled pixel depends on `warp.KERNEL_RADIUS` px around it.
     """
     reach = 2 * (_RIM + warp.KERNEL_RADIUS) + 1
     near = cv2.dilate(side.view(np.uint8), kernel=np.ones((reach, reach), np.uint8))
     mask = painted.mask & near.view(np.bool_)
-    return Painted(origin, painted.image * mask[..., None], mask)
+    return Painted(painted.index, painted.image * mask[..., None], mask, layer)
 
 
 def _extended(one: Candidate, side: Mask) -> Candidate:
