@@ -15,7 +15,7 @@ import pytest
 from moving import SIZE, heard, make_video, number, numbered, plain_clip
 
 from lib_ofgen.errors import VideoError
-from lib_ofgen.values import Clip, Frame, Size
+from lib_ofgen.values import Clip, Frame, Sampling, Size
 from lib_ofgen.video.formats import KINDS
 from lib_ofgen.video.reader import open_video
 from lib_ofgen.video.writer import FrameFolder, check_output, write_video
@@ -99,7 +99,7 @@ def test_a_time_base_that_no_container_has(tmp_path: Path) -> None:
 def test_every_file_of_the_data_comes_back(data: Path, tmp_path: Path) -> None:
     for name in ("bad/vfr_gaps.mp4", "clips/nasa_8s_480x270.mp4", "bad/truncated_moov_ok.mp4"):
         path = data / name
-        with open_video(path, width=96) as source:
+        with open_video(path, Sampling(width=96)) as source:
             frames = list(source)
         out = tmp_path / "out.mp4"
         with write_video(out, source.clip, sound_from=path) as sink:
@@ -165,7 +165,7 @@ def test_sound_stays_in_step(
     tmp_path: Path, codec: str, source: str, suffix: str, kept: str
 ) -> None:
     path = make_video(tmp_path / f"in{source}", 75, sound=codec, click=1.5)
-    with open_video(path, start=0.52, end=2.6) as taken:
+    with open_video(path, Sampling(start=0.52, end=2.6)) as taken:
         frames = list(taken)
     out = tmp_path / f"out{suffix}"
     with write_video(out, taken.clip, sound_from=path) as sink:

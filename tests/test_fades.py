@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lib_ofgen.cli.commands import main
 from lib_ofgen.models.flow.dis import DisEstimator
-from lib_ofgen.values import Frame, Image
+from lib_ofgen.values import Frame, Image, Sampling
 from lib_ofgen.video.reader import open_video
 
 DEMO = Path(__file__).parents[1] / "lib_ofgen" / "cli" / "demo" / "bbb_4s_640x360.mp4"
@@ -51,7 +51,7 @@ LIGHTS: dict[str, Light] = {
 
 @cache
 def _still() -> list[Image]:
-    with open_video(DEMO, width=128) as source:
+    with open_video(DEMO, Sampling(width=128)) as source:
         return [frame.image for _, frame in zip(range(LENGTH), source, strict=False)]
 
 

@@ -28,6 +28,7 @@ from lib_ofgen.cli.commands import main
 from lib_ofgen.errors import VideoError
 from lib_ofgen.imaging import flow_io, images
 from lib_ofgen.system import limits
+from lib_ofgen.values import Sampling
 from lib_ofgen.video.demuxing import container
 from lib_ofgen.video.demuxing.container import extension_of
 from lib_ofgen.video.reader import open_video
@@ -113,7 +114,10 @@ def small_limit() -> Iterator[None]:
 
 def refused(path: Path, says: str, **options: Any) -> None:
     """Reading all of it ends in one line and exit status 2."""
-    with pytest.raises(VideoError, match=says) as error, open_video(path, **options) as source:
+    with (
+        pytest.raises(VideoError, match=says) as error,
+        open_video(path, Sampling(**options)) as source,
+    ):
         for _ in source:
             pass
     assert error.value.exit_status == 2
@@ -416,8 +420,10 @@ def test_a_pipe_is_no_mask_and_no_picture(tmp_path: Path, film: Path) -> None:
 
 
 def test_where_libav_stands_in_a_file_is_the_same_by_seeking(data: Path) -> None:
-    with open_video(data / "clips/sintel_cuts_9s_640x272.mp4", start=6.0, max_frames=2) as source:
+    with open_video(
+        data / "clips/sintel_cuts_9s_640x272.mp4", Sampling(start=6.0, max_frames=2)
+    ) as source:
         sought = [frame.image for frame in source]
-    with open_video(data / "clips/sintel_cuts_9s_640x272.mp4", max_frames=146) as source:
+    with open_video(data / "clips/sintel_cuts_9s_640x272.mp4", Sampling(max_frames=146)) as source:
         read = [frame.image for frame in source]
     assert np.array_equal(sought, read[144:])

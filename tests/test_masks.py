@@ -19,6 +19,7 @@ import PIL.Image
 import pytest
 from moving import make_video
 from numpy.typing import NDArray
+from rendering import rendered
 from test_jobs import Counting, Patience, kept
 from webui.fused_again import Keeper
 
@@ -27,14 +28,12 @@ from lib_ofgen.errors import SettingsError, VideoError
 from lib_ofgen.models.flow.dis import DisEstimator
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline import run as pipeline
-from lib_ofgen.pipeline.context import Stopwatch
-from lib_ofgen.pipeline.painter_session import PainterSession
+from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.rendering import propagation
 from lib_ofgen.pipeline.run import Job, JobResult, run_job
-from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace, digest
-from lib_ofgen.values import Draft, Image, Mask, Size, Words
+from lib_ofgen.values import Draft, Image, Mask, Sampling, Size
 from lib_ofgen.video.reader import open_video
 from lib_ofgen.webui.jobs.document import Places, mask_of, output_of, parse
 
@@ -250,19 +249,17 @@ def test_guided_keys_take_the_subject_from_the_first(
 def drawn(space: Path, clip: Path, mask: Path, **changes: object) -> Sequence[Draft]:
     """How the finished frames are made of paint; paints nothing."""
     settings = Settings().replace({**BASE, **changes})
-    keeper, watch = Keeper(BrushPainter().identity), Stopwatch()
+    keeper = Keeper(BrushPainter().identity)
     workspace = Workspace(space / "out.mp4.ofgen")
-    known = pipeline.analyse_source(clip, workspace, settings, keeper, watch, mask)
-    rules = pipeline.render_rules(settings, 0)
-    prompts = Prompts(known.spool.clip.length, {0: Words("", "")})
-    with PainterSession(keeper, rules, prompts, keeper, watch) as easel:
-        made = pipeline.make_renderers(known, rules, DisEstimator(1.0), easel, watch)
-        for _ in pipeline.render_frames(made, known, settings):
-            pass
-        return [
-            made[1].fused(index) if not made[0].made[index].whole else made[0].draft(index)
-            for index in range(known.spool.clip.length)
-        ]
+    known, (propagator, stabiliser, *_) = rendered(
+        clip, workspace, settings, keeper, keeper, mask=mask
+    )
+    return [
+        propagator.draft(index)
+        if propagator.records[index].whole
+        else stabiliser.stable_draft(index)
+        for index in range(known.spool.clip.length)
+    ]
 
 
 @pytest.mark.parametrize("background", ["keep", "once"])
@@ -276,12 +273,13 @@ def test_no_subject_draws_on_background_paint(
         for one in fused.contributions:
             shown = one.weight > 0
             one.box.crop(weights)[...] += one.weight
-            assert one.origin < 0 or one.box.crop(white(index))[shown].all()
+            subject = one.origin.layer == "subject"
+            assert not subject or one.box.crop(white(index))[shown].all()
             core = ~grown(~white(index), 2)  # the mask's edge is soft
-            assert one.origin >= 0 or not one.box.crop(core)[shown].any()
-            if background == "keep" and one.origin < 0:
-                assert one.origin == ~index, "another frame's background is shown"
-            side = white(one.origin) if one.origin >= 0 else ~white(~one.origin)
+            assert subject or not one.box.crop(core)[shown].any()
+            if background == "keep" and not subject:
+                assert one.origin.frame == index, "another frame's background is shown"
+            side = white(one.origin.frame) if subject else ~white(one.origin.frame)
             near = grown(side, 3)  # flow is no surer at the edge
             y, x = np.nonzero(shown)
             v, u = one.vectors[1][shown], one.vectors[0][shown]
@@ -362,7 +360,7 @@ def test_a_mask_is_sampled_as_the_clip_is(clip: Path, tmp_path: Path) -> None:
         )
         run(clip, space, mask, **sampling)
         shown = film(space)
-        with open_video(clip, **sampling) as frames:
+        with open_video(clip, Sampling(**sampling)) as frames:
             before = [frame.image for frame in frames]
         assert len(shown) == 3
         for index, image in zip((4, 7, 10), range(3), strict=True):
@@ -384,7 +382,7 @@ def test_a_mask_is_cropped_and_padded_as_the_clip_is(clip: Path, tmp_path: Path)
             ).division
             for mask in (video, pictures)
         ]
-        with open_video(video, **sampling) as frames:
+        with open_video(video, Sampling(**sampling)) as frames:
             wanted = next(iter(frames)).image[..., 0] > 127
         for one in spools:
             found = one.inside(0)

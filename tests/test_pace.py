@@ -9,8 +9,8 @@ import pytest
 from moving import make_video, walking
 
 from lib_ofgen.models.painters.brush import BrushPainter
-from lib_ofgen.pipeline import progress
-from lib_ofgen.pipeline.progress import Outlook, Pace
+from lib_ofgen.pipeline.progress import job_progress
+from lib_ofgen.pipeline.progress.job_progress import Outlook, Pace
 from lib_ofgen.pipeline.run import Job, run_job
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image
@@ -25,7 +25,7 @@ def _shares(pace: Pace, seconds: dict[str, float]) -> Iterator[tuple[float, floa
     order = ["key"] * 4 + (["draft"] * 7 + ["finish"] * 7) * 2
     for kind in order:
         passed += seconds[kind]
-        yield passed, progress.add(kind, 1, 1, seconds[kind])
+        yield passed, pace.add(kind, 1, 1, seconds[kind])
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_steps_done_at_once_share_their_time() -> None:
 
 
 def test_a_step_that_takes_long_takes_nothing_back() -> None:
-    progress = Pace({"draft": 4, "finish": 4}, {"draft": 1.0, "finish": 1.0})
-    before = [progress.add("draft", 1, 1, 1), progress.add("finish", 1, 1, 1)]
-    assert progress.add("finish", 1, 1, 1) > before[-1]
-    high = progress.fraction
-    assert progress.add("draft", 1, 1, 0.001) >= high
-    assert progress.add("draft", 1, 1, 90) >= high
+    pace = Pace({"draft": 4, "finish": 4}, {"draft": 1.0, "finish": 1.0})
+    before = [pace.add("draft", 1, 1, 1), pace.add("finish", 1, 1, 1)]
+    assert pace.add("finish", 1, 1, 1) > before[-1]
+    high = pace.fraction
+    assert pace.add("draft", 1, 1, 0.001) >= high
+    assert pace.add("draft", 1, 1, 90) >= high
 
 
 def test_what_was_found_done_says_nothing_of_what_is_left() -> None:
@@ -118,11 +118,11 @@ def test_a_whole_job_only_goes_forward_and_has_words_for_each_stage(tmp_path: Pa
     )
     stages = list(dict.fromkeys(stage for stage, _, _ in listener.told))
     assert stages == ["decode", "analyse", "keys", "paint", "measure"]
-    shares = [progress.fraction(*told) for told in listener.told]
+    shares = [job_progress.fraction(*told) for told in listener.told]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
-    assert all(progress.words(stage) != stage for stage in [*stages, "tag"])
+    assert all(job_progress.words(stage) != stage for stage in [*stages, "tag"])
 
 
 def test_what_is_no_stage_stands_for_itself() -> None:
-    assert progress.words("starting") == "starting"
+    assert job_progress.words("starting") == "starting"

@@ -18,8 +18,8 @@ from moving import make_video
 from test_jobs import BASE, Counting, Patience, kept, pictures
 
 from lib_ofgen.errors import PainterError, SettingsError
-from lib_ofgen.pipeline.context import Stopwatch
 from lib_ofgen.pipeline.painter_session import PainterSession
+from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.results import repaint
 from lib_ofgen.pipeline.results.frames import ResultFrames
 from lib_ofgen.pipeline.run import Job, JobResult, render_rules, run_job

@@ -13,14 +13,14 @@ import pytest
 from moving import RATE, beeps, heard, make_video, numbered
 
 from lib_ofgen.errors import VideoError
-from lib_ofgen.values import Clip
+from lib_ofgen.values import Clip, Sampling
 from lib_ofgen.video.reader import open_video
 from lib_ofgen.video.writer import write_video
 
 
 def film_of(source: Path, out: Path, **sampling: float) -> Clip:
     """Write the source's frames and sound to `out`; gives the clip."""
-    with open_video(source, **sampling) as taken:
+    with open_video(source, Sampling(**sampling)) as taken:
         frames = list(taken)
     with write_video(out, taken.clip, sound_from=source) as sink:
         for frame in frames:

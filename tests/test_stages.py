@@ -28,6 +28,7 @@ from lib_ofgen.values import (
     Draft,
     Flow,
     Frame,
+    Origin,
     Painted,
     Scene,
     Size,
@@ -43,6 +44,10 @@ def _texture(rng: np.random.Generator, size: Size, fine: float = 1.5) -> np.ndar
 
 
 # flow
+
+
+def _all_of(draft: Draft) -> Box:
+    return Box(0, 0, *draft.holes.shape)
 
 
 @pytest.mark.parametrize("shift", [(4, 0), (-3, 5), (0, -6)])
@@ -280,7 +285,7 @@ def _shown(fused: Draft, colours: dict[int, int]) -> np.ndarray:
     """The picture, where each origin is of one colour."""
     whole = np.ones(SIZE, np.bool_)
     flat = {i: Painted(i, np.full((*SIZE, 3), c, np.uint8), whole) for i, c in colours.items()}
-    return render.Renderer(flat.__getitem__).plain(fused, Box(0, 0, *fused.holes.shape))
+    return render.Renderer(lambda origin: flat[origin.frame]).plain(fused, _all_of(fused))
 
 
 def _sum(fused: Draft) -> np.ndarray:
@@ -299,8 +304,8 @@ def test_sources_mix_where_both_are_sure_and_stand_alone_elsewhere() -> None:
     assert (image[:, 30:36] == 160).all()
     assert not fused.holes.any()
     assert np.allclose(_sum(fused), 1)
-    assert (fused.origins()[:, :22] == 0).all()
-    assert (fused.origins()[:, 22 + 3 :] == 9).all()
+    assert (fused.origin_frames(lambda origin: origin.frame)[:, :22] == 0).all()
+    assert (fused.origin_frames(lambda origin: origin.frame)[:, 22 + 3 :] == 9).all()
 
 
 def test_what_nobody_shows_is_a_hole_and_specks_are_not() -> None:
@@ -389,10 +394,10 @@ def test_every_contribution_samples_its_frame_once(seed: int) -> None:
     for one in fused.contributions:
         _, weight = one.over(Box(0, 0, *SIZE))
         again += weight[..., None] * warp.warp_backward(
-            lent[one.origin].image, candidates[one.origin].flow.vectors
+            lent[one.origin.frame].image, candidates[one.origin.frame].flow.vectors
         )
-        assert not weight[covered & ~candidates[one.origin].trusted].any()
-    shown = render.Renderer(lent.__getitem__).plain(fused, Box(0, 0, *fused.holes.shape))
+        assert not weight[covered & ~candidates[one.origin.frame].trusted].any()
+    shown = render.Renderer(lambda origin: lent[origin.frame]).plain(fused, _all_of(fused))
     assert np.abs(shown - again).max() <= 0.51
     assert np.allclose(_sum(fused), 1, atol=1e-5)
 
@@ -496,7 +501,7 @@ class _World:
             jitter = self._jitter()
             sure = fusion.lendable(lender, flow.vectors + jitter) & (self.rng.random(GRIDDED) < 0.8)
             weight = np.maximum(sure, origin == 0) * self.rng.random(GRIDDED) + (origin == 0) * 0.01
-            parts.append(Contribution.of(origin, flow.vectors + jitter, np.float32(weight)))
+            parts.append(Contribution.of(Origin(origin), flow.vectors + jitter, np.float32(weight)))
         return Draft.normalise(parts, np.zeros(GRIDDED, np.bool_))
 
     def steadied(self, target: int, reach: int) -> Draft:
@@ -510,7 +515,7 @@ class _World:
         draft, own = self.drafts[target], tracks.coarse(self.drafts[target])
         neighbours = [(track, tracks.coarse(self.drafts[track.frame])) for track in found]
         steady = tracks.refine(draft, own, tracks.steady(own, neighbours))
-        return fusion.limit_to_paint(steady, draft, self.painted.__getitem__)
+        return fusion.limit_to_paint(steady, draft, lambda origin: self.painted[origin.frame])
 
 
 @given(st.integers(0, 10**6), st.integers(0, 8), st.integers(0, 5))
@@ -526,10 +531,11 @@ def test_a_steadied_frame_samples_paint_once_and_names_it(
     again = np.zeros((*GRIDDED, 3))
     for one in fused.contributions:
         vectors, weight = one.over(Box(0, 0, *GRIDDED))
-        lender = world.painted[one.origin]
+        lender = world.painted[one.origin.frame]
         again += weight[..., None] * warp.warp_backward(lender.image, vectors)
         assert fusion.lendable(lender, vectors)[weight > 0].all()
-    shown = render.Renderer(world.painted.__getitem__).plain(fused, Box(0, 0, *fused.holes.shape))
+    lend = world.painted.__getitem__
+    shown = render.Renderer(lambda origin: lend(origin.frame)).plain(fused, _all_of(fused))
     assert np.abs(shown - np.clip(again, 0, 255)).max() <= 0.51
 
 
@@ -548,7 +554,7 @@ def test_steadying_brings_places_nearer_to_the_truth(target: int) -> None:
     worlds = [_World(seed) for seed in range(5)]
 
     def miss(world: _World, fused: Draft) -> float:
-        (one,) = (one for one in fused.contributions if one.origin == 0)
+        (one,) = (one for one in fused.contributions if one.origin.frame == 0)
         vectors, _ = one.over(Box(0, 0, *GRIDDED))
         truth = world.flow(0, target).vectors
         inner = np.s_[:, 8:-8, 16:-16]
@@ -561,10 +567,12 @@ def test_steadying_brings_places_nearer_to_the_truth(target: int) -> None:
 def test_a_picture_keeps_the_detail_that_was_painted(rng: np.random.Generator) -> None:
     """Half a pixel off, blurred by resampling: the mean square Laplacian comes back."""
     painted = Painted(0, _texture(rng, SIZE, 0.6), np.ones(SIZE, np.bool_))
-    renderer = render.Renderer(lambda index: painted)
+    renderer = render.Renderer(lambda origin: painted)
     ones = np.ones(SIZE, np.float32)
     still, between = (
-        Draft((Contribution.of(0, np.full((2, *SIZE), by, np.float32), ones),), ~painted.mask)
+        Draft(
+            (Contribution.of(Origin(0), np.full((2, *SIZE), by, np.float32), ones),), ~painted.mask
+        )
         for by in (0, 0.5)
     )
     assert (renderer.sharp(still) == painted.image).all()

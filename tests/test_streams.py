@@ -15,7 +15,7 @@ import PIL.ImageOps
 import pytest
 from moving import make_video, number, numbered
 
-from lib_ofgen.values import Clip, Image
+from lib_ofgen.values import Clip, Image, Sampling
 from lib_ofgen.video.reader import open_video
 
 HERE = Path(__file__).parent
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 def taken(path: Path, **how: Any) -> tuple[list[Image], Clip]:
     """All frames of a file, and the clip."""
-    with open_video(path, **how) as source:
+    with open_video(path, Sampling(**how)) as source:
         return [frame.image for frame in source], source.clip
 
 

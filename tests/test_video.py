@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from moving import SIZE, make_video, number, numbered
 
 from lib_ofgen.errors import VideoError
-from lib_ofgen.values import Clip, Frame, Image, Size
+from lib_ofgen.values import Clip, Frame, Image, Sampling, Size
 from lib_ofgen.video import colour, timing
 from lib_ofgen.video.reader import Source, open_video, working_size
 from lib_ofgen.video.writer import write_video
@@ -31,7 +31,7 @@ MILLISECOND = Fraction(1, 1000)
 
 
 def read(path: Path, **options: Any) -> tuple[list[Image], Clip]:
-    with open_video(path, **options) as source:
+    with open_video(path, Sampling(**options)) as source:
         frames = list(source)
         assert [frame.index for frame in frames] == list(range(len(frames)))
         for frame in frames:
@@ -197,7 +197,7 @@ def test_first_and_last_frame_are_there(long_clip: Path) -> None:
     ("start", "end"), [(0, 1), (0.5, 0), (3.99, 4.5), (4.04, 6), (7.9, 0), (9.96, 10), (11.96, 0)]
 )
 def test_a_range_is_exact_near_and_far(long_clip: Path, start: float, end: float) -> None:
-    with open_video(long_clip, start=start, end=end) as source:
+    with open_video(long_clip, Sampling(start=start, end=end)) as source:
         found = [number(frame.image) for frame in source]
         clip = source.clip
     wanted = [i for i in range(300) if start - 1e-9 <= i / 25 < (end or 99) - 1e-9]
@@ -236,7 +236,7 @@ def test_ranges_in_other_containers(tmp_path: Path, suffix: str) -> None:
 def test_sampling(
     tmp_path: Path, options: dict[str, Any], found: list[int], lasts: Fraction
 ) -> None:
-    with open_video(make_video(tmp_path / "ten.mp4", 10), **options) as source:
+    with open_video(make_video(tmp_path / "ten.mp4", 10), Sampling(**options)) as source:
         assert [number(frame.image) for frame in source] == found
     assert source.expected == len(found)
     clip = source.clip
@@ -251,7 +251,7 @@ def test_sampling(
 def test_an_empty_range_names_start_and_length(tmp_path: Path, options: dict[str, float]) -> None:
     path = make_video(tmp_path / "ten.mp4", 10)
     with pytest.raises(VideoError, match=r"no frame from [\d.]+ s.*0\.40 s; choose") as caught:
-        open_video(path, **options)
+        open_video(path, Sampling(**options))
     assert caught.value.exit_status == 2
 
 

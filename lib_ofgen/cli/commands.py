@@ -23,9 +23,9 @@ from lib_ofgen.imaging import flow_io, images
 from lib_ofgen.models.flow import choose_estimator
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.models.painters.webui_api import HttpPainter
-from lib_ofgen.pipeline import prompting
+from lib_ofgen.pipeline import checks, prompting, stage_options
 from lib_ofgen.pipeline import run as pipeline
-from lib_ofgen.pipeline.context import Stopwatch
+from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.report import evaluate
 from lib_ofgen.report import facts as report
 from lib_ofgen.settings import control_units, prompt_rows
@@ -36,7 +36,7 @@ from lib_ofgen.store.workspace import PROMPTS, Workspace, write_whole
 from lib_ofgen.system import limits
 from lib_ofgen.system.files import claim_outputs
 from lib_ofgen.system.safe_text import strip_secrets, to_one_line
-from lib_ofgen.values import Frame, Painter, PromptRow
+from lib_ofgen.values import Frame, Painter, PromptRow, Sampling
 
 __all__ = ["main"]
 
@@ -263,7 +263,7 @@ def _plan(options: argparse.Namespace) -> int:
     if options.output and options.output.suffix.lower() != ".png":
         raise SettingsError(f"the sheet '{options.output}' is a picture; end its name in .png")
     kept = [options.input, *filter(None, [options.mask])]
-    pipeline.check_apart(kept, [options.output, options.prompts_out])
+    checks.check_apart(kept, [options.output, options.prompts_out])
     if options.prompts_out:
         prompt_rows.dump_rows([], options.prompts_out.suffix.lower(), f"'{options.prompts_out}'")
     with ExitStack() as stack:
@@ -311,7 +311,7 @@ def _write_prompts(
     progress: console.Progress,
 ) -> None:
     """Write what the frames would be painted by, as rows to edit."""
-    asked = pipeline.tagger_options(settings, weights.folders(options.models_dir))
+    asked = stage_options.tagger_options(settings, weights.folders(options.models_dir))
     tagger = prompting.choose_tagger(asked)
     rows = prompt_rows.read_rows(options.prompts) if options.prompts else ()
     prompts, tagger = pipeline.make_prompts(known, settings, tagger, rows, progress)
@@ -329,7 +329,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             options.source,
             options.result,
             progress,
-            sampling={name: getattr(settings, name) for name in _TAKEN},
+            sampling=Sampling(**{name: getattr(settings, name) for name in _TAKEN}),
             cut_threshold=settings.cut_threshold,
             keys=_keys_of(options.report) if options.report else (),
         )
@@ -352,8 +352,8 @@ def _keys_of(path: Path) -> set[int]:
 
 
 def _flow(options: argparse.Namespace) -> int:
-    pipeline.check_apart([options.first, options.second], [options.output, options.png])
-    pipeline.check_apart([options.output], [options.png])
+    checks.check_apart([options.first, options.second], [options.output, options.png])
+    checks.check_apart([options.output], [options.png])
     with claim_outputs([options.output, options.png]):
         return _flowed(options)
 
@@ -365,7 +365,7 @@ def _flowed(options: argparse.Namespace) -> int:
         raise VideoError(f"the pictures are {sizes}; give two of one size", bad_input=True)
     settings = Settings().replace({"flow": options.flow})
     models = weights.folders(options.models_dir)
-    chosen = choose_estimator(settings.flow, pipeline.estimator_options(settings, models))
+    chosen = choose_estimator(settings.flow, stage_options.estimator_options(settings, models))
     (found,) = chosen.estimator.estimate([(Frame(1, second), Frame(0, first))])
     write_whole(options.output, flow_io.to_flo(found.vectors))
     if options.png:

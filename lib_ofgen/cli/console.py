@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TextIO
 from tqdm import tqdm
 
 from lib_ofgen.errors import OfgenError
-from lib_ofgen.pipeline import progress
+from lib_ofgen.pipeline.progress import job_progress
 from lib_ofgen.system.safe_text import strip_secrets, to_one_line
 from lib_ofgen.values import Image
 
@@ -118,7 +118,7 @@ class Progress:
         if stage != self._stage:
             self._close()
             self._stage = stage
-            self._bar = tqdm(total=of, desc=progress.words(stage), unit="frame", leave=True)
+            self._bar = tqdm(total=of, desc=job_progress.words(stage), unit="frame", leave=True)
         self._bar.total = of
         self._bar.update(done - self._bar.n)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.rules import RenderRules
-from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.system.stopping import raise_if_stopped, report_step
 from lib_ofgen.values import Image, Mask, Painter, Repaint, Reporter, Stage
@@ -59,7 +59,7 @@ class PainterSession:
         original: Image,
         anchor: Image | None = None,
     ) -> Repaint:
-        """Return what the painter gets for a picture; without a mask the whole picture is painted."""
+        """Return what the painter gets for a picture; without a mask, all of it is painted."""
         rules, words = self._rules, self._prompts.of(target)
         return Repaint(
             target,

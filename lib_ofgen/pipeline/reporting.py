@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lib_ofgen.pipeline.context import Stopwatch
-from lib_ofgen.pipeline.job import Job, JobResult, Renderers, SourceAnalysis
+from lib_ofgen.models.flow import EstimatorChoice
+from lib_ofgen.pipeline.job import Job, JobResult, SourceAnalysis
 from lib_ofgen.pipeline.painter_session import PainterSession
+from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
+from lib_ofgen.pipeline.prompting import TaggerChoice
+from lib_ofgen.pipeline.rendering.order import Renderers
 from lib_ofgen.planning.prompts import Prompts, infotext
 from lib_ofgen.report import facts as report
 from lib_ofgen.report import figures
@@ -15,7 +18,7 @@ from lib_ofgen.report.live_preview import LivePreview
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import REPORT, write_whole
 
-__all__ = ["collect_facts", "key_infotexts", "live_preview", "write_report"]
+__all__ = ["collect_facts", "job_facts", "key_infotexts", "live_preview", "write_report"]
 
 
 def collect_facts(
@@ -26,16 +29,16 @@ def collect_facts(
     watch: Stopwatch,
 ) -> dict[str, Any]:
     """The report, all but its total time and its seed."""
-    maker, second = makers.maker, makers.second
+    propagator, second = makers.propagator, makers.second
     frames = report.frame_facts(
-        maker.made, makers.finisher.finished, second.shares if second else {}
+        propagator.records, makers.stabiliser.records, second.shares if second else {}
     )
     with watch("measure"):
         source = known.spool.frame
         measured = report.measure(
             lambda index: source(index).image,
             makers.last.picture,
-            maker.repainted,
+            propagator.hole_mask,
             known.scenes,
             known.keys,
             easel.report,
@@ -44,12 +47,29 @@ def collect_facts(
         **report.plan_facts(known.spool.clip, known.scenes, known.keys),
         "frames": frames,
         "kept": report.kept_facts(known.spool.key, known.spool.clip.length, makers.last.key),
-        **report.painted_facts(maker.made),
+        **report.painted_facts(propagator.records),
         **measured,
         "seconds": {stage: round(spent, 3) for stage, spent in watch.seconds.items()},
         "settings": settings.to_json(),
         "versions": report.versions(),
     }
+
+
+def job_facts(
+    job: Job,
+    known: SourceAnalysis,
+    prompts: Prompts,
+    tagger: TaggerChoice,
+    chosen: EstimatorChoice,
+    seed: int,
+) -> dict[str, Any]:
+    """The report's part on prompts, tagger and estimator."""
+    return {
+        **report.prompt_facts(known.keys, prompts, tagger.facts(), seed),
+        "flow": {
+            "estimator": chosen.name, "asked": job.settings.flow, "reason": chosen.reason
+        },
+    }  # fmt: skip
 
 
 def write_report(
@@ -70,8 +90,8 @@ def _page_content(
     job: Job, known: SourceAnalysis, makers: Renderers, facts: dict[str, Any]
 ) -> page.PageContent:
     """What the report's page shows beside the report's facts."""
-    clip, maker = known.spool.clip, makers.maker
-    whole = {index for index, made in maker.made.items() if made.whole}
+    clip, records = known.spool.clip, makers.propagator.records
+    whole = {index for index, record in records.items() if record.whole}
     return page.PageContent(
         job.source.name,
         job.output.name,
@@ -87,14 +107,14 @@ def _frame_pictures(known: SourceAnalysis, makers: Renderers) -> figures.Film:
     return figures.Film(
         lambda index: source(index).image,
         makers.last.picture,
-        makers.maker.repainted,
-        makers.finisher.origins,
+        makers.propagator.hole_mask,
+        makers.stabiliser.origins,
     )
 
 
 def live_preview(known: SourceAnalysis, makers: Renderers) -> LivePreview:
     """The film, for those who watch it grow."""
-    film, whole = _frame_pictures(known, makers), makers.maker.made
+    film, whole = _frame_pictures(known, makers), makers.propagator.records
     done = makers.last.done
     return LivePreview(known.spool.clip, film, done, lambda index: whole[index].whole)
 

@@ -19,6 +19,12 @@ class RenderRules:
     """px: smaller holes are not painted, and smaller confident regions are not used."""
     min_box: int
     """px: the shortest side of a region that the painter gets."""
+    lend_holes: bool
+    """Whether the paint of a hole is lent to the frames around it."""
+    guided: bool
+    """Whether later key frames of a scene are moved there from earlier ones and completed."""
+    canvas: bool
+    """Whether later key frames of a scene are painted on one canvas beside finished ones."""
     track_reach: int
     """Frames on each side over which correspondences are averaged along their tracks."""
     strength: float

@@ -10,9 +10,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lib_ofgen.planning.coverage import GapRule
 from lib_ofgen.values import Cause, Clip, Frame, Image, KeyFrame, Scene, check_shape
 
-__all__ = ["EdgeRule", "by_choice", "by_edges", "by_interval", "edge_distance", "edges"]
+__all__ = [
+    "EdgeRule",
+    "KeyFrameRule",
+    "by_choice",
+    "by_edges",
+    "by_interval",
+    "edge_distance",
+    "edges",
+]
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,53 @@ class EdgeRule:
         if gap < self.gap_min:
             return False
         return gap >= self.gap_max or distance > self.threshold * (1 - gap / self.gap_max)
+
+
+@dataclass(frozen=True)
+class KeyFrameRule:
+    """How key frames are chosen, as the settings say it."""
+
+    kind: str
+    """`coverage`, `pyramid`, `edges`, `interval`, `chosen` or `every`."""
+    threshold: float
+    """Edge distance 0..255; for `edges`."""
+    gap_min: float
+    """Seconds; for `coverage`, `pyramid` and `edges`."""
+    gap_max: float
+    """Seconds; for `coverage`, `pyramid` and `edges`."""
+    interval: int
+    """Frames from one key frame to the next; for `interval`."""
+    indices: tuple[int, ...]
+    """For `chosen`."""
+    last: bool
+    """Whether the last frame of a scene is a key frame."""
+    coverage: float
+    """Share 0..1 of each frame that the key frames shall supply; for `coverage`, `pyramid`."""
+    confidence: float
+    """0..1: the least confidence of the flow; for `coverage` and `pyramid`."""
+    radius: float
+    """px: the error up to which flow counts as right; for `coverage` and `pyramid`."""
+    mask: tuple[str, str] | None
+    """Digest of the masks and what is done with the background; for `coverage`, `pyramid`."""
+
+    @property
+    def edges(self) -> EdgeRule:
+        """The rule for `by_edges`."""
+        return EdgeRule(self.threshold, self.gap_min, self.gap_max)
+
+    def in_frames(self, clip: Clip) -> GapRule:
+        """Return the rule for `coverage.by_coverage` and `by_pyramid`, in frames of the clip."""
+        rate = float(clip.rate)
+        least = max(1, round(self.gap_min * rate))
+        most = max(least, int(self.gap_max * rate))
+        return GapRule(self.coverage, least, most, self.last)
+
+    def what_matters(self) -> tuple[object, ...]:
+        """Return the values on which this kind of choice depends, for digests."""
+        common = (self.kind, self.gap_min, self.gap_max, self.last)
+        if self.kind == "edges":
+            return (*common, self.threshold)
+        return (*common, self.coverage, self.confidence, self.radius, self.mask)
 
 
 def edges(image: Image) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from lib_ofgen.imaging import images, metrics
 from lib_ofgen.planning.shots import CutFinder
 from lib_ofgen.report.facts import Errors, mean_or_none
 from lib_ofgen.system.stopping import raise_if_stopped
-from lib_ofgen.values import Frame, Image, Reporter, Scene
+from lib_ofgen.values import Frame, Image, Reporter, Sampling, Scene
 from lib_ofgen.video.reader import open_video
 
 __all__ = ["evaluate"]
@@ -24,13 +24,13 @@ def evaluate(
     result: Path,
     reporter: Reporter,
     *,
-    sampling: dict[str, Any],
+    sampling: Sampling,
     cut_threshold: float,
     keys: Collection[int] = (),
 ) -> dict[str, Any]:
     """Warp error by TV-L1 and sharpness, of both videos, at the result's size.
 
-    The source's frames are those that `sampling`, keywords of `open_video`, takes. With the indices
+    The source's frames are those that `sampling` takes. With the indices
     of the result's key frames, the error of pairs with one in them stands apart.
 
     Raises:
@@ -70,10 +70,10 @@ def evaluate(
 
 
 def _scenes(
-    source: Path, sampling: dict[str, Any], threshold: float, reporter: Reporter
+    source: Path, sampling: Sampling, threshold: float, reporter: Reporter
 ) -> tuple[tuple[Scene, ...], int]:
     finder, length = CutFinder(threshold), 0
-    with open_video(source, **sampling) as frames:
+    with open_video(source, sampling) as frames:
         for frame in frames:
             finder.see(frame)
             length = frame.index + 1
@@ -87,9 +87,7 @@ def _count(path: Path) -> int:
         return sum(1 for _ in frames)
 
 
-def _together(
-    source: Path, sampling: dict[str, Any], result: Path
-) -> Iterator[tuple[Frame, Frame]]:
+def _together(source: Path, sampling: Sampling, result: Path) -> Iterator[tuple[Frame, Frame]]:
     """Frames of both videos side by side."""
-    with open_video(source, **sampling) as here, open_video(result) as there:
+    with open_video(source, sampling) as here, open_video(result) as there:
         yield from zip(here, there, strict=True)

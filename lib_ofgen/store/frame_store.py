@@ -12,7 +12,7 @@ from typing import Any, cast
 from lib_ofgen.store.workspace import Workspace, digest, file_digest
 from lib_ofgen.system import sealed_json
 from lib_ofgen.system.stopping import report_step
-from lib_ofgen.values import Clip, Frame, Jump, Reporter, Size, Sound
+from lib_ofgen.values import Clip, Frame, Jump, Reporter, Sampling, Size, Sound
 from lib_ofgen.video.reader import open_video
 
 __all__ = ["RECENT", "FrameStore", "load_clip", "memory_frames", "read_source"]
@@ -65,16 +65,16 @@ class FrameStore:
 
 
 def read_source(
-    workspace: Workspace, path: Path, sampling: dict[str, Any], reporter: Reporter
+    workspace: Workspace, path: Path, sampling: Sampling, reporter: Reporter
 ) -> FrameStore:
-    """The frames of `path` that `sampling` (keywords of `open_video`) takes, as a spool.
+    """The frames of `path` that `sampling` takes, as a spool.
 
     Raises:
         VideoError: the file cannot be read.
         Stopped: the user asked to stop.
     """
-    with open_video(path, **sampling) as source:
-        taken = (file_digest(path), sampling, source.size, *source.traits)
+    with open_video(path, sampling) as source:
+        taken = (file_digest(path), dataclasses.asdict(sampling), source.size, *source.traits)
         key = digest("spool", _READER, *taken)
         held = load_clip(workspace, key)
         if held is not None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from lib_ofgen.store.frame_store import FrameStore
 from lib_ofgen.store.workspace import digest, file_digest
 from lib_ofgen.system.regular_file import regular_file
 from lib_ofgen.system.stopping import report_step
-from lib_ofgen.values import Clip, Reporter, Size
+from lib_ofgen.values import Clip, Reporter, Sampling, Size
 from lib_ofgen.video.reader import Source, open_video
 
 __all__ = ["check", "read"]
@@ -38,6 +38,7 @@ _LENGTH = 0.01
 """Share by which the lengths may differ of a mask and a clip that have as many frames."""
 _COLOURFUL = 32
 """Levels by which red, green and blue of a pixel differ that belongs to no mask."""
+_ALL = Sampling()
 _CUT_OUT = 0.02
 """Share of the visible pixels that are colourful in a cut-out."""
 
@@ -54,11 +55,11 @@ def check(path: Path, shown: Size) -> None:
 
 
 def read(
-    path: Path, spool: FrameStore, sampling: dict[str, Any], shown: Size, reporter: Reporter
+    path: Path, spool: FrameStore, sampling: Sampling, shown: Size, reporter: Reporter
 ) -> FrameStore:
     """The masks of the clip's frames, grey pictures at its size, as a spool.
 
-    `sampling` (keywords of `open_video`) is that of the clip, and `shown` its source's size. Of a
+    `sampling` is that of the clip, and `shown` its source's size. Of a
     folder, each picture belongs to a frame of the source, in natural order of the names; of a
     video, each frame to those of the clip that are shown at its time.
 
@@ -112,35 +113,36 @@ def _is_cut_out(image: NDArray[np.uint8]) -> bool:
 
 
 def _framed(
-    path: Path, spool: FrameStore, sampling: dict[str, Any], shown: Size
+    path: Path, spool: FrameStore, sampling: Sampling, shown: Size
 ) -> Iterator[NDArray[np.uint8]]:
     """The mask's pictures for the clip's frames, as many as there are, at the clip's size."""
     size = spool.clip.size
-    fit = sampling["fit"] if sampling["fit"] != "fit" else "stretch"
-    framing = {"width": size.width, "height": size.height, "fit": fit}
+    fit = sampling.fit if sampling.fit != "fit" else "stretch"
+    one = Sampling(width=size.width, height=size.height, fit=fit)
     if not (path.is_dir() or _is_picture(path)):
-        yield from _decoded(path, spool.clip, {**sampling, **framing}, shown)
+        framed = replace(sampling, width=size.width, height=size.height, fit=fit)
+        yield from _decoded(path, spool.clip, framed, shown)
         return
     taken: Iterator[Path] = repeat(path)
     if path.is_dir():
         _check_count(path, spool.clip, sampling)
-        nth = sampling["every_nth"]
-        first = math.ceil(round(sampling["start"] * float(spool.clip.rate * nth), 3))
+        nth = sampling.every_nth
+        first = math.ceil(round(sampling.start * float(spool.clip.rate * nth), 3))
         taken = islice(_listed(path), first, None, nth)
     for file in taken:
-        with _opened(file, **framing) as source:
+        with _opened(file, one) as source:
             _agree(path if path.is_file() else file, source.shown, shown)
             yield next(iter(source)).image
 
 
-def _check_count(path: Path, clip: Clip, sampling: dict[str, Any]) -> None:
+def _check_count(path: Path, clip: Clip, sampling: Sampling) -> None:
     """Do nothing if a folder does not hold more pictures than a clip of all frames has frames.
 
     Raises:
         VideoError: if it does.
     """
-    partly = sampling["start"] or sampling["end"] or sampling["max_frames"]
-    count, frames = len(_listed(path)), clip.length * sampling["every_nth"]
+    partly = sampling.start or sampling.end or sampling.max_frames
+    count, frames = len(_listed(path)), clip.length * sampling.every_nth
     if not partly and count > frames:
         raise VideoError(
             f"the mask '{path}' has {count} pictures and the video {frames} frames; give one "
@@ -150,13 +152,13 @@ def _check_count(path: Path, clip: Clip, sampling: dict[str, Any]) -> None:
 
 
 def _decoded(
-    path: Path, clip: Clip, asked: dict[str, Any], shown: Size
+    path: Path, clip: Clip, sampling: Sampling, shown: Size
 ) -> Iterator[NDArray[np.uint8]]:
     """Those of a video: for each of the clip's frames the one that is shown at its time."""
-    with _opened(path, **asked) as source:
+    with _opened(path, sampling) as source:
         _agree(path, source.shown, shown)
         places = _matched(path, source.measure(), clip)
-    with _opened(path, **asked) as source:
+    with _opened(path, sampling) as source:
         frames = iter(source)
         frame = next(frames)
         for place in places:
@@ -202,14 +204,14 @@ def _matched(path: Path, mask: Clip, clip: Clip) -> list[int]:
     return nearest.tolist()
 
 
-def _opened(path: Path, **asked: Any) -> Source:
+def _opened(path: Path, sampling: Sampling = _ALL) -> Source:
     """The mask, or one picture of it, with its alpha.
 
     Raises:
         VideoError: if it cannot be read.
     """
     try:
-        return open_video(path, alpha=True, **asked)
+        return open_video(path, sampling, alpha=True)
     except VideoError as error:
         if _is_picture(path):
             raise VideoError(f"cannot read the mask: {error}, or PNG or JPEG files",

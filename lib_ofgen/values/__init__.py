@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from lib_ofgen.values.arrays import Box, Image, Mask, Size, check_shape
 from lib_ofgen.values.flow import NOT_PAINTED, Contribution, Draft, Flow
-from lib_ofgen.values.frames import Clip, Frame, Jump, Sound
-from lib_ofgen.values.painting import ControlUnit, Layer, Origin, Painted, PromptRow, Repaint, Stage, Tags, Words
+from lib_ofgen.values.frames import Clip, Frame, Jump, Sampling, Sound
+from lib_ofgen.values.painting import (
+    ControlUnit,
+    Layer,
+    Origin,
+    Painted,
+    PromptRow,
+    Repaint,
+    Stage,
+    Tags,
+    Words,
+)
 from lib_ofgen.values.plan import Cause, KeyFrame, Scene, Step
 from lib_ofgen.values.ports import FlowEstimator, FrameSink, Painter, Reporter, Tagger
 from lib_ofgen.values.records import DraftRecord, FrameRecord
 
 __all__ = [
     "NOT_PAINTED",
-    "Layer",
-    "Origin",
     "Box",
     "Cause",
     "Clip",
@@ -33,12 +41,15 @@ __all__ = [
     "Image",
     "Jump",
     "KeyFrame",
+    "Layer",
     "Mask",
+    "Origin",
     "Painted",
     "Painter",
     "PromptRow",
     "Repaint",
     "Reporter",
+    "Sampling",
     "Scene",
     "Size",
     "Sound",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen.values.painting import Origin
 from lib_ofgen.values.arrays import Box, Mask, Size, check_shape
+from lib_ofgen.values.painting import Origin
 
 __all__ = ["NOT_PAINTED", "Contribution", "Draft", "Flow"]
 

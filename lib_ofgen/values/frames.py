@@ -8,7 +8,26 @@ from typing import NamedTuple
 
 from lib_ofgen.values.arrays import Image, Size
 
-__all__ = ["Clip", "Frame", "Jump", "Sound"]
+__all__ = ["Clip", "Frame", "Jump", "Sampling", "Sound"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames of a source are taken, and at which size."""
+
+    start: float = 0.0
+    """Seconds after the source's first frame."""
+    end: float = 0.0
+    """Seconds after the source's first frame; 0: up to its end."""
+    max_frames: int = 0
+    """0: all."""
+    every_nth: int = 1
+    width: int = 0
+    """px; 0: from the source."""
+    height: int = 0
+    """px; 0: from the source."""
+    fit: str = "fit"
+    """`fit`, `crop`, `pad` or `stretch`; see `video.framing.working_size`."""
 
 
 class Frame(NamedTuple):

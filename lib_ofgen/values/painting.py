@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from lib_ofgen.values.arrays import Image, Mask
 
-__all__ = ["ControlUnit", "Layer", "Origin", "Painted", "PromptRow", "Repaint", "Stage", "Tags", "Words"]
+__all__ = [
+    "ControlUnit",
+    "Layer",
+    "Origin",
+    "Painted",
+    "PromptRow",
+    "Repaint",
+    "Stage",
+    "Tags",
+    "Words",
+]
 
 Stage = Literal["keys", "holes"]
 """The two stages of painting; each may use a checkpoint of its own."""

@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen.errors import VideoError
 from lib_ofgen.system import limits
-from lib_ofgen.values import Clip, Frame, Image, Jump, Size, Sound
+from lib_ofgen.values import Clip, Frame, Image, Jump, Sampling, Size, Sound
 from lib_ofgen.video import colour, framing, timing
 from lib_ofgen.video.decoding import Decoder
 from lib_ofgen.video.display_matrix import display_matrix
@@ -27,43 +26,25 @@ from lib_ofgen.video.interlace import Picture, Times
 __all__ = ["Source", "open_video", "working_size"]
 
 
-class Sampling(NamedTuple):
-    """Which frames of a source are taken, and how they are framed."""
-
-    start: float
-    end: float
-    max_frames: int
-    every_nth: int
-    fit: str
-    alpha: bool
+_ALL = Sampling()
 
 
 def open_video(
     path: Path,
+    sampling: Sampling = _ALL,
     *,
-    start: float = 0.0,
-    end: float = 0.0,
-    max_frames: int = 0,
-    every_nth: int = 1,
-    width: int = 0,
-    height: int = 0,
-    fit: str = "fit",
     alpha: bool = False,
 ) -> Source:
-    """A stream of the frames of `path` with start <= t < end, every nth of them, at a working size.
+    """Open the frames of `path` that `sampling` takes: start <= t < end, every nth of them.
 
-    Times are seconds after the video's first frame. 0 stands for: to the clip's end, all frames,
-    the source's width or height. `fit` is `fit`, `crop`, `pad` or `stretch`; see
-    `framing.working_size`. With `alpha` the pictures are (H, W, 4): RGB over black, and how opaque
-    each pixel is.
+    With `alpha` the pictures are (H, W, 4): RGB over black, and the opacity of each pixel.
 
     Raises:
         VideoError: nothing can be read, or the range holds no frame.
     """
     decoder = Decoder(Path(path))
     try:
-        sampling = Sampling(start, end, max_frames, max(1, every_nth), fit, alpha)
-        return Source(decoder, sampling, width=width, height=height)
+        return Source(decoder, sampling, alpha=alpha)
     except BaseException:
         decoder.close()
         raise
@@ -75,10 +56,11 @@ class Source:
     A context manager: leaving it closes the file.
     """
 
-    def __init__(self, decoder: Decoder, sampling: Sampling, *, width: int, height: int) -> None:
+    def __init__(self, decoder: Decoder, sampling: Sampling, *, alpha: bool) -> None:
         """Find the first frame of the range, and by it what is known beforehand."""
         self._decoder = decoder
-        self._sampling = sampling
+        self._sampling, self._alpha = sampling, alpha
+        self._nth = max(1, sampling.every_nth)
         self._clip: Clip | None = None
         self._stamps: list[int | None] = []  # of every source frame in the range
         self._before: list[timing.SeenJump] = []  # jumps of the clock before the range
@@ -93,10 +75,10 @@ class Source:
         self.path = decoder.path
         self.shown = self._shown(self._first)
         """Size of the source's pictures in square pixels, the way up that they are shown."""
-        self.size = working_size(self.shown, width, height, sampling.fit)
+        self.size = working_size(self.shown, sampling.width, sampling.height, sampling.fit)
         """Working size."""
         limits.check_pixels(self.size.width, self.size.height, f"the film of {self.path.name!r}")
-        self.rate = decoder.rate / sampling.every_nth
+        self.rate = decoder.rate / self._nth
         """Average frames per second after sampling, as the header tells it."""
         self.expected = self._estimate()
         """Best guess of the number of frames to come."""
@@ -153,7 +135,8 @@ class Source:
 
     def _keep(self) -> Iterator[Picture]:
         """The pictures that become frames; notes the time of those between them."""
-        start, end, most, nth, *_ = self._sampling
+        start, end = self._sampling.start, self._sampling.end
+        most, nth = self._sampling.max_frames, self._nth
         decoder = self._decoder
         rounding = min(float(decoder.time_base) / 2, 0.0005)
         step = max(1, round(1 / (decoder.rate * decoder.time_base)))
@@ -210,7 +193,7 @@ class Source:
         codec = colour.colour_of(self._decoder.codec)
         told = colour.settle_colour(picture.frame, self._decoder.colour, codec)
         array = colour.to_rgb(picture.frame, told)
-        if self._sampling.alpha:
+        if self._alpha:
             array = np.dstack([colour.to_srgb(array, told), colour.alpha_of(picture.frame)])
         array = self._decoder.visible_box(picture.frame).crop(array)
         aspect = float(self._decoder.aspect)
@@ -226,7 +209,8 @@ class Source:
 
     def _estimate(self) -> int:
         """How many frames will come, by the header."""
-        start, end, most, nth, *_ = self._sampling
+        start, end = self._sampling.start, self._sampling.end
+        most, nth = self._sampling.max_frames, self._nth
         decoder = self._decoder
         lasts = decoder.duration or Fraction(1) / decoder.rate
         # A container may count frames that it does not show, and round its length up.
@@ -243,7 +227,7 @@ class Source:
 
     def _finished(self) -> Clip:
         """The clip, from what was noted while reading."""
-        decoder, nth, most = self._decoder, self._sampling.every_nth, self._sampling.max_frames
+        decoder, nth, most = self._decoder, self._nth, self._sampling.max_frames
         source = self._timeline()
         missing = self._missing(source)
         line = source.on_grid([*decoder.rates, decoder.rate])
@@ -350,7 +334,7 @@ class Source:
 
     def _nothing_there(self) -> str:
         """Why the range is empty, in a line."""
-        start, end, *_ = self._sampling
+        start, end = self._sampling.start, self._sampling.end
         lasts = self._decoder.duration
         upto = f" to {end:g} s" if end else ""
         length = f"it lasts {float(lasts):.2f} s" if lasts else "it ends before"

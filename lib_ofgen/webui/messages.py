@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from lib_ofgen.pipeline import progress
+from lib_ofgen.pipeline.progress import job_progress
 
 __all__ = ["doing", "note", "said", "shown"]
 
@@ -16,7 +16,7 @@ _WORKSPACE = re.compile(r", (?:or|such as) [^;,]*--workspace")
 def doing(stage: str, done: int, of: int) -> str:
     """What is being done, in words, and how far it is."""
     where = f", frame {done} of {of}" if of else ""
-    return f"{progress.words(stage)}{where}"
+    return f"{job_progress.words(stage)}{where}"
 
 
 def said(error: object) -> str:

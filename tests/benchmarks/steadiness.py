@@ -38,6 +38,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from rendering import rendered
 
 from lib_ofgen import values
 from lib_ofgen.imaging import fusion, metrics
@@ -45,13 +46,11 @@ from lib_ofgen.imaging import holes as inpaint
 from lib_ofgen.models.flow.dis import DisEstimator
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline import run as pipeline
-from lib_ofgen.pipeline.context import Stopwatch
-from lib_ofgen.pipeline.painter_session import PainterSession
-from lib_ofgen.planning.prompts import Prompts
+from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.report import facts
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace
-from lib_ofgen.values import Frame, Image, Mask, Painted, Scene, Words
+from lib_ofgen.values import Frame, Image, Mask, Painted, Scene
 from lib_ofgen.video.reader import open_video
 from lib_ofgen.video.writer import write_video
 from tests.benchmarks.guided import WIDEST, Silent
@@ -116,21 +115,14 @@ class Clip:
 
     def film(self, changes: dict[str, object]) -> Film:
         """The film that these settings make."""
-        settings, watch, begun = self.base.replace(changes), Stopwatch(), perf_counter()
+        settings, begun = self.base.replace(changes), perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             space = Workspace(Path(folder))
-            known = pipeline.analyse_source(self.path, space, settings, Silent(), watch)
-            rules = pipeline.render_rules(settings, 0)
-            prompts = Prompts(known.spool.clip.length, {0: Words("", "")})
-            estimator = DisEstimator(settings.confidence_radius)
-            with PainterSession(BrushPainter(), rules, prompts, Silent(), watch) as easel:
-                makers = pipeline.make_renderers(known, rules, estimator, easel, watch)
-                maker = makers.maker
-                for _ in pipeline.render_frames(makers, known, settings):
-                    pass
+            known, renderers = rendered(self.path, space, settings, BrushPainter(), Silent())
+            maker = renderers.propagator
             seconds = (perf_counter() - begun) / len(self.source)
-            frames = [makers.last.picture(index) for index in range(known.spool.clip.length)]
-            holes = {i: mask for i in maker.made if (mask := maker.repainted(i)) is not None}
+            frames = [renderers.last.picture(index) for index in range(known.spool.clip.length)]
+            holes = {i: mask for i in maker.records if (mask := maker.hole_mask(i)) is not None}
             return Film(
                 frames,
                 _coded(frames, known.spool.clip, settings.quality, Path(folder) / "film.mp4"),

@@ -19,21 +19,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rendering import rendered
 
 from lib_ofgen.imaging import fusion
 from lib_ofgen.imaging.render import Renderer
-from lib_ofgen.models.flow.dis import DisEstimator
-from lib_ofgen.pipeline import run
-from lib_ofgen.pipeline.context import Stopwatch
-from lib_ofgen.pipeline.painter_session import PainterSession
+from lib_ofgen.pipeline.rendering.layers import SingleLayer
 from lib_ofgen.pipeline.rendering.propagation import Propagator
 from lib_ofgen.pipeline.rendering.stabilise import Stabiliser
 from lib_ofgen.pipeline.run import SourceAnalysis
-from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace
-from lib_ofgen.values import Draft, Image, Painted, Repaint, Stage, Words
+from lib_ofgen.values import Draft, Image, Painted, Repaint, Stage
 
 
 class Keeper:
@@ -60,20 +57,22 @@ def compared(folder: Path, source: Path, mask: Path | None = None) -> Iterator[d
     """The facts of each frame of the job in the workspace `folder`; it paints nothing."""
     facts = json.loads((folder / "report.json").read_text("utf-8"))
     settings = Settings().replace(facts["settings"])
-    keeper, watch = Keeper(facts["painter"]), Stopwatch()
-    known = run.analyse_source(source, Workspace(folder), settings, keeper, watch, mask)
-    rules = run.render_rules(settings, facts["seed"])
+    keeper = Keeper(facts["painter"])
     rows = prompt_rows.check_rows(facts["prompts"], "the report's list")
-    prompts = Prompts(known.spool.clip.length, {0: Words("", "")}, rows)
-    with PainterSession(keeper, rules, prompts, keeper, watch) as easel:
-        estimator = DisEstimator(settings.confidence_radius)
-        makers = run.make_renderers(known, rules, estimator, easel, watch)
-        maker, finisher = makers.maker, makers.finisher
-        for _ in run.render_frames(makers, known, settings):
-            pass
-        for frame in facts["frames"]:
-            if frame["sources"]:
-                yield _frame(known, maker, finisher, frame["index"])
+    known, renderers = rendered(
+        source,
+        Workspace(folder),
+        settings,
+        keeper,
+        keeper,
+        mask=mask,
+        seed=facts["seed"],
+        rows=rows,
+    )
+    maker, finisher = renderers.propagator, renderers.stabiliser
+    for frame in facts["frames"]:
+        if frame["sources"]:
+            yield _frame(known, maker, finisher, frame["index"])
 
 
 def _frame(
@@ -86,7 +85,7 @@ def _frame(
         lender: Painted = maker.lend(one.origin)
         inside = fusion.lendable(lender, one.vectors, (one.box.top, one.box.left))
         one.box.crop(weights)[...] += one.weight
-        if one.origin == index:
+        if one.origin.frame == index:
             one.box.crop(own)[...] += one.weight
             still = ~one.vectors.any(axis=0)
             inside |= still & one.box.crop(lender.mask)
@@ -98,19 +97,19 @@ def _frame(
         "holes": bool(fused.holes.any()),
         "wrong": int((stored != again).any(-1).sum()),
         "stray": stray,
-        "unmapped": _unmapped(fused, finisher.origins(index)),
+        "unmapped": _unmapped(known.division, fused, finisher.origins(index)),
         "whole": float(np.abs(weights - 1).max()),
         "own": float((own > 0).mean()),
         "others": float((own == 0).mean()),
-        "sources": sorted(one.origin for one in fused.contributions),
+        "sources": sorted(one.origin.frame for one in fused.contributions),
         "changed": [int(edge) for edge in (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1)],
     }
 
 
-def _unmapped(fused: Draft, kept: NDArray[np.int32]) -> int:
+def _unmapped(layers: SingleLayer, fused: Draft, kept: NDArray[np.int32]) -> int:
     """In how many places the map of origins that was kept is not the frame's own."""
     step = -(-fused.holes.shape[0] // len(kept))
-    return int((fused.origins()[::step, ::step] != kept).sum())
+    return int((fused.origin_frames(layers.frame_number)[::step, ::step] != kept).sum())
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from lib_ofgen.errors import PainterError
 from lib_ofgen.imaging.images import encode_png
 from lib_ofgen.models.painters.webui_api import HttpPainter
 from lib_ofgen.settings import control_units
-from lib_ofgen.values import Repaint
+from lib_ofgen.values import Repaint, Sampling
 from lib_ofgen.video.reader import open_video
 from webui.conftest import HERE, JOB, KEYS, LENGTH, alike, frames_of, walk
 from webui.host import PYTHON, Answer, Host, waited
@@ -112,7 +112,7 @@ def clip(watched: Watched) -> Path:
 @pytest.fixture(scope="module")
 def source(clip: Path) -> list[NDArray[np.uint8]]:
     """The clip's frames as a job has them."""
-    with open_video(clip, width=128, height=64) as frames:
+    with open_video(clip, Sampling(width=128, height=64)) as frames:
         return [frame.image for frame in frames]
 
 

@@ -234,7 +234,10 @@ class SubjectLayers(SingleLayer):
         opacity = self._opacity(target)
         behind = opacity == 0 if self._keep else opacity < 1
         parts = [
-            _weighed(one, (behind if one.origin.layer == "background" else opacity > 0).astype(np.float32))
+            _weighed(
+                one,
+                (behind if one.origin.layer == "background" else opacity > 0).astype(np.float32),
+            )
             for one in fused.contributions
         ]
         return Draft.normalise(parts, fused.holes)

@@ -111,9 +111,7 @@ class SecondPass(WindowPass):
         return fresh
 
 
-def _compare(
-    picture: Image, neighbours: Sequence[tuple[Floats, Floats]]
-) -> tuple[Image, Floats]:
+def _compare(picture: Image, neighbours: Sequence[tuple[Floats, Floats]]) -> tuple[Image, Floats]:
     """Return what the neighbours show, (H, W, 3), and its difference in levels, (H, W).
 
     Where no neighbour is trusted, it is the picture itself.

@@ -23,9 +23,9 @@ from lib_ofgen.pipeline.rendering.context import RenderContext
 from lib_ofgen.pipeline.rendering.hole_filling import FrameWithHoles, HoleFiller
 from lib_ofgen.store.workspace import digest, require
 from lib_ofgen.system import sealed_json
-from lib_ofgen.values import Draft, DraftRecord, Image, Mask, Painted, Stage, Step
+from lib_ofgen.values import Draft, DraftRecord, Image, Mask, Painted, Size, Stage, Step
 
-__all__ = ["DraftProgress", "Propagator"]
+__all__ = ["DraftProgress", "Propagator", "steps_at_once"]
 
 _METHOD = 4
 """Increase it when fusion or compositing gives other pixels, so that old drafts are not used."""
@@ -63,6 +63,11 @@ class _StepWork:
     def stage(self) -> Stage:
         """The stage of painting that the step belongs to."""
         return "keys" if self.step.fresh or self.step.beside else "holes"
+
+
+def steps_at_once(size: Size) -> int:
+    """Return for how many steps flow is estimated together."""
+    return max(1, _BATCH * 640 * 360 // max(640 * 360, size.height * size.width))
 
 
 class Propagator:
@@ -127,9 +132,7 @@ class Propagator:
 
         Flow is estimated in batches. The painter gets as many frames as a stop may lose.
         """
-        size = self._frames.clip.size
-        batch = max(1, _BATCH * 640 * 360 // max(640 * 360, size.height * size.width))
-        for group in self._order_batches(steps, batch):
+        for group in self._order_batches(steps, steps_at_once(self._frames.clip.size)):
             todo: list[_StepWork] = []
             for step in group:
                 self._steps[step.target] = step

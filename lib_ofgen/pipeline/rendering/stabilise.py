@@ -111,7 +111,7 @@ class Stabiliser:
         self.records[target] = FrameRecord(key, facts["sources"])
 
     def origins(self, index: int) -> NDArray[np.int32]:
-        """Return a small (h, w) map of the frames in which the pixels of frame `index` were painted.
+        """Return a small (h, w) map of the frames in which the pixels of a frame were painted.
 
         It is sampled evenly. `NOT_PAINTED` marks pixels of the source.
         """

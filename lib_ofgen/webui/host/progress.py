@@ -10,7 +10,7 @@ from typing import Any
 from modules import call_queue, shared
 from PIL import Image as Pictures
 
-from lib_ofgen.pipeline import progress
+from lib_ofgen.pipeline.progress import job_progress
 from lib_ofgen.values import Image
 
 __all__ = ["HostReporter"]
@@ -44,7 +44,7 @@ class HostReporter:
         """
         self._name, self._wished, self._inside = name, wished, inside
         self._begun = self._since = time.time()
-        self._outlook = progress.Outlook(self._begun)
+        self._outlook = job_progress.Outlook(self._begun)
         self._shown = 0.0
         self._stop = False
         self._hold = threading.Event()
@@ -58,7 +58,7 @@ class HostReporter:
 
     def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
         """Tell the host how far the whole job is."""
-        self.fraction = progress.fraction(stage, done, of)
+        self.fraction = job_progress.fraction(stage, done, of)
         self.text, self.place = f"{stage} {done}/{of}", (stage, done, of)
         self._outlook.add(time.time(), self.fraction)
         self._since = self._pretended()

@@ -20,7 +20,7 @@ from modules import call_queue, paths_internal, shared
 from lib_ofgen.errors import OfgenError, SettingsError, Stopped
 from lib_ofgen.models import tagger
 from lib_ofgen.models.weights import registry
-from lib_ofgen.pipeline import run
+from lib_ofgen.pipeline import run, stage_options
 from lib_ofgen.report.live_preview import LivePreview
 from lib_ofgen.settings import control_units
 from lib_ofgen.settings.fields import Settings
@@ -299,7 +299,7 @@ def described(document: Document) -> str:
         OfgenError: it cannot be had.
     """
     settings = settings_of(document, {}, presets_here())
-    with run.open_source(input_of(document, places()), settings) as video:
+    with stage_options.open_source(input_of(document, places()), settings) as video:
         sound = f", sound ({video.sound.codec})" if video.sound else ", no sound"
         seconds = float(video.expected / video.rate)
         return (

@@ -16,8 +16,8 @@ from modules import paths_internal, sd_models
 
 from lib_ofgen.errors import OfgenError, Stopped
 from lib_ofgen.models import flow
-from lib_ofgen.pipeline import run
-from lib_ofgen.pipeline.context import Stopwatch
+from lib_ofgen.pipeline import run, stage_options
+from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.planning import estimate
 from lib_ofgen.report import facts as report
 from lib_ofgen.report.html import plan_view
@@ -232,7 +232,7 @@ def _flow(settings: Settings) -> tuple[str, list[str]]:
     """The estimator that would run, and what is to be said of it."""
     try:
         chosen = flow.choose_estimator(
-            settings.flow, run.estimator_options(settings, jobs.model_folders())
+            settings.flow, stage_options.estimator_options(settings, jobs.model_folders())
         )
     except OfgenError as error:
         return settings.flow, [str(error)]

@@ -61,69 +61,65 @@ def painted(share: float) -> float:
 class Pace:
     """The share of a job that is done, where steps of one kind take longer than those of another.
 
-    A kind weighs what its steps have taken on average so far, where a guess counts for one of them.
+    What is left of a kind weighs what its steps have taken on average so far, where a guess counts
+    for one of them.
     """
 
-    def __init__(
-        self,
-        counts: Mapping[str, float],
-        guesses: Mapping[str, float],
-        seconds: Mapping[str, float] | None = None,
-    ) -> None:
-        """How many steps of each kind there are, and what one weighs beside the others.
+    def __init__(self, counts: Mapping[str, float], *guesses: Mapping[str, float]) -> None:
+        """How many steps of each kind there are, and what one weighs beside others of its group.
 
-        Kinds that stand in `seconds` and not in `guesses` are thought to take so long, however
-        long the others take.
+        Each mapping is a group: as soon as a kind of it is timed, all are thought to be as much
+        slower or faster than guessed. Until then, guesses are seconds.
         """
         self.fraction = 0.0
         """0..1: what is done."""
-        self._counts, self._guesses = dict(counts), guesses
-        self._absolute = dict(seconds or {})
-        self._done = dict.fromkeys(counts, 0)
-        self._timed = dict.fromkeys(counts, 0)
+        self._counts, self._groups = dict(counts), guesses
+        self._done = dict.fromkeys(counts, 0.0)
+        self._timed = dict.fromkeys(counts, 0.0)
         self._seconds = dict.fromkeys(counts, 0.0)
 
     def expect(self, kind: str, count: float) -> None:
         """So many steps of the kind are expected by now, those that are done among them."""
         self._counts[kind] = count
 
-    def add(self, kind: str, steps: int, made: int, seconds: float) -> float:
+    def add(self, kind: str, steps: float, made: float, seconds: float) -> float:
         """More steps are done, of which so many were not found but made; gives the fraction.
 
         It never falls, though steps turn out to take longer than was thought.
         """
         self._done[kind] += steps
-        if made:
-            self._timed[kind] += made
-            self._seconds[kind] += seconds
+        self._timed[kind] += made
+        self._seconds[kind] += seconds
         weights = self._weights()
-        whole = sum(weights[kind] * count for kind, count in self._counts.items())
-        done = sum(weights[kind] * count for kind, count in self._done.items())
-        if whole:
-            self.fraction = max(self.fraction, min(1.0, done / whole))
+        left = sum(each * max(0.0, self._left(kind)) for kind, each in weights.items())
+        found = sum(weights[kind] * (self._done[kind] - self._timed[kind]) for kind in weights)
+        done = found + sum(self._seconds.values())
+        if done + left:
+            self.fraction = max(self.fraction, min(1.0, done / (done + left)))
         return self.fraction
 
+    def _left(self, kind: str) -> float:
+        """How many steps of the kind are to be done."""
+        return self._counts[kind] - self._done[kind]
+
     def _weights(self) -> dict[str, float]:
-        """What a step of each kind weighs, in seconds as soon as one has been timed."""
-        timed = [kind for kind in self._guesses if self._timed[kind]]
-        guessed = sum(self._guesses[kind] * self._timed[kind] for kind in timed)
-        scale = sum(self._seconds[kind] for kind in timed) / guessed if guessed else 1.0
-        thought = {
-            **{kind: guess * scale for kind, guess in self._guesses.items()},
-            **self._absolute,
-        }
-        return {
-            kind: (self._seconds[kind] + thought[kind]) / (count + 1)
-            for kind, count in self._timed.items()
-        }
+        """What a step of each kind weighs, in seconds as soon as one of its group is timed."""
+        weights: dict[str, float] = {}
+        for group in self._groups:
+            timed = [kind for kind in group if self._timed[kind]]
+            guessed = sum(group[kind] * self._timed[kind] for kind in timed)
+            scale = sum(self._seconds[kind] for kind in timed) / guessed if guessed else 1.0
+            for kind, guess in group.items():
+                weights[kind] = (self._seconds[kind] + guess * scale) / (self._timed[kind] + 1)
+        return weights
 
 
 class Outlook:
     """The seconds to go, by the pace of what was done so far.
 
     A job that goes on where it was stopped finds much of its work done: that says nothing of the
-    pace. Nor does the time before the first paint, once enough is painted; and what comes after the
-    last paint ends when that was told, until its own pace is known.
+    pace. Nor does the time before the first paint, once painting has begun; and what comes after
+    the last paint ends when that was told, until its own pace is known.
     """
 
     def __init__(self, begun: float) -> None:
@@ -156,7 +152,9 @@ class Outlook:
             inside = (fraction - start) / (1 - start)
             own = self._seconds[-1] * (1 - inside) / inside if inside > _OWN else None
             return max(0.0, self._promised - now) if own is None else own
-        painted = self._gained[1] >= _ENOUGH
-        seconds = self._seconds[1] if painted else sum(self._seconds)
-        gained = self._gained[1] if painted else sum(self._gained)
-        return (1 - fraction) * seconds / gained if gained >= _ENOUGH - _TINY else None
+        seconds, gained = sum(self._seconds), sum(self._gained)
+        if gained < _ENOUGH - _TINY:
+            return None
+        if fraction > _PARTS[0][1]:
+            seconds, gained = self._seconds[1], self._gained[1]
+        return (1 - fraction) * seconds / gained if gained >= _ENOUGH / 2 - _TINY else None
