@@ -98,7 +98,7 @@ def data_url(content: bytes, kind: str = "mp4") -> str:
 
 def lines(told: str) -> list[str]:
     """The lines of errors in an element."""
-    return re.findall(r"<p class='ofgen-error' role='alert'>(.*?)</p>", told, re.DOTALL)
+    return re.findall(r"<div class='ofgen-error' role='alert'>(.*?)</div>", told, re.DOTALL)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
@@ -18,7 +19,7 @@ from serving import waited
 from lib_ofgen.errors import OfgenError, SettingsError
 from lib_ofgen.values import PromptRow
 from lib_ofgen.video.reader import open_video
-from lib_ofgen.webui.messages import said
+from lib_ofgen.webui.messages import note, said
 
 LENGTH = 6
 QUICK = {"seed": 1, "steps": 1, "hole_box": 64, "prompt": "oil"}
@@ -290,6 +291,21 @@ def test_a_plan_that_waits_can_be_stopped(tab: Any, clip: Path) -> None:
 )
 def test_no_line_speaks_of_options_of_the_command_line(text: str, line: str) -> None:
     assert said(text) == line
+
+
+def test_lines_that_come_with_each_look_want_no_tooltip(tab: Any, clip: Path) -> None:
+    """Else the webui's `hints.js` holds them as long as a job is looked at."""
+    job = running(tab, tab.queue.RUNNER.add(asked(tab, clip, settings=SLOW)).id)
+    records = tab.store.shelf().all()
+    lines = [
+        tab.job_view.bar(job),
+        tab.job_view.picture(job, None)[1],
+        tab.job_view.queue(records, held=True),
+        note("frame 3 of 9"),
+    ]
+    job.stop()
+    assert all(lines)
+    assert re.findall(r"<(?:p|span|button|input)\b", "".join(lines)) == []
 
 
 def _quietly(do: Any, *given: Any) -> None:

@@ -43,4 +43,6 @@ def note(text: object, *, failed: bool = False, warns: bool = False, field: str 
     kind, role = ("ofgen-error", "alert") if failed else ("ofgen-note", "status")
     kind = "ofgen-warning" if warns else kind
     about = f" data-about='{field}'" if field else ""
-    return f"<p class='{kind}' role='{role}'{about}>{shown(said(text))}</p>"
+    # No `p`: the webui's `hints.js` holds each `p`, `span`, `button` and `input` that comes into a
+    # page until that is still for a second, and a page that looks every 0.6 s never is.
+    return f"<div class='{kind}' role='{role}'{about}>{shown(said(text))}</div>"

@@ -1,5 +1,5 @@
 // What the webui's own scripts do for an extension: tell it when the page is there, count tokens,
-// begin by keyboard, translate.
+// begin by keyboard, translate, look for elements that want a tooltip.
 
 const waiting = [];
 let loaded = false;
@@ -31,6 +31,20 @@ function translate() {
     }
 }
 
+/** Elements that came into the page are held until it has been still for a second, as by hints.js. */
+const untold = new Set();
+let untoldTimer = 0;
+
+function hold(changes) {
+    for (const node of changes.flatMap((change) => [...change.addedNodes])) {
+        if (node.nodeType !== Node.ELEMENT_NODE) continue;
+        if (node.matches("span, button, p, input")) untold.add(node);
+        node.querySelectorAll("span, button, p").forEach((inner) => untold.add(inner));
+    }
+    clearTimeout(untoldTimer);
+    untoldTimer = setTimeout(() => untold.clear(), 1000);
+}
+
 document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !event.ctrlKey) return;
     const buttons = document.querySelectorAll("[id$=_generate]");
@@ -38,7 +52,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("DOMContentLoaded", () => {
-    new MutationObserver(() => {
+    new MutationObserver((changes) => {
+        hold(changes);
         if (Object.keys(window.localization).length) translate();
         if (loaded || !document.getElementById("ofgen_generate")) return;
         loaded = true;

@@ -101,7 +101,7 @@ def _item(record: Record) -> str:
     sheet = record.workspace / "keys.png"
     picture = f"<img alt='' loading='lazy' src='{url(sheet)}'>" if exists(sheet) else "<i></i>"
     lines = [_name(record).rpartition(" [")[0], record.message or record.told, ", ".join(told)]
-    texts = "".join(f"<span>{shown(said(line)[:200])}</span>" for line in lines if line)
+    texts = "".join(f"<div>{shown(said(line)[:200])}</div>" for line in lines if line)
     return f"<li class='{record.state}'>{picture}<div><b>{record.state}</b>{texts}</div></li>"
 
 

@@ -29,7 +29,7 @@ def bar(job: HostJob) -> str:
     return (
         f"<div data-busy data-job='{job.id}' role='progressbar' aria-valuenow='{share:.0f}'>"
         f"<div class='ofgen-bar'><div style='width:{share:.1f}%'></div></div>"
-        f"<p>{shown(job.source.name)}: {share:.0f} %<br>{shown(text)}</p></div>"
+        f"<div>{shown(job.source.name)}: {share:.0f} %<br>{shown(text)}</div></div>"
     )
 
 
@@ -78,7 +78,7 @@ def queue(records: list[Record], *, held: bool) -> str:
         return ""
     items = "".join(f"<li>{shown(one.source.name)}</li>" for one in records)
     why = " They waited when the webui ended: press Go on." if held else ""
-    return f"<p>{len(records)} waiting.{why}</p><ol>{items}</ol>"
+    return f"<div>{len(records)} waiting.{why}</div><ol>{items}</ol>"
 
 
 def url(path: Path) -> str:
