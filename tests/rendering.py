@@ -8,7 +8,6 @@ from pathlib import Path
 from lib_ofgen.models.flow.dis import DisEstimator
 from lib_ofgen.pipeline import run, stage_options
 from lib_ofgen.pipeline.painter_session import PainterSession
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.rendering.context import RenderContext
 from lib_ofgen.pipeline.rendering.order import (
     Renderers,
@@ -16,6 +15,7 @@ from lib_ofgen.pipeline.rendering.order import (
     plan_order,
     render_frames,
 )
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace

@@ -16,8 +16,8 @@ from lib_ofgen.errors import Stopped
 from lib_ofgen.imaging import canvas
 from lib_ofgen.imaging.canvas import Column
 from lib_ofgen.pipeline import run as pipeline
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.run import Job, JobResult
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Image, Repaint, Size

@@ -13,8 +13,8 @@ from test_jobs import pictures
 
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline import run
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.run import Job, run_job
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning import estimate
 from lib_ofgen.planning.coverage import Gap
 from lib_ofgen.planning.estimate import PaintSpeed

@@ -28,9 +28,9 @@ from lib_ofgen.errors import SettingsError, VideoError
 from lib_ofgen.models.flow.dis import DisEstimator
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline import run as pipeline
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.rendering import propagation
 from lib_ofgen.pipeline.run import Job, JobResult, run_job
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace, digest
 from lib_ofgen.values import Draft, Image, Mask, Sampling, Size

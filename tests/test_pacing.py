@@ -12,12 +12,13 @@ from benchmarks.time_left import Clock, replayed
 from moving import make_video, walking
 
 from lib_ofgen.models.painters.brush import BrushPainter
-from lib_ofgen.pipeline.progress import job_progress, render_progress, stopwatch
+from lib_ofgen.pipeline import stopwatch
+from lib_ofgen.pipeline.progress import job_progress, render_progress
 from lib_ofgen.pipeline.progress.job_progress import Outlook
 from lib_ofgen.pipeline.progress.render_progress import Ahead
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.rendering.propagation import DraftProgress
 from lib_ofgen.pipeline.run import Job, run_job
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, Repaint, Step
 

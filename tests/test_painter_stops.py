@@ -23,8 +23,8 @@ from test_jobs import Patience, pictures
 from lib_ofgen.errors import PainterError, Stopped
 from lib_ofgen.models.painters.webui_api import HttpPainter
 from lib_ofgen.pipeline.painter_session import PainterSession
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.run import render_rules
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, Repaint, Words

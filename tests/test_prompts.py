@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib_ofgen.errors import SettingsError
-from lib_ofgen.pipeline.prompting import parse_phrasing
+from lib_ofgen.pipeline.analysis.prompting import parse_phrasing
 from lib_ofgen.planning import prompts
 from lib_ofgen.planning.prompts import (
     Phrasing,

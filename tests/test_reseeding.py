@@ -19,10 +19,10 @@ from test_jobs import BASE, Counting, Patience, kept, pictures
 
 from lib_ofgen.errors import PainterError, SettingsError
 from lib_ofgen.pipeline.painter_session import PainterSession
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.results import repaint
 from lib_ofgen.pipeline.results.frames import ResultFrames
 from lib_ofgen.pipeline.run import Job, JobResult, render_rules, run_job
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.settings.fields import Settings

@@ -18,7 +18,7 @@ from test_jobs import Patience
 
 from lib_ofgen.cli.commands import main
 from lib_ofgen.pipeline import run
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Clip, Image, Mask

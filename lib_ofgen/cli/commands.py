@@ -23,9 +23,10 @@ from lib_ofgen.imaging import flow_io, images
 from lib_ofgen.models.flow import choose_estimator
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.models.painters.webui_api import HttpPainter
-from lib_ofgen.pipeline import checks, prompting, stage_options
+from lib_ofgen.pipeline import checks, stage_options
 from lib_ofgen.pipeline import run as pipeline
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
+from lib_ofgen.pipeline.analysis import prompting
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.report import evaluate
 from lib_ofgen.report import facts as report
 from lib_ofgen.settings import control_units, prompt_rows

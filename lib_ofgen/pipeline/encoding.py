@@ -8,8 +8,8 @@ from pathlib import Path
 from time import perf_counter
 
 from lib_ofgen.pipeline.painter_session import PainterSession
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.rendering.frame_pass import FramePass
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.values import Clip, Frame, FrameSink, Image, Reporter
 from lib_ofgen.video.writer import FrameFolder, write_video
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.rules import RenderRules
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.system.stopping import raise_if_stopped, report_step
 from lib_ofgen.values import Image, Mask, Painter, Repaint, Reporter, Stage

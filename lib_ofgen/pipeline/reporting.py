@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from lib_ofgen.models.flow import EstimatorChoice
+from lib_ofgen.pipeline.analysis.prompting import TaggerChoice
 from lib_ofgen.pipeline.job import Job, JobResult, SourceAnalysis
 from lib_ofgen.pipeline.painter_session import PainterSession
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
-from lib_ofgen.pipeline.prompting import TaggerChoice
 from lib_ofgen.pipeline.rendering.order import Renderers
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning.prompts import Prompts, infotext
 from lib_ofgen.report import facts as report
 from lib_ofgen.report import figures

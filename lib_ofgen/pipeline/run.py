@@ -13,14 +13,14 @@ from time import perf_counter
 from lib_ofgen.errors import VideoError
 from lib_ofgen.imaging import flow_io
 from lib_ofgen.models.flow import EstimatorChoice, choose_estimator
-from lib_ofgen.pipeline import analysis, encoding, prompting, reporting, stage_options
+from lib_ofgen.pipeline import encoding, reporting, stage_options
+from lib_ofgen.pipeline.analysis import key_frames, prompting
+from lib_ofgen.pipeline.analysis.flow_reach import FlowReach
 from lib_ofgen.pipeline.checks import check_inputs, check_names
-from lib_ofgen.pipeline.flow_reach import FlowReach
 from lib_ofgen.pipeline.job import Job, JobResult, SourceAnalysis
 from lib_ofgen.pipeline.painter_session import PainterSession
 from lib_ofgen.pipeline.progress import render_progress
 from lib_ofgen.pipeline.progress.expected_work import expect_work
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.rendering.context import RenderContext
 from lib_ofgen.pipeline.rendering.layers import SingleLayer, SubjectLayers
 from lib_ofgen.pipeline.rendering.order import (
@@ -29,6 +29,7 @@ from lib_ofgen.pipeline.rendering.order import (
     plan_order,
     render_frames,
 )
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning import coverage
 from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.report.live_preview import LivePreview
@@ -79,10 +80,10 @@ def analyse_source(
             layers = SubjectLayers(frames, mask_frames, keep=settings.background == "keep")
             masks_key = mask_frames.key
     with stopwatch("analyse"):
-        scenes = analysis.find_scenes(frames, settings.cut_threshold, reporter)
+        scenes = key_frames.find_scenes(frames, settings.cut_threshold, reporter)
         rule = stage_options.key_frame_rule(settings, masks_key)
         reach = FlowReach(frames, stage_options.reach_rule(settings), layers, reporter)
-        keys = analysis.find_key_frames(frames, scenes, rule, reach)
+        keys = key_frames.find_key_frames(frames, scenes, rule, reach)
     return SourceAnalysis(frames, scenes[0], keys, layers)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lib_ofgen.models.flow import EstimatorOptions
-from lib_ofgen.pipeline.flow_reach import ReachRule
-from lib_ofgen.pipeline.prompting import TaggerOptions, parse_phrasing
+from lib_ofgen.pipeline.analysis.flow_reach import ReachRule
+from lib_ofgen.pipeline.analysis.prompting import TaggerOptions, parse_phrasing
 from lib_ofgen.pipeline.rules import RenderRules
 from lib_ofgen.planning.keyframes import KeyFrameRule
 from lib_ofgen.planning.prompts import Phrasing

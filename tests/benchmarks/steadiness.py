@@ -46,7 +46,7 @@ from lib_ofgen.imaging import holes as inpaint
 from lib_ofgen.models.flow.dis import DisEstimator
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline import run as pipeline
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.report import facts
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace

@@ -26,10 +26,10 @@ from typing import Any
 import cv2
 
 from lib_ofgen.models.painters.brush import BrushPainter
-from lib_ofgen.pipeline import run, stage_options
-from lib_ofgen.pipeline.progress import job_progress, render_progress, stopwatch
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
+from lib_ofgen.pipeline import run, stage_options, stopwatch
+from lib_ofgen.pipeline.progress import job_progress, render_progress
 from lib_ofgen.pipeline.rendering.propagation import DraftProgress
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, Repaint
 

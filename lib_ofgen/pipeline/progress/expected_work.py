@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lib_ofgen.imaging import metrics
-from lib_ofgen.pipeline.flow_reach import FlowReach, sample_holes
+from lib_ofgen.pipeline.analysis.flow_reach import FlowReach, sample_holes
 from lib_ofgen.pipeline.progress.render_progress import Ahead, drafts
 from lib_ofgen.pipeline.rendering.order import RenderOrder
 from lib_ofgen.pipeline.rendering.propagation import steps_at_once

@@ -9,8 +9,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from lib_ofgen.pipeline.progress.job_progress import Pace, painted
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.rendering.propagation import DraftProgress
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.values import Step
 
 __all__ = ["Ahead", "Draft", "drafts", "measure"]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lib_ofgen.pipeline.painter_session import PainterSession
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
 from lib_ofgen.pipeline.rendering.layers import SingleLayer
 from lib_ofgen.pipeline.rules import RenderRules
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.store.frame_store import FrameStore
 from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import FlowEstimator, Scene

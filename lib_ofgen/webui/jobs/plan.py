@@ -17,7 +17,7 @@ from modules import paths_internal, sd_models
 from lib_ofgen.errors import OfgenError, Stopped
 from lib_ofgen.models import flow
 from lib_ofgen.pipeline import run, stage_options
-from lib_ofgen.pipeline.progress.stopwatch import Stopwatch
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning import estimate
 from lib_ofgen.report import facts as report
 from lib_ofgen.report.html import plan_view

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, get_args
 
 from lib_ofgen.errors import SettingsError
-from lib_ofgen.pipeline.flow_reach import FlowReach
+from lib_ofgen.pipeline.analysis.flow_reach import FlowReach
 from lib_ofgen.planning import coverage, keyframes, shots
 from lib_ofgen.planning.keyframes import KeyFrameRule
 from lib_ofgen.store.frame_store import FrameStore
