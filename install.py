@@ -1,10 +1,10 @@
-"""The webui's hook before it starts: installs what is missing, and moves nothing that is there.
+"""The webui's hook before it starts: installs missing packages, and changes no installed version.
 
-Everything installed is a constraint: a package that could only be had by moving another one is an
-error instead. `scenedetect` names a wheel of OpenCV that may be another than the webui's, so it is
-taken without its dependencies, which the webui has.
+Every installed version is a constraint: a package that needs another version of one is an error.
+`scenedetect` requires a wheel of OpenCV that may differ from the webui's, so it is installed
+without its dependencies, which the webui has.
 
-What goes wrong is one line, and never stops the webui: its log then says what is missing.
+An error is one line in the webui's log, and never stops the webui.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from importlib import metadata, util
 from pathlib import Path
 
 NEEDED = {"av": (17, 1), "click": (0, 0), "platformdirs": (0, 0)}
-"""Distribution, which is also its module, to the least version."""
+"""Name of the distribution, which is also its module's, and the lowest version."""
 ALONE = {"scenedetect": (0, 7)}
-"""The same, without dependencies."""
+"""The same, installed without dependencies."""
 
 
 _VERSION = re.compile(
@@ -30,12 +30,12 @@ _VERSION = re.compile(
     r"(-\d+|[-_.]?(post|rev|r)[-_.]?\d*)?([-_.]?dev[-_.]?\d*)?(\+[a-z0-9]+([-_.][a-z0-9]+)*)?",
     re.IGNORECASE,
 )
-"""What pip takes for a version, PEP 440; it refuses to work where a constraint has another."""
+"""A version that pip accepts (PEP 440); with another one in a constraint, pip fails."""
 _NAME = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", re.ASCII)
 
 
 def missing(needed: dict[str, tuple[int, int]]) -> list[str]:
-    """The requirements whose module is not there."""
+    """Return the requirements whose module is missing."""
     return [
         f"{name}>={least[0]}.{least[1]}" for name, least in needed.items() if not _is_there(name)
     ]
@@ -44,15 +44,15 @@ def missing(needed: dict[str, tuple[int, int]]) -> list[str]:
 def _is_there(name: str) -> bool:
     try:
         return util.find_spec(name) is not None
-    except (ImportError, ValueError):  # somebody has put a stand-in there
+    except (ImportError, ValueError):  # a stand-in for the module
         return name in sys.modules
 
 
 def too_old(needed: dict[str, tuple[int, int]]) -> list[str]:
-    """What is there, but is older than it must be; it is somebody's, so it is not moved."""
+    """List installed packages that are too old; they belong to the user and are not changed."""
     found = []
     for name, least in needed.items():
-        with suppress(Exception):  # its record may lack, or be damaged in any way
+        with suppress(Exception):  # its record may be missing or damaged
             version = str(metadata.version(name))
             numbers = [int(part) for part in re.findall(r"\d+", version)[:2]]
             if numbers and (*numbers, 0)[:2] < least:
@@ -61,10 +61,10 @@ def too_old(needed: dict[str, tuple[int, int]]) -> list[str]:
 
 
 def constraints() -> str:
-    """One line for each installed distribution: the version that it has."""
+    """Return one line for each installed distribution, with its version."""
     found: dict[str, str] = {}
     for dist in metadata.distributions():
-        with suppress(Exception):  # as above
+        with suppress(Exception):  # its record may be missing or damaged
             name, version = str(dist.metadata["Name"]), str(dist.version)
             if _NAME.fullmatch(name) and _VERSION.fullmatch(version):
                 found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
@@ -74,7 +74,7 @@ def constraints() -> str:
 def install(wanted: list[str], *options: str) -> str:
     """Install requirements into this environment under the constraints.
 
-    Gives what pip says of why it could not; empty when all is well.
+    Returns pip's error; empty if all went well.
     """
     index = os.environ.get("INDEX_URL")  # the webui's own name for it
     with tempfile.TemporaryDirectory() as folder:
@@ -89,8 +89,8 @@ def install(wanted: list[str], *options: str) -> str:
     if not done.returncode:
         return ""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("ERROR:")] or lines
-    return told[-1][:200] if told else f"pip ended with status {done.returncode}"
+    errors = [line for line in lines if line.startswith("ERROR:")] or lines
+    return errors[-1][:200] if errors else f"pip ended with status {done.returncode}"
 
 
 def _say(line: str) -> None:
@@ -100,7 +100,7 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
-    """Install what is missing; silent when nothing is."""
+    """Install missing packages; print nothing if there are none."""
     lacking: list[str] = []
     reason = ""
     for needed, options in ((NEEDED, ()), (ALONE, ("--no-deps",))):

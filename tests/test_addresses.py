@@ -11,32 +11,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lib_ofgen.system.safe_text import hide_secrets, strip_secrets, to_one_line
+from support.addresses import SHAPES
 
 SECRETS = st.text(min_size=6, max_size=20)
-SHAPES = [
-    "http://{user}:{secret}@host:7860/sub",
-    "http://{user}:{secret}@host:99999",
-    "HTTPS://{user}:{secret}@[::1]:7860",
-    "ftp://{user}:{secret}@host/x",
-    "http://{secret}@host",
-    "http://{user}:{secret}@",
-    "http://{user}:{secret}",
-    "//{user}:{secret}@host",
-    "http:/{user}:{secret}@host",
-    "http:{user}:{secret}@host",
-    "http:\\\\{user}:{secret}@host",
-    "{user}:{secret}@host:7860",
-    "{user}:{secret}",
-    " http://{user}:{secret}@host \n",
-    "http://{user}:{secret}@host@other",
-    "http://{user}%3A{secret}%40host",
-    "http://host/{user}:{secret}@x",
-    "http://host/sub;auth={secret}",
-    "http://host:7860/?token={secret}",
-    "http://host/?user={user}&password={secret}#top",
-    "http://host#{secret}",
-    "/login?next=http://{user}:{secret}@host",
-]
 
 
 @given(st.sampled_from(SHAPES), st.text(max_size=12), SECRETS)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+
+from support.paths import ROOT
 
 MISMATCH = (
     "numpy.dtype size changed, may indicate binary incompatibility. Expected 96 from C header, got "
@@ -141,6 +142,25 @@ def test_what_is_imported_late_is_one_line_too(tmp_path: Path, data: Path, how: 
     assert done.stderr.splitlines()[-1].startswith(f"ofgen: error: {said}")
 
 
+def test_what_only_an_extra_installs_is_asked_for_by_the_extra(tmp_path: Path) -> None:
+    folder = stand_in(tmp_path / "x", "skimage", None)
+    (folder / "ofgen-0.1.0.dist-info").mkdir()
+    record = "Metadata-Version: 2.1\nName: ofgen\nVersion: 0.1.0\n"
+    (folder / "ofgen-0.1.0.dist-info" / "METADATA").write_text(record, "utf-8")
+    done = ofgen(folder, "evaluate", "no.mp4", "no.mp4")  # said before anything is read
+    one_line(done, "skimage is not installed; run ", '-m pip install "ofgen[evaluate]"')
+
+
+def test_all_but_the_judge_works_without_scikit_image(tmp_path: Path, data: Path) -> None:
+    folder = stand_in(tmp_path / "x", "skimage", None)
+    clip, film = data / "clips" / "car_5s_512x288.mp4", tmp_path / "o.mp4"
+    words = (clip, "-o", film, "--quiet", "--report", tmp_path / "o.json", "--set", "max_frames=3")
+    done = ofgen(folder, "animate", *words, "--set", "width=64", "--set", "flow=dis")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert film.is_file()
+    assert "farneback" in (tmp_path / "o.json").read_text("utf-8")
+
+
 def test_flow_with_a_broken_torch_is_one_line_and_auto_takes_another(
     tmp_path: Path, data: Path
 ) -> None:
@@ -157,7 +177,7 @@ def test_flow_with_a_broken_torch_is_one_line_and_auto_takes_another(
 
 
 def test_a_tagger_with_a_broken_onnxruntime_is_one_line(tmp_path: Path) -> None:
-    import tiny_tagger
+    from support import tiny_tagger
 
     folder = tiny_tagger.make(tmp_path / "mine")
     broken = stand_in(tmp_path / "x", "onnxruntime", "raise ImportError('DLL load failed')")

@@ -13,7 +13,6 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -21,6 +20,7 @@ from hypothesis.extra import numpy as arrays
 from lib_ofgen.imaging.images import luma
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.values import Image, Painter, Repaint
+from support.paths import ROOT
 
 PAINTER: Painter = BrushPainter()
 

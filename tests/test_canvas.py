@@ -9,8 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from moving import make_video
-from test_jobs import Counting, Patience, kept
 
 from lib_ofgen.errors import Stopped
 from lib_ofgen.imaging import canvas
@@ -22,6 +20,8 @@ from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Image, Repaint, Size
 from lib_ofgen.video.reader import open_video
+from support.jobs import Counting, Patience, kept
+from support.videos import make_video
 
 SIZE = Size(96, 160)
 LENGTH = 19

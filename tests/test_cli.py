@@ -11,59 +11,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from fake_sdapi import FakeSdApi
-from moving import make_video
-from test_jobs import pictures
 
-from lib_ofgen.cli import commands
 from lib_ofgen.imaging import flow_io
 from lib_ofgen.report import evaluate
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.video.reader import open_video
+from support.command import Command, Said
+from support.fake_webui_api import FakeSdApi
+from support.jobs import pictures
+from support.videos import make_video
 
 FAST = ("--quiet", "--set", "key_frames=interval", "--set", "hole_box=64")
-
-
-@dataclass
-class Said:
-    """What a command gave."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def refusal(self) -> str:
-        """The one line that a fault is told in."""
-        lines = self.err.splitlines()
-        assert len(lines) == 1, self.err
-        assert lines[0].startswith("ofgen: error: ")
-        assert self.out == ""
-        return lines[0]
-
-
-class Command:
-    """Runs `ofgen` in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def __call__(self, *words: object) -> Said:
-        self._capsys.readouterr()
-        try:
-            status = commands.main([str(word) for word in words])
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        said = self._capsys.readouterr()
-        return Said(status, said.out, said.err)
 
 
 def shell(*words: object, **how: Any) -> Said:
@@ -393,10 +358,10 @@ def test_what_makes_no_sense_is_bad_usage(
     ("address", "words"),
     [
         ("http://127.0.0.1:9", "cannot be reached"),
-        ("ftp://example.org/", "is no painter"),
-        ("Brush", "is no painter"),
-        ("http://", "is no painter"),
-        ("http://127.0.0.1:99999", "is no painter"),
+        ("ftp://example.org/", "is not a painter"),
+        ("Brush", "is not a painter"),
+        ("http://", "is not a painter"),
+        ("http://127.0.0.1:99999", "is not a painter"),
     ],
 )
 def test_a_painter_that_is_none_is_told_before_anything_is_read(
@@ -528,7 +493,7 @@ def test_evaluate_gives_both_measures(ofgen: Command, clip: Path, place: Path) -
 def test_evaluate_refuses_films_of_other_lengths(
     ofgen: Command, clip: Path, place: Path, longer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate.metrics, "judged", None)  # told before anything is measured
+    monkeypatch.setattr(evaluate.metrics, "judge_pair", None)  # told before anything is measured
     other = make_video(place / "other.mp4", pictures(4))
     pair = (clip, other) if longer == "source" else (other, clip)
     said = ofgen("evaluate", *pair, "--quiet")
@@ -598,7 +563,7 @@ def test_a_workspace_is_deleted_when_asked(ofgen: Command, clip: Path, place: Pa
     assert "MB are free again" in said.out
     assert [path.name for path in place.iterdir()] == ["out.mp4"]
     for folder in ("out.mp4.ofgen", ".", "out.mp4"):
-        assert "is no workspace" in ofgen("workspace", "clean", folder).refusal
+        assert "is not a workspace" in ofgen("workspace", "clean", folder).refusal
     assert [path.name for path in place.iterdir()] == ["out.mp4"]
 
 

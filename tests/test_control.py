@@ -10,10 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_sdapi import FakeSdApi
-from moving import make_video
-from test_jobs import BASE, SIZE, Counting, Patience, pictures
-from test_prompted_jobs import run
 
 from lib_ofgen.cli import commands
 from lib_ofgen.errors import PainterError, SettingsError
@@ -24,6 +20,9 @@ from lib_ofgen.planning import schedule
 from lib_ofgen.settings import control_units, presets
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import ControlUnit, Image, KeyFrame, PromptRow, Repaint, Scene
+from support.fake_webui_api import FakeSdApi
+from support.jobs import BASE, SIZE, Counting, Patience, pictures, run_prompted
+from support.videos import make_video
 
 LINES = presets.bundled_presets()["lines"].settings["control_units"]
 
@@ -141,7 +140,7 @@ def test_a_reference_is_the_scenes_first_key_as_painted(
 ) -> None:
     """On a canvas that key stands beside already."""
     painter = Counting()
-    outcome = run(
+    outcome = run_prompted(
         two_scenes,
         tmp_path,
         painter,
@@ -196,11 +195,11 @@ def test_of_a_masked_frame_the_reference_is_its_paint_over_the_source(
 def test_anchors_are_for_the_stages_that_ask(two_scenes: Path, tmp_path: Path) -> None:
     painter = Counting()
     keys_only = {"control_units": "reference_only stages=keys", "key_agreement": "independent"}
-    run(two_scenes, _made(tmp_path / "keys"), painter, **keys_only)
+    run_prompted(two_scenes, _made(tmp_path / "keys"), painter, **keys_only)
     assert all(job.anchor is None for job in painter.jobs if job.mask is not None)
     assert any(job.anchor is not None for job in painter.jobs)
     painter = Counting()
-    run(two_scenes, _made(tmp_path / "other"), painter, control_units=LINES)
+    run_prompted(two_scenes, _made(tmp_path / "other"), painter, control_units=LINES)
     assert all(job.anchor is None for job in painter.jobs)
 
 
@@ -209,14 +208,14 @@ def test_another_anchor_paints_anew_what_looked_at_it(two_scenes: Path, tmp_path
     for units in ("reference_only", ""):
         folder = _made(tmp_path / (units or "none"))
         same: dict[str, object] = {"control_units": units, "key_agreement": "independent"}
-        outcome = run(two_scenes, folder, Counting(), **same)
+        outcome = run_prompted(two_scenes, folder, Counting(), **same)
         scene = outcome.facts["scenes"][1]
         later = [key["index"] for key in outcome.facts["keys"] if scene["start"] < key["index"]]
         painter = Counting()
-        run(two_scenes, folder, painter, **same)
+        run_prompted(two_scenes, folder, painter, **same)
         assert painter.jobs == [], "nothing has changed"
         rows = [PromptRow(scene["start"], scene["start"] + 1, "another", "")]
-        run(two_scenes, folder, painter, rows=rows, **same)
+        run_prompted(two_scenes, folder, painter, rows=rows, **same)
         assert painter.whole == [scene["start"], *(later if units else [])]
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doors import Doors, furnish
-from doors import away as away
-from doors import made as made
-from doors import page as page
-from faked import FakeHost, interpreter
-from moving import make_video, walking
-from serving import watched
+
+from support.attacks import Doors, furnish
+from support.attacks import away as away
+from support.attacks import made as made
+from support.attacks import page as page
+from support.fake_host import FakeHost, interpreter
+from support.server import watched
+from support.videos import make_video, walking
 
 pytestmark = pytest.mark.slow
 

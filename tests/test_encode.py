@@ -12,13 +12,13 @@ import av
 import numpy as np
 import PIL.Image
 import pytest
-from moving import SIZE, heard, make_video, number, numbered, plain_clip
 
 from lib_ofgen.errors import VideoError
 from lib_ofgen.values import Clip, Frame, Sampling, Size
 from lib_ofgen.video.formats import KINDS
 from lib_ofgen.video.reader import open_video
 from lib_ofgen.video.writer import FrameFolder, check_output, write_video
+from support.videos import SIZE, heard, make_video, number, numbered, plain_clip
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -317,7 +317,7 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from moving import plain_clip
+from support.videos import plain_clip
 from lib_ofgen.video.writer import write_video
 from lib_ofgen.errors import VideoError
 from lib_ofgen.values import Frame, Size

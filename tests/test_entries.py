@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosted import hosted
-from moving import make_video, walking
-from serving import waited
 
 from lib_ofgen.errors import OfgenError, SettingsError
 from lib_ofgen.values import PromptRow
 from lib_ofgen.video.reader import open_video
 from lib_ofgen.webui.messages import note, said
+from support.server import waited
+from support.videos import make_video, walking
+from support.webui_modules import hosted
 
 LENGTH = 6
 QUICK = {"seed": 1, "steps": 1, "hole_box": 64, "prompt": "oil"}

@@ -13,13 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from moving import make_video
 from numpy.typing import NDArray
 
 from lib_ofgen.cli.commands import main
 from lib_ofgen.models.flow.dis import DisEstimator
 from lib_ofgen.values import Frame, Image, Sampling
 from lib_ofgen.video.reader import open_video
+from support.videos import make_video
 
 DEMO = Path(__file__).parents[1] / "lib_ofgen" / "cli" / "demo" / "bbb_4s_640x360.mp4"
 LENGTH = 24

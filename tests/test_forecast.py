@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from moving import make_video, walking
-from test_jobs import pictures
 
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline import run
@@ -21,6 +19,8 @@ from lib_ofgen.planning.estimate import PaintSpeed
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Image, Size
+from support.jobs import pictures
+from support.videos import make_video, walking
 
 SIZE = Size(48, 80)
 STAGES = {"decode": 1, "analyse": 2, "flow": 8, "paint": 20, "fuse": 4, "encode": 1, "measure": 1}

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from moving import make_video
-from test_jobs import BASE, pictures
-
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline.run import Job, run_job
 from lib_ofgen.report import live_preview
@@ -15,6 +12,8 @@ from lib_ofgen.report.live_preview import LivePreview
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image
 from lib_ofgen.video.reader import open_video
+from support.jobs import BASE, pictures
+from support.videos import make_video
 
 LENGTH = 14
 

@@ -19,10 +19,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from moving import make_video
 
 from lib_ofgen.cli.commands import main
 from lib_ofgen.errors import VideoError
@@ -32,6 +30,8 @@ from lib_ofgen.values import Sampling
 from lib_ofgen.video.demuxing import container
 from lib_ofgen.video.demuxing.container import extension_of
 from lib_ofgen.video.reader import open_video
+from support.paths import ROOT
+from support.videos import make_video
 
 NAMING = {
     "HLS": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{url}\n#EXT-X-ENDLIST\n",

@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 import lib_ofgen
+from support.paths import ROOT
 
 HOUSE = ROOT / "lib_ofgen"
 ROOMS = (
@@ -66,6 +66,8 @@ def _ours(path: Path) -> set[Path]:
             if file is not None:
                 found.add(file)
                 break
+        else:
+            raise AssertionError(f"{_named(path)}: there is no {name}")
     return found
 
 
@@ -113,6 +115,17 @@ def test_no_folder_has_more_entries_than_one_looks_over(folder: Path) -> None:
 def test_only_the_webui_room_knows_the_host(path: Path) -> None:
     hosts = {name.split(".")[0] for name in _imports(path)} & HOST
     assert not hosts or _room(path) == "webui"
+
+
+def test_no_test_imports_another_test() -> None:
+    """What tests share is in `conftest.py`, as fixtures, or in the package `support`."""
+    found = {
+        f"{_named(path)}: {name}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in _imports(path)
+        if any(part.startswith("test_") or part == "conftest" for part in name.split(".")[:-1])
+    }
+    assert found == set()
 
 
 def test_what_works_on_pixels_never_sees_settings() -> None:
@@ -170,7 +183,9 @@ def test_no_constructor_of_the_pipeline_takes_more_than_five_parameters() -> Non
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
 def test_ruff_is_content(command: list[str]) -> None:
-    where = [folder for folder in ("lib_ofgen", "scripts", "tests") if (ROOT / folder).is_dir()]
+    where = [
+        folder for folder in ("lib_ofgen", "scripts", "stubs", "tests") if (ROOT / folder).is_dir()
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "ruff", *command, *where], capture_output=True, text=True, cwd=ROOT
     )

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_sdapi import MODELS, FakeSdApi
 
 from lib_ofgen.errors import PainterError
 from lib_ofgen.imaging.images import decode_png
 from lib_ofgen.models.painters.webui_api import HttpPainter
 from lib_ofgen.values import Painter, Repaint
+from support.fake_webui_api import MODELS, FakeSdApi
 
 PHOTO, ANIME, INPAINT = (model["title"] for model in MODELS)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from conftest import ROOT
 
 from lib_ofgen.errors import SettingsError, VideoError
 from lib_ofgen.system import limits
+from support.paths import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from lib_ofgen.settings.fields import choices
+from support.paths import ROOT
 
 FILES = sorted((ROOT / "localizations").glob("*.json"))
 THEIRS = {

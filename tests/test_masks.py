@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -17,11 +17,7 @@ import cv2
 import numpy as np
 import PIL.Image
 import pytest
-from moving import make_video
 from numpy.typing import NDArray
-from rendering import rendered
-from test_jobs import Counting, Patience, kept
-from webui.fused_again import Keeper
 
 from lib_ofgen.cli import commands
 from lib_ofgen.errors import SettingsError, VideoError
@@ -36,25 +32,16 @@ from lib_ofgen.store.workspace import Workspace, digest
 from lib_ofgen.values import Draft, Image, Mask, Sampling, Size
 from lib_ofgen.video.reader import open_video
 from lib_ofgen.webui.jobs.document import Places, mask_of, output_of, parse
+from support import jobs
+from support.jobs import Counting, Patience, kept
+from support.masks import LENGTH, SIZE, film, folder, grey, place, write
+from support.rendering import rendered
+from support.videos import make_video
+from support.webui.recompute import Keeper
 
-SIZE = Size(96, 160)
-LENGTH = 13
-BASE: dict[str, object] = {
-    "key_frames": "interval",
-    "key_interval": 6,
-    "key_agreement": "independent",
-    "hole_min": 20,
-    "hole_box": 64,
-    "flow": "dis",
-}
+BASE: dict[str, object] = {**jobs.BASE, "flow": "dis"}
 MARGIN = 8
 """px around the subject that are painted with it."""
-
-
-def place(index: int) -> tuple[slice, slice]:
-    """Where the subject stands in frame `index`."""
-    left = 20 + 5 * index
-    return slice(30, 70), slice(left, left + 40)
 
 
 def texture(rng: np.random.Generator, size: Size) -> Image:
@@ -74,25 +61,6 @@ def shots(seed: int = 3) -> list[Image]:
     return found
 
 
-def grey(index: int) -> Image:
-    """The mask of frame `index`."""
-    mask = np.zeros((*SIZE, 3), np.uint8)
-    mask[place(index)] = 255
-    return mask
-
-
-def write(path: Path, image: Image) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    assert cv2.imwrite(str(path), image)
-    return path
-
-
-def folder(path: Path, image: Callable[[int], Image] = grey, length: int = LENGTH) -> Path:
-    for index in range(length):
-        write(path / f"m{index}.png", image(index))
-    return path
-
-
 def run(
     clip: Path, space: Path, mask: Path | None, painter: Counting | None = None, **changes: object
 ) -> JobResult:
@@ -101,12 +69,6 @@ def run(
     output = space / "out.mp4"
     job = Job(clip, output, space / "out.mp4.ofgen", settings, frames=space / "png", mask=mask)
     return run_job(job, painter or Counting(), Patience())
-
-
-def film(space: Path) -> list[Image]:
-    """The finished frames, before encoding."""
-    paths = sorted((space / "png").iterdir())
-    return [np.ascontiguousarray(cv2.imread(str(path))[..., ::-1]) for path in paths]
 
 
 def source(clip: Path) -> list[Image]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moving import make_video, walking
 
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline.progress import job_progress
@@ -14,6 +13,7 @@ from lib_ofgen.pipeline.progress.job_progress import Outlook, Pace
 from lib_ofgen.pipeline.run import Job, run_job
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image
+from support.videos import make_video, walking
 
 COUNTS = {"key": 4, "draft": 14, "finish": 14}
 GUESSES = {"key": 1.0, "draft": 1.0, "finish": 0.1}

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from benchmarks.time_left import Clock, replayed
-from moving import make_video, walking
 
+from benchmarks.time_left import Clock, replayed
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline import stopwatch
 from lib_ofgen.pipeline.progress import job_progress, render_progress
@@ -21,6 +20,7 @@ from lib_ofgen.pipeline.run import Job, run_job
 from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, Repaint, Step
+from support.videos import make_video, walking
 
 PIXELS = 512 * 512
 SURVEY, GAP = 6.0, 10

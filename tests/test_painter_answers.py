@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
-from fake_sdapi import FakeSdApi
-from hostile_answers import ANSWERS, SIZE, answer, picture
 from PIL import Image as Pictures
 
 from lib_ofgen.errors import PainterError
 from lib_ofgen.models.painters.webui_api import HttpPainter
 from lib_ofgen.system import limits
 from lib_ofgen.values import Image, Repaint
+from support.fake_webui_api import FakeSdApi
+from support.hostile_answers import ANSWERS, SIZE, answer, picture
+from support.paths import ROOT
 
 _CHILD = """
 import json, sys, time

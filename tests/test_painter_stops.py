@@ -15,19 +15,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
-from fake_sdapi import MODELS, FakeSdApi
-from moving import make_video
-from test_jobs import Patience, pictures
 
 from lib_ofgen.errors import PainterError, Stopped
 from lib_ofgen.models.painters.webui_api import HttpPainter
 from lib_ofgen.pipeline.painter_session import PainterSession
-from lib_ofgen.pipeline.run import render_rules
+from lib_ofgen.pipeline.stage_options import render_rules
 from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, Repaint, Words
+from support.fake_webui_api import MODELS, FakeSdApi
+from support.jobs import Patience, pictures
+from support.paths import ROOT
+from support.videos import make_video
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows knows no SIGINT for others")
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_sdapi import FakeSdApi
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from moving import make_video
-from test_addresses import SHAPES
 
 from lib_ofgen.cli import commands
 from lib_ofgen.errors import OfgenError, PainterError
 from lib_ofgen.models.painters.webui_api import HttpPainter
 from lib_ofgen.values import Repaint
+from support.addresses import SHAPES
+from support.fake_webui_api import FakeSdApi
+from support.videos import make_video
 
 SECRET = "s3cr3t:/w ord@#?ß%\x1b"
 CODES = "\x1b[2J\x1b]0;owned\x07 \r\n\x9b31m\u202egpj\u200b\u2066\ufeff\U000e0041 end"

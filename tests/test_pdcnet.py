@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pdcnet import seeded
+
+from support.pdcnet import seeded
 
 torch = pytest.importorskip("torch", reason="torch is not installed, so no network can run")
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moving import make_video, walking
 
 from lib_ofgen.errors import OfgenError, SettingsError, VideoError
 from lib_ofgen.system import limits
@@ -22,6 +21,7 @@ from lib_ofgen.webui.access.allowed_paths import Places, is_remote
 from lib_ofgen.webui.access.error_text import without_paths
 from lib_ofgen.webui.access.request_guard import is_foreign
 from lib_ofgen.webui.jobs import document
+from support.videos import make_video, walking
 
 
 @pytest.fixture(autouse=True)

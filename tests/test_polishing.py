@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from moving import make_video
-from test_jobs import SIZE, Counting, Patience, pictures
-from test_masks import film, folder, place
 
 from lib_ofgen.imaging import metrics
 from lib_ofgen.pipeline.run import Job, JobResult, run_job
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, Repaint
 from lib_ofgen.video.reader import open_video
+from support.jobs import SIZE, Counting, Patience, pictures
+from support.masks import film, folder, place
+from support.videos import make_video
 
 LENGTH = 12
 ODD = 5

@@ -16,11 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from moving import make_video
 from PIL import Image, PngImagePlugin
-from test_cli import Command
-from test_jobs import pictures
-from test_settings import any_settings
 
 from lib_ofgen.errors import SettingsError, WorkspaceError
 from lib_ofgen.settings import presets
@@ -28,6 +24,10 @@ from lib_ofgen.settings.fields import DEFAULTS_VERSION, Settings
 from lib_ofgen.settings.presets import Preset, Store
 from lib_ofgen.webui.jobs import document as jobs
 from lib_ofgen.webui.tab import preset_choice
+from support.any_settings import any_settings
+from support.command import Command
+from support.jobs import pictures
+from support.videos import make_video
 
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SEA = 'a "quiet", blue: sea\nof ink \U0001f30a'
@@ -248,6 +248,37 @@ def test_the_infotext_in_a_picture_is_read(tmp_path: Path, quoted: bool, packed:
         refused(whole[:cut])
     Image.new("RGB", (64, 64)).save(tmp_path / "bare.png")
     assert "no infotext" in refused((tmp_path / "bare.png").read_bytes())
+
+
+@pytest.mark.parametrize("kind", ["zTXt", "iTXt"])
+def test_a_text_that_unpacks_to_much_is_refused_before_the_pixels(kind: str) -> None:
+    text = presets.to_infotext(presets.make("x", {"steps": 7}))
+    info = PngImagePlugin.PngInfo()
+    add = info.add_itxt if kind == "iTXt" else info.add_text
+    add("parameters", text + " " * (64 << 20), zip=True)
+    kept = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(kept, "png", pnginfo=info)
+    assert "too large" in refused(kept.getvalue())
+
+
+def test_the_infotext_of_a_picture_with_damaged_pixels_is_read() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("parameters", presets.to_infotext(presets.make("x", {"steps": 7})))
+    kept = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(kept, "png", pnginfo=info)
+    before = kept.getvalue().partition(b"IDAT")[0]
+    assert presets.take(before + b"IDAT" + b"\xff" * 50).settings == {"steps": 7}
+
+
+@pytest.mark.filterwarnings("ignore:Invalid APNG")  # Pillow says so, and reads on
+@given(st.binary(max_size=60), st.sampled_from(["tEXt", "zTXt", "iTXt", "iCCP", "gAMA", "acTL"]))
+@settings(deadline=None)
+def test_any_chunk_before_the_pixels_is_read_or_refused(content: bytes, kind: str) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add(kind.encode(), content)
+    kept = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(kept, "png", pnginfo=info)
+    refused(kept.getvalue())
 
 
 def test_a_prompt_that_quotes_an_infotext_is_not_taken_for_it() -> None:

@@ -11,37 +11,17 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
-from moving import make_video
-from test_jobs import BASE, Counting, Patience, kept, pictures
 
 from lib_ofgen.errors import SettingsError, Stopped, TaggerError, WeightsError
 from lib_ofgen.models import tagger
-from lib_ofgen.pipeline.run import Job, JobResult, run_job
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, PromptRow, Tags
 from lib_ofgen.webui.jobs import document
+from support.jobs import BASE, Counting, Patience, kept, pictures, run_prompted
+from support.videos import make_video
 
 KEYS = [0, 6, 12, 13]
-
-
-def run(
-    clip: Path,
-    folder: Path,
-    painter: Counting | None = None,
-    rows: Sequence[PromptRow] = (),
-    reporter: Patience | None = None,
-    frames: Path | None = None,
-    models: Sequence[Path] = (),
-    **changes: object,
-) -> JobResult:
-    """The film of `clip` at folder/out.mp4, its workspace beside it."""
-    settings = Settings().replace({**BASE, **changes})
-    output, space = folder / "out.mp4", folder / "out.mp4.ofgen"
-    job = Job(
-        clip, output, space, settings, frames=frames, models=tuple(models), prompts=tuple(rows)
-    )
-    return run_job(job, painter or Counting(), reporter or Patience())
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +32,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Counting]:
     folder, painter = tmp_path_factory.mktemp("done"), Counting()
-    run(clip, folder, painter, prompt="a")
+    run_prompted(clip, folder, painter, prompt="a")
     return folder, painter
 
 
@@ -67,20 +47,20 @@ def again(done: tuple[Path, Counting], tmp_path: Path) -> Path:
 
 def test_a_changed_prompt_repaints_its_key_and_what_depends_on_it(again: Path, clip: Path) -> None:
     before, painter = kept(again, "frames", "painted"), Counting()
-    run(clip, again, painter, [PromptRow(6, 7, "b", "")], prompt="a")
+    run_prompted(clip, again, painter, [PromptRow(6, 7, "b", "")], prompt="a")
     assert painter.whole == [6]
     assert painter.holes <= set(range(1, 12)) - {6}
     assert before.items() <= kept(again, "frames", "painted").items()
     for job in painter.jobs:
         assert job.prompt == ("b" if job.target == 6 else "a")
     painter = Counting()
-    run(clip, again, painter, prompt="a")  # and back again
+    run_prompted(clip, again, painter, prompt="a")  # and back again
     assert painter.jobs == []
 
 
 def test_a_range_between_keys_repaints_holes_alone(again: Path, clip: Path) -> None:
     painter = Counting()
-    run(clip, again, painter, [PromptRow(1, 6, "", "rain")], prompt="a")
+    run_prompted(clip, again, painter, [PromptRow(1, 6, "", "rain")], prompt="a")
     assert painter.whole == []
     assert painter.holes
     assert painter.holes <= set(range(1, 6))
@@ -89,18 +69,18 @@ def test_a_range_between_keys_repaints_holes_alone(again: Path, clip: Path) -> N
 
 def test_a_list_that_says_what_the_settings_say_paints_nothing(again: Path, clip: Path) -> None:
     painter = Counting()
-    run(clip, again, painter, [PromptRow(0, None, "a", "")], prompt="", negative_prompt="")
+    run_prompted(clip, again, painter, [PromptRow(0, None, "a", "")], prompt="", negative_prompt="")
     assert painter.jobs == []
     rows = prompt_rows.read_rows(again / "out.mp4.ofgen" / "prompts.csv")
-    run(clip, again, painter, rows)
+    run_prompted(clip, again, painter, rows)
     assert painter.jobs == []
 
 
 def test_the_prompts_of_guided_keys_are_their_holes(tmp_path: Path, clip: Path) -> None:
     rows = [PromptRow(6, 12, "b", "")]
-    run(clip, tmp_path, prompt="a", key_agreement="guided")
+    run_prompted(clip, tmp_path, prompt="a", key_agreement="guided")
     painter = Counting()
-    run(clip, tmp_path, painter, rows, prompt="a", key_agreement="guided")
+    run_prompted(clip, tmp_path, painter, rows, prompt="a", key_agreement="guided")
     assert painter.whole == []
     assert painter.holes
     assert 0 not in painter.holes
@@ -109,7 +89,7 @@ def test_the_prompts_of_guided_keys_are_their_holes(tmp_path: Path, clip: Path) 
 def test_prompts_are_told(tmp_path: Path, clip: Path) -> None:
     rows = [PromptRow(6, None, "über (b:1.2)", "blur")]
     changes = {"prompt": "a", "prompt_prefix": "best", "seed": 5}
-    facts = run(clip, tmp_path, None, rows, frames=tmp_path / "png", **changes).facts
+    facts = run_prompted(clip, tmp_path, None, rows, frames=tmp_path / "png", **changes).facts
     assert [(key["index"], key["prompt"], key["negative_prompt"]) for key in facts["keys"]] == [
         (0, "best, a", ""),
         *((index, "über (b:1.2)", "blur") for index in KEYS[1:]),
@@ -136,7 +116,7 @@ def test_prompts_are_told(tmp_path: Path, clip: Path) -> None:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: nothing is tagged")
     pytest.importorskip("onnx", reason="onnx is not installed, so no tagger can be made")
-    import tiny_tagger
+    from support import tiny_tagger
 
     folder = tmp_path_factory.mktemp("models")
     tiny_tagger.make(folder / "tiny")
@@ -161,7 +141,7 @@ def test_key_frames_alone_are_tagged_and_each_once(
     clip: Path, tmp_path: Path, models: Path, seen: list[Image]
 ) -> None:
     first, changes = Counting(), {"tagger": "tiny", "tag_threshold": 0.97, "models": [models]}
-    facts = run(clip, tmp_path, first, prompt="a", **changes).facts
+    facts = run_prompted(clip, tmp_path, first, prompt="a", **changes).facts
     assert len(seen) == len(KEYS)
     assert facts["tagger"]["asked"] == "tiny"
     assert facts["tagger"]["provider"].endswith("ExecutionProvider")
@@ -170,11 +150,11 @@ def test_key_frames_alone_are_tagged_and_each_once(
     for job in first.jobs:
         assert job.prompt == told[max(key for key in KEYS if key <= job.target)]
     painter = Counting()
-    run(clip, tmp_path, painter, prompt="a", **changes)
+    run_prompted(clip, tmp_path, painter, prompt="a", **changes)
     assert painter.jobs == []
-    run(clip, tmp_path, painter, prompt="a", **{**changes, "tag_threshold": 0.999})
+    run_prompted(clip, tmp_path, painter, prompt="a", **{**changes, "tag_threshold": 0.999})
     assert len(seen) == len(KEYS), "what was tagged was tagged again"
-    run(clip, tmp_path, key_interval=3, prompt="a", **changes)
+    run_prompted(clip, tmp_path, key_interval=3, prompt="a", **changes)
     assert len(seen) == len(KEYS) + 2
 
 
@@ -182,42 +162,44 @@ def test_damaged_tags_are_found_again(
     clip: Path, tmp_path: Path, models: Path, seen: list[Image]
 ) -> None:
     changes = {"tagger": "tiny", "tag_threshold": 0.97, "models": [models]}
-    facts = run(clip, tmp_path, prompt="a", **changes).facts
+    facts = run_prompted(clip, tmp_path, prompt="a", **changes).facts
     folder, painter = tmp_path / "out.mp4.ofgen" / "facts", Counting()
     tags = [path for path in folder.iterdir() if '"characters"' in path.read_text("utf-8")]
     assert len(tags) == len(KEYS)
     for path, form in zip(tags, ("0.9", '{"general": {}}', "", '"b"'), strict=True):
         text = path.read_text("utf-8")
         path.write_text(text.replace("0.9", "0.1", 1) if form == "0.9" else form, "utf-8")
-    assert run(clip, tmp_path, painter, prompt="a", **changes).facts["keys"] == facts["keys"]
+    assert (
+        run_prompted(clip, tmp_path, painter, prompt="a", **changes).facts["keys"] == facts["keys"]
+    )
     assert painter.jobs == []
     assert len(seen) == 2 * len(KEYS)
 
 
 def test_a_list_wins_over_tags(clip: Path, tmp_path: Path, models: Path) -> None:
     rows = [PromptRow(0, 7, "mine", "")]
-    told = run(clip, tmp_path, None, rows, tagger="tiny", models=[models]).facts["keys"]
+    told = run_prompted(clip, tmp_path, None, rows, tagger="tiny", models=[models]).facts["keys"]
     assert [key["prompt"] == "mine" for key in told] == [True, True, False, False]
 
 
 def test_another_model_of_the_same_name_tags_anew(
     clip: Path, tmp_path: Path, models: Path, seen: list[Image]
 ) -> None:
-    import tiny_tagger
+    from support import tiny_tagger
 
     folder = shutil.copytree(models / "tiny", tmp_path / "models" / "tiny").parent
-    run(clip, tmp_path, tagger="tiny", models=[folder], max_frames=3)
+    run_prompted(clip, tmp_path, tagger="tiny", models=[folder], max_frames=3)
     count = len(seen)
     (folder / "tiny" / "model.onnx.sha256").unlink()
     tiny_tagger.make(folder / "tiny", batch=1)
-    run(clip, tmp_path, tagger="tiny", models=[folder], max_frames=3)
+    run_prompted(clip, tmp_path, tagger="tiny", models=[folder], max_frames=3)
     assert len(seen) == 2 * count > 0
 
 
 def test_tagging_can_be_stopped(clip: Path, tmp_path: Path, models: Path) -> None:
     with pytest.raises(Stopped):
-        run(clip, tmp_path, reporter=Patience("tag", 1), tagger="tiny", models=[models])
-    run(clip, tmp_path, tagger="tiny", models=[models])
+        run_prompted(clip, tmp_path, reporter=Patience("tag", 1), tagger="tiny", models=[models])
+    run_prompted(clip, tmp_path, tagger="tiny", models=[models])
 
 
 @pytest.mark.parametrize("fault", ["missing", "shape", "device"])
@@ -225,7 +207,8 @@ def test_a_tagger_that_cannot_run_is_optional_only_if_said(
     clip: Path, tmp_path: Path, models: Path, fault: str
 ) -> None:
     import onnxruntime
-    import tiny_tagger
+
+    from support import tiny_tagger
 
     tiny_tagger.make(tmp_path / "models" / "shape", named=20)
     changes: dict[str, object] = {"tagger": "tiny", "models": [models, tmp_path / "models"]}
@@ -236,17 +219,19 @@ def test_a_tagger_that_cannot_run_is_optional_only_if_said(
     else:
         changes["tagger"] = fault
     with pytest.raises((TaggerError, WeightsError)) as caught:
-        run(clip, tmp_path, prompt="a", max_frames=3, **changes)
+        run_prompted(clip, tmp_path, prompt="a", max_frames=3, **changes)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out.mp4").exists()
-    facts = run(clip, tmp_path, prompt="a", max_frames=3, tagger_optional=True, **changes).facts
+    facts = run_prompted(
+        clip, tmp_path, prompt="a", max_frames=3, tagger_optional=True, **changes
+    ).facts
     assert {key["prompt"] for key in facts["keys"]} == {"a"}
     assert facts["tagger"]["reason"] == str(caught.value)
 
 
 def test_rules_are_read_before_anything_is_done(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"tag_rules: line 1 'miku'"):
-        run(clip, tmp_path, tag_rules="miku")
+        run_prompted(clip, tmp_path, tag_rules="miku")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -86,7 +86,7 @@ def test_a_pair_without_room_is_one_line(folder: Path, monkeypatch: pytest.Monke
     def refuse(*_: Any) -> Any:
         raise RuntimeError("CUDA out of memory")
 
-    monkeypatch.setattr(raft, "_moved", refuse)
+    monkeypatch.setattr(raft, "_estimate", refuse)
     first, second, _ = _frames(64, 64)
     with pytest.raises(FlowError, match="no room for the flow of one pair of 64x64 px"):
         list(

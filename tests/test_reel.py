@@ -9,9 +9,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from moving import make_video, number, numbered
-from test_jobs import BASE, pictures
-from test_page import Reader
 
 from lib_ofgen.cli.console import Progress
 from lib_ofgen.errors import WorkspaceError
@@ -24,6 +21,9 @@ from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store import workspace
 from lib_ofgen.values import Frame, PromptRow, Size
 from lib_ofgen.video.reader import open_video
+from support.html_reader import Reader
+from support.jobs import BASE, pictures
+from support.videos import make_video, number, numbered
 
 
 @pytest.fixture(scope="module")

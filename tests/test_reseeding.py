@@ -14,20 +14,21 @@ import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moving import make_video
-from test_jobs import BASE, Counting, Patience, kept, pictures
 
 from lib_ofgen.errors import PainterError, SettingsError
 from lib_ofgen.pipeline.painter_session import PainterSession
 from lib_ofgen.pipeline.results import repaint
 from lib_ofgen.pipeline.results.frames import ResultFrames
-from lib_ofgen.pipeline.run import Job, JobResult, render_rules, run_job
+from lib_ofgen.pipeline.run import Job, JobResult, run_job
+from lib_ofgen.pipeline.stage_options import render_rules
 from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import PromptRow, Words
 from lib_ofgen.webui.jobs import document
+from support.jobs import BASE, Counting, Patience, kept, pictures
+from support.videos import make_video
 
 LENGTH = 14
 STEADIED = Settings().track_reach

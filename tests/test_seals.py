@@ -15,11 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from moving import make_video
-from test_jobs import Counting, decoded, differing, kept, pictures, run
 
 from lib_ofgen.cli import commands
 from lib_ofgen.errors import OfgenError, WorkspaceError
@@ -29,6 +26,9 @@ from lib_ofgen.report import facts as report
 from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.system import sealed_json
 from lib_ofgen.values import Image, Repaint
+from support.jobs import Counting, decoded, differing, kept, pictures, run
+from support.paths import ROOT
+from support.videos import make_video
 
 LENGTH = 6
 CHANGES: dict[str, object] = {"seed": -1, "key_interval": 3, "second_pass": 0.3,

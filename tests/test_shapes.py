@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moving import make_video
 
 from lib_ofgen.cli.commands import main
 from lib_ofgen.imaging import images
 from lib_ofgen.report import contact_sheet
 from lib_ofgen.values import Size
 from lib_ofgen.video.reader import open_video
+from support.videos import make_video
 
 SIDES = st.integers(8, 9000)
 

@@ -10,12 +10,12 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from moving import RATE, beeps, heard, make_video, numbered
 
 from lib_ofgen.errors import VideoError
 from lib_ofgen.values import Clip, Sampling
 from lib_ofgen.video.reader import open_video
 from lib_ofgen.video.writer import write_video
+from support.videos import RATE, beeps, heard, make_video, numbered
 
 
 def film_of(source: Path, out: Path, **sampling: float) -> Clip:

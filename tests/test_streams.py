@@ -13,10 +13,10 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import pytest
-from moving import make_video, number, numbered
 
 from lib_ofgen.values import Clip, Image, Sampling
 from lib_ofgen.video.reader import open_video
+from support.videos import make_video, number, numbered
 
 HERE = Path(__file__).parent
 

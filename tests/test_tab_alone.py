@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import av
-import browser
 import pytest
-from browser import expect, fill
-from conftest import ROOT
-from faked import FakeHost, interpreter
-from moving import make_video, walking
-from serving import waited, watched
+
+from support import browser
+from support.browser import expect, fill
+from support.fake_host import FakeHost, interpreter
+from support.paths import ROOT
+from support.server import waited, watched
+from support.videos import make_video, walking
 
 LENGTH = 18
 LONG = 60_000
@@ -32,10 +33,7 @@ QUICK = {"steps": 1}
 SLOW = {"steps": 60}
 """A call of the painter then takes half a second, so that one can see the middle of a job."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(browser.lacking()), reason=browser.lacking()),
-]
+pytestmark = browser.NEEDS_BROWSER
 
 
 @pytest.fixture(scope="module", params=["OFGEN_GRADIO_PYTHON", "OFGEN_GRADIO4_PYTHON"])

@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import ROOT
 from numpy.typing import NDArray
 
 from lib_ofgen.errors import TaggerError, WeightsError
@@ -24,11 +23,12 @@ from lib_ofgen.imaging import images
 from lib_ofgen.models import tagger as tagging
 from lib_ofgen.models.tagger import Labels, WD14Tagger
 from lib_ofgen.models.weights import registry
+from support.paths import ROOT
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed, so nothing can be tagged")
 pytest.importorskip("onnx", reason="onnx is not installed, so no tagger can be made")
 
-import tiny_tagger
+from support import tiny_tagger
 
 
 def published(image: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
@@ -166,7 +166,7 @@ def test_models_are_found_by_the_name_of_their_folder(model: Path, tmp_path: Pat
     [
         ({"named": 299}, r"gives 300 confidences, and selected_tags.csv names 299 tags"),
         ({"channels": 1}, r"takes tensor\(float\) \['batch', 64, 64, 1\]"),
-        ({"sigmoid": False}, r"no confidence of 0 to 1"),
+        ({"sigmoid": False}, r"invalid confidence, not 0 to 1"),
     ],
 )
 def test_another_network_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

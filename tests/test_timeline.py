@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from moving import numbered, plain_clip
-from test_page import Reader
 
 from lib_ofgen.imaging import images
 from lib_ofgen.planning.coverage import Gap
 from lib_ofgen.report.html import plan_view
 from lib_ofgen.report.html.plan_view import PlanFacts
 from lib_ofgen.values import KeyFrame, Scene, Size
+from support.html_reader import Reader
+from support.videos import numbered, plain_clip
 
 SIZE = Size(40, 96)
 

@@ -13,8 +13,6 @@ import av
 import cv2
 import numpy as np
 import pytest
-from moving import beeps
-from test_jobs import Patience
 
 from lib_ofgen.cli.commands import main
 from lib_ofgen.pipeline import run
@@ -23,6 +21,8 @@ from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Clip, Image, Mask
 from lib_ofgen.video.reader import open_video
+from support.jobs import Patience
+from support.videos import beeps
 
 KEPT = ("--set", "key_frames=every", "--set", "strength=0", "--quiet")
 """The film is the source's own frames."""

@@ -19,13 +19,13 @@ import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moving import SIZE, make_video, number, numbered
 
 from lib_ofgen.errors import VideoError
 from lib_ofgen.values import Clip, Frame, Image, Sampling, Size
 from lib_ofgen.video import colour, timing
 from lib_ofgen.video.reader import Source, open_video, working_size
 from lib_ofgen.video.writer import write_video
+from support.videos import SIZE, make_video, number, numbered
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -372,7 +372,7 @@ def test_rotation_is_exact(data: Path, name: str, turns: int) -> None:
     ],
 )
 def test_display_matrices(matrix: tuple[int, int, int, int], shown: list[list[int]]) -> None:
-    from lib_ofgen.video.framing import orient
+    from lib_ofgen.video.orientation import orient
 
     a, b, c, d = matrix
     numbers_of = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 14], np.int32) * (1 << 16)

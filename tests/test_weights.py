@@ -114,7 +114,7 @@ def test_a_truncated_file_is_refused_in_one_line(tmp_path: Path, zipped: bool, k
 @pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {}, {"state_dict": {"a": "b"}}])
 def test_what_holds_no_tensors_is_no_checkpoint(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match="no checkpoint"):
+    with pytest.raises(WeightsError, match="not a checkpoint"):
         checkpoint_io.load(tmp_path / "w.pth")
 
 

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from lib_ofgen.errors import WeightsError
 from lib_ofgen.models.weights import download
+from support.paths import ROOT
 
 NAME = "raft_large_C_T_SKHT_V2-ff5fadd5.pth"
 DATA = np.random.default_rng(2).bytes(3_000_000)
@@ -252,7 +252,7 @@ class _Attack:
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
     torch = pytest.importorskip("torch", reason="torch is not installed: nothing can be loaded")
-    from pdcnet import seeded
+    from support.pdcnet import seeded
 
     path = tmp_path / "PDCNet_plus_m.pth.tar"
     torch.save({"state_dict": seeded.state_dict(), "epoch": 1}, path)

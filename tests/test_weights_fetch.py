@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from lib_ofgen.cli import commands
 from lib_ofgen.errors import WeightsError
 from lib_ofgen.models.weights import download, registry
+from support.paths import ROOT
 
 DATA = np.random.default_rng(3).bytes(600_000)
 TAGGER = "wd-v1-4-swinv2-tagger-v2"
@@ -246,7 +246,7 @@ def test_what_is_no_file_is_refused_in_one_line(server: Served, tmp_path: Path, 
      "http://h:99999/", "http://h/\nx", "data:,x"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(tmp_path: Path, url: str) -> None:
-    with pytest.raises(WeightsError, match="is no address of http or https"):
+    with pytest.raises(WeightsError, match="is not an address of http or https"):
         fetch(url, tmp_path / "w")
 
 
@@ -314,7 +314,7 @@ def test_a_slow_server_is_heard_of_as_bytes_come(server: Served, tmp_path: Path)
 def tagger(server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """The bytes that the server has of a tagger, which is now the published one."""
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: no tagger is tried")
-    import tiny_tagger
+    from support import tiny_tagger
 
     folder = tiny_tagger.make(tmp_path / "published")
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -482,7 +482,7 @@ def test_a_full_disk_keeps_what_has_come(server: Served, tmp_path: Path) -> None
     assert done.returncode == 1
     line = done.stderr.strip().splitlines()[-1]
     assert "cannot write" in line
-    assert "what has come is kept" in line
+    assert "the part so far is kept" in line
     assert "Traceback" not in done.stderr
     part = tmp_path / f".{RAFT}.part"
     assert part.read_bytes() == DATA[:300_000]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from lib_ofgen.errors import WorkspaceError
 from lib_ofgen.store.workspace import (
@@ -21,6 +20,7 @@ from lib_ofgen.store.workspace import (
 )
 from lib_ofgen.system import files
 from lib_ofgen.values import Painted
+from support.paths import ROOT
 
 
 def test_artifacts_come_back_and_damaged_ones_are_missing(
@@ -64,7 +64,7 @@ def test_file_digest_is_of_the_content(tmp_path: Path) -> None:
 def test_two_processes_cannot_share_a_workspace(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from lib_ofgen.store.workspace import Workspace\n"
-        "with Workspace(Path(sys.argv[1])).locked(): print('in', flush=True); input()"
+        "with Workspace(Path(sys.argv[1])).lock(): print('in', flush=True); input()"
     )
     space = Workspace(tmp_path)
     with subprocess.Popen(
@@ -108,7 +108,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
 
 def test_only_a_workspace_is_deleted(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    with pytest.raises(WorkspaceError, match="no workspace"):
+    with pytest.raises(WorkspaceError, match="not a workspace"):
         delete_workspace(tmp_path / "mine")
     (tmp_path / "mine" / "clips").mkdir()
     (tmp_path / "mine" / "clips" / "holiday.mp4").write_bytes(b"x")

@@ -1,7 +1,7 @@
-"""A frame beside finished ones on one wide canvas, of which it alone is painted.
+"""One wide canvas of a frame beside finished ones; only this frame is painted.
 
-A diffusion model's self-attention sees the whole canvas, and so copies the look of what is finished
-there (Xanthius, "Multi-Frame Rendering").
+A diffusion model's self-attention covers the whole canvas, and so copies the look of the finished
+frames (Xanthius, "Multi-Frame Rendering").
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Column(NamedTuple):
     """One frame on the canvas; both pictures are (H, W, 3)."""
 
     image: Image
-    """What stands there: a finished frame, or what painting starts from."""
+    """A finished frame, or the picture that painting starts from."""
     original: Image
-    """The source's frame."""
+    """The frame of the source."""
 
 
 class Canvas(NamedTuple):
@@ -38,10 +38,10 @@ class Canvas(NamedTuple):
 
 
 def lay_out(middle: Column, left: Column, right: Column | None = None) -> Canvas:
-    """The canvas on which `middle` is painted, between finished frames of its size.
+    """Return the canvas on which `middle` is painted, between finished frames of its size.
 
     Raises:
-        ValueError: the columns differ in size.
+        ValueError: if the columns differ in size.
     """
     columns = [left, middle] if right is None else [left, middle, right]
     height, width = middle.image.shape[:2]

@@ -18,21 +18,21 @@ _MAGIC = b"PIEH"
 
 
 def to_flo(vectors: NDArray[np.float32]) -> bytes:
-    """Middlebury `.flo` bytes (Baker et al. 2011) of (2, H, W) px."""
+    """Return Middlebury's `.flo` bytes (Baker et al. 2011) of (2, H, W) px."""
     height, width = check_shape(vectors, "2 H W", "vectors")
     head = _MAGIC + np.array([width, height], "<i4").tobytes()
     return head + np.moveaxis(vectors, 0, -1).astype("<f4").tobytes()
 
 
 def from_flo(data: bytes) -> NDArray[np.float32]:
-    """The (2, H, W) px that a `.flo` file holds.
+    """Return the (2, H, W) px in the bytes of a `.flo` file.
 
     Raises:
-        ValueError: the bytes are no `.flo` file, or end early.
-        VideoError: it has more pixels than the limit.
+        ValueError: if the bytes are not a `.flo` file, or end early.
+        VideoError: if it has more pixels than the limit.
     """
     if data[:4] != _MAGIC or len(data) < 12:
-        raise ValueError("these bytes are no .flo file")
+        raise ValueError("these bytes are not a .flo file")
     width, height = (int(side) for side in np.frombuffer(data, "<i4", count=2, offset=4))
     if width <= 0 or height <= 0:
         raise ValueError(f"a .flo file of {width}x{height} has no pixels")

@@ -1,4 +1,4 @@
-"""Which painted frame supplies which pixel, and the holes that none of them can fill."""
+"""Fusion of painted frames: which one supplies which pixel, and the holes that are left."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ __all__ = [
 ]
 
 _FEATHER = 3
-"""px over which a source's weight rises from the edge of what it shows."""
+"""px over which a source's weight rises from the edge of its visible part."""
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 """A pixel and its four neighbours."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One painted frame, and how the target sees it; made by `candidate`."""
+    """One painted frame as a source of a target frame; made by `candidate`."""
 
     painted: Painted
     flow: Flow
     share: float
-    """0..1: part of a pixel that all candidates with a share show."""
+    """0..1: its part of a pixel that all candidates with a share can supply."""
     lent: Mask
-    """(H, W): the target's pixels that draw on nothing but what was painted fresh there."""
+    """(H, W): the target's pixels that are sampled only from what was painted there."""
     trusted: Mask
-    """(H, W): those of them whose flow is sure enough."""
+    """(H, W): those of them whose flow is confident enough."""
 
 
 def candidate(
     painted: Painted, flow: Flow, share: float, *, threshold: float, least: int
 ) -> Candidate:
-    """What `painted` has to offer along `flow`, where the confidence reaches `threshold`.
+    """Make a candidate of `painted` along `flow`, trusted where the confidence reaches `threshold`.
 
     Confident regions, and gaps in them, of fewer than `least` px are ignored.
     """
@@ -61,26 +61,27 @@ def candidate(
 
 
 def find_missing(candidates: Sequence[Candidate], least: int) -> Mask:
-    """(H, W): what none of the candidates can be trusted with, less specks under `least` px."""
+    """(H, W): where no candidate is trusted, without specks under `least` px."""
     return without_specks(~np.logical_or.reduce([c.trusted for c in candidates]), least)
 
 
 def complete(candidates: Sequence[Candidate], least: int) -> bool:
-    """Whether nothing is `missing`, in half the time."""
+    """Whether `find_missing` would find nothing, in half the time."""
     lost = ~np.logical_or.reduce([c.trusted for c in candidates])
     return all(size < least for _, size in _regions(lost))
 
 
 def merge(candidates: Sequence[Candidate], least: int) -> Draft:
-    """What the candidates, in order of preference, make together.
+    """Merge the candidates, in order of preference, into a draft.
 
-    Each share is the weight of the order that puts its candidate first and lays the others, as
-    given, under it; inside one such order a layer shows what those above it lack. Edges are
-    feathered inward, so that no pixel comes from where its source is unsure. In a hole stands the
-    most confident of those that lend the pixel.
+    Each share is the weight of an order of layers: its candidate is on top, the others follow under
+    it as given, and each layer shows where those above it are missing. Edges are feathered inward,
+    so that no pixel comes from a place where its source is unsure. A hole is filled by the most
+    confident candidate that can lend the pixel.
     """
-    weights = _weights([_feathered(c.trusted) for c in candidates], [c.share for c in candidates])
-    _guess(weights, candidates)
+    cover = [_feather(c.trusted) for c in candidates]
+    weights = _compute_weights(cover, [c.share for c in candidates])
+    _fill_holes(weights, candidates)
     parts = (
         Contribution.of(c.painted.origin, c.flow.vectors, weight)
         for c, weight in zip(candidates, weights, strict=True)
@@ -89,16 +90,16 @@ def merge(candidates: Sequence[Candidate], least: int) -> Draft:
 
 
 def draft_of_whole(painted: Painted) -> Draft:
-    """A frame that was painted whole."""
+    """Return the draft of a frame that was painted whole."""
     return overlay_paint((), painted, np.ones(painted.mask.shape, np.float32), ~painted.mask)
 
 
 def overlay_paint(
     under: Sequence[Contribution], painted: Painted, opacity: NDArray[np.float32], holes: Mask
 ) -> Draft:
-    """What is painted in the frame itself, laid over the other contributions.
+    """Lay what was painted in the frame itself over the other contributions.
 
-    `opacity` (H, W) 0..1 is how much of it is shown; the holes are those that there were before.
+    `opacity` (H, W) 0..1 is that of the painted layer; `holes` are those before the painting.
     """
     still = np.zeros((2, *opacity.shape), np.float32)
     parts = [replace(part, weight=part.weight * (1 - part.box.crop(opacity))) for part in under]
@@ -107,17 +108,17 @@ def overlay_paint(
 
 
 def limit_to_paint(fused: Draft, draft: Draft, lend: Callable[[Origin], Painted]) -> Draft:
-    """The frame with each contribution kept to what was painted fresh in its origin.
+    """Limit each contribution to what was painted in its origin.
 
-    Where a place has been moved off the paint, `draft`'s own place and weight stand instead.
+    Where a place has been moved off the painted part, `draft`'s own place and weight are used.
     """
     own = {one.origin: one for one in draft.contributions}
-    kept = (_kept(one, own.get(one.origin), lend(one.origin)) for one in fused.contributions)
+    kept = (_limit(one, own.get(one.origin), lend(one.origin)) for one in fused.contributions)
     return Draft.normalise(kept, fused.holes)
 
 
-def _kept(one: Contribution, own: Contribution | None, painted: Painted) -> Contribution:
-    """One contribution of a grounded frame."""
+def _limit(one: Contribution, own: Contribution | None, painted: Painted) -> Contribution:
+    """Limit one contribution to what was painted in its origin."""
     inside = lendable(painted, one.vectors, (one.box.top, one.box.left))
     if inside.all():
         return one
@@ -130,7 +131,7 @@ def _kept(one: Contribution, own: Contribution | None, painted: Painted) -> Cont
 
 
 def without_specks(mask: Mask, least: int) -> Mask:
-    """The mask without regions, and then without gaps, that enclose fewer than `least` px."""
+    """Remove regions, and then gaps, that enclose fewer than `least` px from a mask."""
     for inside in (True, False):
         if not mask.any():
             break  # else all of it would be one gap
@@ -144,9 +145,9 @@ def without_specks(mask: Mask, least: int) -> Mask:
 
 
 def _regions(mask: Mask) -> list[tuple[NDArray[np.int32], float]]:
-    """Outline and size of each 8-connected region; the size, in px, counts what it encloses.
+    """Return outline and size, in px, of each 8-connected region, including what it encloses.
 
-    A ninth of the time that labelling every pixel takes.
+    This takes a ninth of the time of labelling every pixel.
     """
     outlines, kin = cv2.findContours(
         mask.view(np.uint8), mode=cv2.RETR_CCOMP, method=cv2.CHAIN_APPROX_NONE
@@ -163,7 +164,7 @@ def _regions(mask: Mask) -> list[tuple[NDArray[np.int32], float]]:
 def lendable(
     painted: Painted, vectors: NDArray[np.float32], corner: tuple[int, int] = (0, 0)
 ) -> Mask:
-    """(h, w): where all that a warped pixel draws on was painted fresh in `painted`.
+    """(h, w): where a warped pixel is sampled only from what was painted in `painted`.
 
     `vectors` (2, h, w) px lie on the region of the target whose top left pixel is `corner`.
     """
@@ -175,7 +176,7 @@ def lendable(
     return moved == 255  # bilinear: all four neighbours may be taken
 
 
-def _feathered(mask: Mask) -> NDArray[np.float32]:
+def _feather(mask: Mask) -> NDArray[np.float32]:
     """(H, W) 0..1: rises over `_FEATHER` px from the mask's edge inward; never quite 0 inside."""
     inner = mask.astype(np.uint8)
     depth = inner.copy()
@@ -185,8 +186,10 @@ def _feathered(mask: Mask) -> NDArray[np.float32]:
     return depth * np.float32(1 / (_FEATHER + 1))
 
 
-def _weights(cover: Sequence[NDArray[np.float32]], shares: Sequence[float]) -> NDArray[np.float32]:
-    """(K, H, W): the mean over orders, weighted by their shares, of laying layer over layer."""
+def _compute_weights(
+    cover: Sequence[NDArray[np.float32]], shares: Sequence[float]
+) -> NDArray[np.float32]:
+    """(K, H, W): weights of the layers, averaged over the orders by their shares."""
     flat = [layer.ravel() for layer in cover]
     total = np.zeros((len(cover), flat[0].size), np.float32)
     for first, share in enumerate(shares):
@@ -202,8 +205,8 @@ def _weights(cover: Sequence[NDArray[np.float32]], shares: Sequence[float]) -> N
     return total.reshape(len(cover), *cover[0].shape)
 
 
-def _guess(weights: NDArray[np.float32], candidates: Sequence[Candidate]) -> None:
-    """Give each pixel that nobody is trusted with to the surest that lends it, in place."""
+def _fill_holes(weights: NDArray[np.float32], candidates: Sequence[Candidate]) -> None:
+    """Give each pixel without a trusted candidate to the most confident that lends it, in place."""
     lost = np.flatnonzero(~np.logical_or.reduce([c.trusted for c in candidates]))
     if len(lost):
         score = np.stack(

@@ -1,7 +1,7 @@
-"""Holes become what to repaint, and the result goes back into the picture.
+"""Regions to paint for the holes of a frame, and the result blended into the frame.
 
-Confident pixels never pass through the painter: outside the margin around a hole nothing of what
-it gives back is shown.
+Confident pixels are never repainted: outside the margin around a hole, nothing of the painter's
+answer is shown.
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ _REACH = 16
 _GRID = 4
 """px between the points at which it is."""
 _CURRENT = 24.0
-"""Levels by which the source may have changed where paint is taken on; noise and texture do."""
+"""Levels by which the source may have changed around used paint, such as by noise and texture."""
 _FAINT = 0.02
-"""Share of the ring around a place below which its difference fades."""
+"""Share of the ring around a place below which the colour difference fades."""
 
 
 def grow(holes: Mask) -> Mask:
-    """The holes and `MARGIN` px around them: the region that is painted."""
+    """Return the holes and `MARGIN` px around them: the region that is painted."""
     side = 2 * MARGIN + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, ksize=(side, side))
     return cv2.dilate(holes.astype(np.uint8), kernel=kernel).astype(np.bool_)
 
 
 def find_boxes(mask: Mask, least: int) -> list[Box]:
-    """Boxes that together hold the mask, sides multiples of 8 and at least `least` px.
+    """Find boxes that contain the mask; their sides are multiples of 8 and at least `least` px.
 
-    Boxes that overlap become one; none reaches outside the frame, whose sides are multiples of 8.
+    Overlapping boxes are merged; all lie inside the frame, whose sides are multiples of 8.
     """
     size = Size(*check_shape(mask, "H W", "mask"))
     outlines, _ = cv2.findContours(
         mask.astype(np.uint8), mode=cv2.RETR_EXTERNAL, method=cv2.CHAIN_APPROX_SIMPLE
     )
     found = [
-        _fitted(Box(y - MARGIN, x - MARGIN, y + h + MARGIN, x + w + MARGIN), size, least)
+        _fit_box(Box(y - MARGIN, x - MARGIN, y + h + MARGIN, x + w + MARGIN), size, least)
         for x, y, w, h in map(cv2.boundingRect, outlines)
     ]
-    return sorted(_joined(found, size, least))
+    return sorted(_merge_boxes(found, size, least))
 
 
-def _fitted(box: Box, size: Size, least: int) -> Box:
-    """The box, widened to at least `least` px and to multiples of 8, shifted into the frame."""
-    top, bottom = _span(box.top, box.bottom, size.height, least)
-    left, right = _span(box.left, box.right, size.width, least)
+def _fit_box(box: Box, size: Size, least: int) -> Box:
+    """Widen a box to at least `least` px and to multiples of 8, and shift it into the frame."""
+    top, bottom = _fit_span(box.top, box.bottom, size.height, least)
+    left, right = _fit_span(box.left, box.right, size.width, least)
     return Box(top, left, bottom, right)
 
 
-def _span(start: int, stop: int, length: int, least: int) -> tuple[int, int]:
+def _fit_span(start: int, stop: int, length: int, least: int) -> tuple[int, int]:
     """A span around start..stop, its length a multiple of 8 and at least `least`, in 0..length."""
     wanted = min(length, max(least, -(-(stop - start) // 8) * 8))
     begin = (start + stop - wanted) // 2
@@ -70,8 +70,8 @@ def _span(start: int, stop: int, length: int, least: int) -> tuple[int, int]:
     return begin, begin + wanted
 
 
-def _joined(found: Sequence[Box], size: Size, least: int) -> list[Box]:
-    """Boxes of which no two overlap."""
+def _merge_boxes(found: Sequence[Box], size: Size, least: int) -> list[Box]:
+    """Merge boxes until no two overlap."""
     apart: list[Box] = []
     for box in found:
         here = box
@@ -81,7 +81,7 @@ def _joined(found: Sequence[Box], size: Size, least: int) -> list[Box]:
                 min(here.top, hit.top), min(here.left, hit.left),
                 max(here.bottom, hit.bottom), max(here.right, hit.right),
             )  # fmt: skip
-            here = _fitted(union, size, least)
+            here = _fit_box(union, size, least)
         apart.append(here)
     return apart
 
@@ -96,20 +96,20 @@ def _overlap(one: Box, other: Box) -> bool:
 
 
 def make_start(image: Image, mask: Mask, original: Image) -> Image:
-    """What painting starts from: the warp, with the source's own frame in the holes."""
+    """Return what painting starts from: the warp, with the source frame in the holes."""
     return cast("Image", cv2.copyTo(original, mask=mask.astype(np.uint8), dst=image.copy()))
 
 
 def match_colours(picture: Image, around: Image, ring: Mask, stale: NDArray[np.float32]) -> Image:
-    """The painted picture, its colours brought to those of `around` on the ring that both show.
+    """Match the painted picture's colours to those of `around`, on the ring that both show.
 
-    The difference there, averaged over `_REACH` px, is carried into the hole and fades with the
-    distance: a painter that fills a hole a little brighter or warmer leaves no seam, and what lies
-    deep inside stays as it was painted.
+    The difference there, averaged over `_REACH` px, is extended into the hole and fades with the
+    distance: a painter that fills a hole a little brighter or warmer leaves no seam, and the inner
+    part stays as it was painted.
 
     `stale` (h, w, 3) is by how many levels the source was brighter where `around` was painted. The
-    paint does not follow it: it is brought to what `around` would be in the frame's own light, and
-    not to what shows another thing.
+    colours are matched to what `around` would be in the frame's own light, and not where it shows
+    another thing.
     """
     known = (ring & (np.abs(stale).max(axis=2) <= _CURRENT)).astype(np.float32)
     apart = (around - stale - picture) * known[..., None]
@@ -124,9 +124,9 @@ def match_colours(picture: Image, around: Image, ring: Mask, stale: NDArray[np.f
 
 
 def edge_opacity(holes: Mask, mask: Mask) -> NDArray[np.float32]:
-    """(H, W) 0..1: how much of the painted region `mask` is shown.
+    """(H, W) 0..1: opacity of the painted region `mask`.
 
-    All of it in the holes, fading out over the margin, and nothing outside `mask`.
+    1 in the holes, falling over the margin, and 0 outside `mask`.
     """
     reach = cv2.distanceTransform((~holes).astype(np.uint8), cv2.DIST_L2, maskSize=5)
     shown = np.clip(1 - reach / np.float32(MARGIN), 0, 1)

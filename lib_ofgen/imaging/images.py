@@ -28,6 +28,7 @@ __all__ = [
     "enlarge",
     "fit_size",
     "from_bgr",
+    "local_mean",
     "luma",
     "pack",
     "read_picture",
@@ -38,7 +39,6 @@ __all__ = [
     "to_rgb",
     "to_tagger_input",
     "unpack",
-    "with_border",
 ]
 
 _LEAST = 8
@@ -50,9 +50,9 @@ _PARSERS = {
     b"\xff\xd8\xff": PIL.JpegImagePlugin.JpegImageFile,
     b"BM": PIL.BmpImagePlugin.BmpImageFile,
 }
-"""How files of pictures begin, and what reads their headers."""
+"""First bytes of picture files, and Pillow's parser of their header."""
 _BESIDE_PIXELS = 16 << 20
-"""Bytes of a file of a picture that may be something else."""
+"""Bytes of a picture file that may be something else than pixels."""
 
 
 def size_of(image: NDArray[Any]) -> Size:
@@ -67,19 +67,19 @@ def luma(image: Image) -> NDArray[np.float32]:
 
 
 def to_bgr(image: Image) -> Image:
-    """The picture with its channels in OpenCV's own order, contiguous."""
+    """Return the picture with its channels in OpenCV's order, contiguous."""
     return cast("Image", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
 
 def from_bgr(image: NDArray[Any]) -> Image:
-    """The RGB picture of one that OpenCV read."""
+    """Return the RGB picture of one that OpenCV has read."""
     return cast("Image", cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
 def to_rgb(image: NDArray[np.uint8]) -> Image:
-    """The RGB picture of an (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA one, laid on white.
+    """Return the RGB picture of an (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA one, over white.
 
-    Rounds as Pillow does when it pastes under a mask.
+    It rounds as Pillow does when it pastes with a mask.
     """
     if image.ndim == 2:
         return np.repeat(image[..., None], 3, axis=2)
@@ -91,10 +91,10 @@ def to_rgb(image: NDArray[np.uint8]) -> Image:
 
 
 def to_tagger_input(image: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """(side, side, 3) float32 0..255 in BGR: what taggers of the WD14 family see of a picture.
+    """Return a WD14 tagger's input: (side, side, 3) float32 0..255 in BGR.
 
-    As their author's own page prepares it: laid on white, padded with white to a square of at
-    least `side`, then shrunk by area. A picture that is smaller is padded, never enlarged.
+    The picture is prepared as on their author's page: laid on white, padded with white to a square
+    of at least `side`, then shrunk by area. A picture that is smaller is padded, never enlarged.
     """
     picture = to_bgr(to_rgb(image))
     height, width = size_of(picture)
@@ -108,7 +108,7 @@ def to_tagger_input(image: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
 
 
 def resize(image: NDArray[Any], size: Size) -> NDArray[Any]:
-    """The (H, W[, C]) array at another size: by area when shrinking, else by Lanczos."""
+    """Resize an (H, W[, C]) array: by area when shrinking, else by Lanczos."""
     here = size_of(image)
     if here == size:
         return image
@@ -118,31 +118,31 @@ def resize(image: NDArray[Any], size: Size) -> NDArray[Any]:
 
 
 def scale_size(size: Size, share: float) -> Size:
-    """A size times `share`; no side falls below 8 px that is not below it already.
+    """Return a size times `share`; no side falls below 8 px unless it already is.
 
-    So that what looks at small pictures (flow, slopes, people) has something to look at, whatever
-    the shape.
+    So that a shrunk picture is large enough for flow, slopes and people, whatever its shape.
     """
     return Size(*(max(min(side, _LEAST), round(side * share)) for side in size))
 
 
 def fit_size(size: Size, box: Size) -> Size:
-    """The largest size of the same aspect that fits into `box`; see `scaled`."""
+    """Return the largest size of the same aspect that fits into `box`; see `scale_size`."""
     return scale_size(size, min(box.height / size.height, box.width / size.width))
 
 
 def enlarge(image: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
-    """The (H, W[, C]) array at a larger size; bilinear, so that nothing overshoots."""
+    """Enlarge an (H, W[, C]) array; bilinear, so that nothing overshoots."""
     dsize = (size.width, size.height)
     return cast(
         "NDArray[np.float32]", cv2.resize(image, dsize=dsize, interpolation=cv2.INTER_LINEAR)
     )
 
 
-def with_border(values: NDArray[np.float32], sigma: float, grid: int) -> NDArray[np.float32]:
+def local_mean(values: NDArray[np.float32], sigma: float, grid: int) -> NDArray[np.float32]:
     """(H, W): the mean around each pixel, with weights of a Gaussian of `sigma` px.
 
-    Taken on a grid of every `grid`-th pixel, which is as good where that is well below `sigma`.
+    It is computed on a grid of every `grid`-th pixel, which is as good if `grid` is well below
+    `sigma`.
     """
     here = size_of(values)
     dsize = (-(-here.width // grid), -(-here.height // grid))
@@ -152,43 +152,43 @@ def with_border(values: NDArray[np.float32], sigma: float, grid: int) -> NDArray
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:
-    """PNG bytes of an (H, W, 3) RGB picture or an (H, W) mask."""
+    """Return the PNG bytes of an (H, W, 3) RGB picture or an (H, W) mask."""
     pixels = to_bgr(image) if image.ndim == 3 else image
     done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
-        raise ValueError(f"no PNG can be made of an array of shape {image.shape}")
+        raise ValueError(f"cannot make a PNG of an array of shape {image.shape}")
     return data.tobytes()
 
 
 def encode_jpeg(image: Image, quality: int) -> bytes:
-    """JPEG bytes, at a quality of 0 to 100, of an (H, W, 3) RGB picture."""
+    """Return the JPEG bytes, at a quality of 0 to 100, of an (H, W, 3) RGB picture."""
     done, data = cv2.imencode(".jpg", to_bgr(image), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise ValueError(f"no JPEG can be made of an array of shape {image.shape}")
+        raise ValueError(f"cannot make a JPEG of an array of shape {image.shape}")
     return data.tobytes()
 
 
 def decode_png(data: bytes) -> Image:
-    """(H, W, 3) RGB picture of the bytes of a PNG, JPEG, WebP or BMP file.
+    """Return the (H, W, 3) RGB picture in the bytes of a PNG, JPEG, WebP or BMP file.
 
     Raises:
-        ValueError: the bytes are no picture.
-        VideoError: it has more pixels than the limit; nothing was unpacked.
+        ValueError: if the bytes are not a picture.
+        VideoError: if it has more pixels than the limit; nothing was unpacked.
     """
     check_header(io.BytesIO(data))
     pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
-        raise ValueError("these bytes are no picture")
+        raise ValueError("these bytes are not a picture")
     return from_bgr(pixels)
 
 
 def read_picture(path: Path) -> Image:
-    """(H, W, 3) RGB picture of a file; no more of it is read than a picture of its size can need.
+    """Read the (H, W, 3) RGB picture in a file, and no more bytes than its size can need.
 
     Raises:
-        OSError: it cannot be read, or is a directory, a pipe or a device.
-        ValueError: it is no picture.
-        VideoError: it has more pixels than the limit; nothing was unpacked.
+        OSError: if it cannot be read, or is a directory, a pipe or a device.
+        ValueError: if it is not a picture.
+        VideoError: if it has more pixels than the limit; nothing was unpacked.
     """
     with regular_file(path) as file:
         size = check_header(file)
@@ -198,42 +198,42 @@ def read_picture(path: Path) -> Image:
 
 
 def check_header(file: BinaryIO, name: str = "the picture") -> Size:
-    """The size that a file of a picture tells, if it is one that may be unpacked.
+    """Check the header of a picture file before it is unpacked; return the picture's size.
 
     Raises:
-        ValueError: it is no PNG, JPEG, WebP or BMP file.
-        VideoError: it has more pixels than the limit; `name` is for the message.
+        ValueError: if it is not a PNG, JPEG, WebP or BMP file.
+        VideoError: if it has more pixels than the limit; `name` is for the message.
     """
     head = file.read(30)
     file.seek(0)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         size = _webp_size(head)
     else:
-        size = _told_size(file, head)
+        size = _parse_size(file, head)
     limits.check_pixels(size.width, size.height, name)
     return size
 
 
-def _told_size(file: BinaryIO, head: bytes) -> Size:
-    """The size by Pillow's parsers of headers, which unpack nothing.
+def _parse_size(file: BinaryIO, head: bytes) -> Size:
+    """Read the size with Pillow's parsers of headers, which unpack nothing.
 
-    They are taken by themselves, as `PIL.Image.open` warns of large pictures in its own way.
+    They are called directly, because `PIL.Image.open` has its own warning of large pictures.
     """
     parser = next((kind for magic, kind in _PARSERS.items() if head.startswith(magic)), None)
     if parser is None:
-        raise ValueError("these bytes are no picture")
+        raise ValueError("these bytes are not a picture")
     try:
         with parser(file) as header:
             return Size(header.height, header.width)
     except (SyntaxError, OSError, OverflowError, MemoryError) as error:
-        raise ValueError("these bytes are no picture") from error
+        raise ValueError("these bytes are not a picture") from error
 
 
 def _webp_size(head: bytes) -> Size:
-    """The size in the first chunk of a WebP file (RFC 9649); Pillow would unpack the picture."""
+    """Read the size in the first chunk of a WebP file (RFC 9649); Pillow would unpack it."""
     kind, fields = head[12:16], head[20:30]
     if len(fields) < 10 or kind not in (b"VP8 ", b"VP8L", b"VP8X"):
-        raise ValueError("these bytes are no picture")
+        raise ValueError("these bytes are not a picture")
     if kind == b"VP8X":
         wide, high = (int.from_bytes(fields[at : at + 3], "little") for at in (4, 7))
         return Size(high + 1, wide + 1)
@@ -245,10 +245,10 @@ def _webp_size(head: bytes) -> Size:
 
 
 def pack(image: Image) -> bytes:
-    """Lossless bytes (the QOI format) of an (H, W, 3) picture.
+    """Return lossless bytes (the QOI format) of an (H, W, 3) picture.
 
-    A fifth of PNG's time at four fifths of its saving, measured on film frames; any viewer that
-    reads QOI, Pillow among them, shows the file.
+    On film frames it takes a fifth of PNG's time and saves four fifths as much; Pillow and other
+    viewers can show the file.
     """
     check_shape(image, "H W 3", "image")
     encoder = cast("Any", av.CodecContext.create("qoi", "w"))
@@ -260,14 +260,14 @@ def pack(image: Image) -> bytes:
 
 
 def unpack(data: bytes) -> Image:
-    """The picture that `pack` made these bytes of.
+    """Return the picture from which `pack` made these bytes.
 
     Raises:
-        ValueError: the bytes are damaged.
+        ValueError: if the bytes are damaged.
     """
     decoder = cast("Any", av.CodecContext.create("qoi", "r"))
     try:
         (frame,) = decoder.decode(av.Packet(data))
     except (av.error.FFmpegError, ValueError) as error:
-        raise ValueError("these bytes are no QOI picture") from error
+        raise ValueError("these bytes are not a QOI picture") from error
     return np.ascontiguousarray(frame.to_ndarray(format="rgb24"))

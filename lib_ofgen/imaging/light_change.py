@@ -1,10 +1,9 @@
-"""The veto of the pictures: where another light, or another thing, stands at the end of a vector.
+"""Veto of vectors whose two ends show another light, or another thing.
 
-A point that fades, flashes or turns red is found by flow none the less, and its vector may well be
-right; but what was painted of it then is not what it looks like now. How far two pictures differ
-on the average of some surroundings tells a change of light from grain and from vectors that are a
-pixel off, for both of these cancel out there. What is vetoed is neither taken from a painted frame
-nor averaged with it, whoever estimated the flow.
+Flow also follows a point that fades, flashes or turns red, and its vector may be right; but what
+was painted of the point then is not how it looks now. The mean difference of two pictures over some
+surroundings shows a change of light, but not grain or vectors that are a pixel off: both cancel
+out. Vetoed pixels are neither taken from a painted frame nor averaged with it, for every estimator.
 """
 
 from __future__ import annotations
@@ -48,12 +47,12 @@ def veto(pair: tuple[Image, Image], vectors: Floats, sure: Floats) -> Floats:
     moved = warp.warp_backward(images.resize(source, grid), small, smooth=False)
     apart = moved.astype(np.float32) - images.resize(target, grid)
     light = steady(apart, images.resize(sure, grid))
-    allowed = images.enlarge(np.minimum(light, _allowed(apart, _SPOT)), size)
+    allowed = images.enlarge(np.minimum(light, _similarity(apart, _SPOT)), size)
     return sure * allowed * warp.inside(vectors, images.size_of(source))
 
 
 def steady(apart: Floats, sure: Floats) -> Floats:
-    """(h, w) 0..1: how far the light is the same.
+    """(h, w) 0..1: how much the light is the same.
 
     `apart` (h, w, 3) are levels of points `GRID` px apart, `sure` (h, w) 0..1 the confidence that
     they are of one and the same thing. What is unsure, such as what has been covered meanwhile,
@@ -63,13 +62,13 @@ def steady(apart: Floats, sure: Floats) -> Floats:
     weight = np.square(sure)[..., None] + _LEAST
     total = cv2.GaussianBlur(weight, ksize=(0, 0), sigmaX=_AROUND / 2)[..., None]
     around = cv2.GaussianBlur(apart * weight, ksize=(0, 0), sigmaX=_AROUND / 2) / total
-    known = around + weight * (apart - around)
-    return _allowed(cast("Floats", cv2.medianBlur(known, ksize=_AROUND)), _LIGHT)
+    known = cast("Floats", around + weight * (apart - around))
+    return _similarity(cast("Floats", cv2.medianBlur(known, ksize=_AROUND)), _LIGHT)
 
 
-def _allowed(apart: Floats, levels: tuple[float, float]) -> Floats:
+def _similarity(apart: Floats, levels: tuple[float, float]) -> Floats:
     """(h, w): 1 up to the first number of levels in the worst channel, 0 from the second on."""
     most, vetoed = levels
     red, green, blue = cv2.split(np.abs(apart))
     worst = np.maximum(np.maximum(red, green), blue)  # numpy's own `max` takes ten times as long
-    return np.clip((vetoed - worst) / np.float32(vetoed - most), 0, 1)
+    return cast("Floats", np.clip((vetoed - worst) / np.float32(vetoed - most), 0, 1))

@@ -1,7 +1,7 @@
-"""How steady and how sharp a result is.
+"""Measures of a result's steadiness and sharpness.
 
 Warp error as in Lai et al. 2018 (Learning Blind Video Temporal Consistency, section 4): flow is
-estimated on the source video, by a judge that is never the estimator that made the result.
+estimated on the source video, by another estimator (the judge) than that of the result.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = [
     "farneback",
     "find_occlusions",
     "judge_pair",
+    "load_tvl1",
     "pairs",
     "sharpness",
     "straddles",
@@ -38,12 +39,25 @@ Judge = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]
 """From two (H, W) lumas 0..255, the (2, H, W) px by which the first's pixels have moved."""
 
 
-def tvl1(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
-    """TV-L1 flow (Zach et al. 2007) by scikit-image, at its defaults, on luma 0..1."""
+def load_tvl1() -> Callable[..., NDArray[np.float32]]:
+    """Import TV-L1 from scikit-image, which only the extra `evaluate` installs.
+
+    Raises:
+        LibraryError: if scikit-image is missing or broken.
+    """
     with libraries.explain_imports():
         from skimage.registration import optical_flow_tvl1
 
-    rows, columns = optical_flow_tvl1(here / 255, there / 255)
+    return optical_flow_tvl1
+
+
+def tvl1(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
+    """TV-L1 flow (Zach et al. 2007) by scikit-image, at its defaults, on luma 0..1.
+
+    Raises:
+        LibraryError: as `load_tvl1`.
+    """
+    rows, columns = load_tvl1()(here / 255, there / 255)
     return np.stack([columns, rows]).astype(np.float32)
 
 
@@ -65,7 +79,7 @@ def farneback(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[
 
 
 def pairs(scenes: Sequence[Scene], most: int = 24) -> list[int]:
-    """First frames of at most `most` neighbouring pairs, spread evenly; none lies across a cut."""
+    """Choose at most `most` neighbouring pairs, evenly, none across a cut; return first frames."""
     whole = [index for scene in scenes for index in range(scene.start, scene.stop - 1)]
     chosen = np.linspace(0, len(whole) - 1, min(most, len(whole))).round().astype(int)
     return [whole[place] for place in sorted(set(chosen.tolist()))]
@@ -73,14 +87,14 @@ def pairs(scenes: Sequence[Scene], most: int = 24) -> list[int]:
 
 @dataclass(frozen=True)
 class Judgement:
-    """How a pair of the source's frames has moved, and where that can be relied on."""
+    """The motion between a pair of the source's frames, and where it is reliable."""
 
     forward: NDArray[np.float32]
     """(2, h, w) px: the flow from the first to the second."""
     seen: Mask
-    """(h, w): where neither the forward-backward check nor a motion boundary speaks against it."""
+    """(h, w): without occlusions, by the forward-backward check, and without motion boundaries."""
     widest: int
-    """px: wider pictures are shrunk to this before they are judged."""
+    """px: wider pictures are shrunk to this width first."""
 
     def error(self, pair: tuple[Image, Image], within: Mask | None = None) -> float:
         """Mean squared difference (images 0..1) between the first and the warped second picture.
@@ -94,14 +108,14 @@ class Judgement:
         return float((apart**2).mean()) / 255**2 if len(apart) else float("nan")
 
     def apart(self, pair: tuple[Image, Image]) -> NDArray[np.float32]:
-        """(h, w, 3) grey levels: the warped second picture less the first, seen or not."""
-        first, second = (_judged(image, self.widest).astype(np.float32) for image in pair)
+        """(h, w, 3) grey levels: the warped second picture minus the first, everywhere."""
+        first, second = (_shrink(image, self.widest).astype(np.float32) for image in pair)
         return warp.warp_backward(second, self.forward, smooth=False) - first
 
 
 def judge_pair(source: tuple[Image, Image], judge: Judge, *, widest: int = 480) -> Judgement:
-    """The judgement of a pair of the source's frames."""
-    here, there = (images.luma(_judged(image, widest)) for image in source)
+    """Estimate the motion between a pair of the source's frames."""
+    here, there = (images.luma(_shrink(image, widest)) for image in source)
     forward, back = judge(here, there), judge(there, here)
     return Judgement(forward, ~find_occlusions(forward, back), widest)
 
@@ -109,7 +123,7 @@ def judge_pair(source: tuple[Image, Image], judge: Judge, *, widest: int = 480) 
 def straddles(index: int, keys: Collection[int]) -> bool:
     """Whether the pair of frames `index` and the next has a key frame in it.
 
-    There the source of most pixels changes: a pop would show in these pairs.
+    There most pixels change their source, so a jump would be visible in these pairs.
     """
     return index in keys or index + 1 in keys
 
@@ -136,8 +150,8 @@ def sharpness(image: Image) -> float:
     return float(cv2.Laplacian(images.luma(image), ddepth=cv2.CV_32F, ksize=1).var())
 
 
-def _judged(image: Image, widest: int) -> Image:
-    """The picture, at most `widest` px wide."""
+def _shrink(image: Image, widest: int) -> Image:
+    """Shrink a picture to at most `widest` px of width."""
     size = images.size_of(image)
     if size.width <= widest:
         return image

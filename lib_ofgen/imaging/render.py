@@ -1,4 +1,4 @@
-"""Contributions become a picture, as sharp as what was painted."""
+"""Pictures rendered from contributions, as sharp as what was painted."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from lib_ofgen.values import Box, Draft, Image, Origin, Painted
 __all__ = ["Renderer"]
 
 _FINE = 1.0
-"""px: sigma of the blur that parts the fine detail from the rest."""
+"""px: sigma of the blur that separates fine detail from the rest."""
 _WINDOW = 16.0
 """px: sigma over which the strength of the detail is measured."""
 _GAIN = 2.0
-"""The most by which detail is strengthened."""
+"""Largest factor by which detail is amplified."""
 _NOISE = 1.0
-"""Squared grey levels of detail that are taken for noise, here and there alike."""
+"""Squared grey levels of detail that count as noise, in both pictures."""
 _COPIED = 1 - 1 / 255
-"""The weight of copies from which a pixel counts as copied."""
+"""Weight of exact copies above which a pixel counts as copied."""
 _TEXTURES = 32
-"""Painted frames whose strength of detail is remembered."""
+"""Number of painted frames whose detail is cached."""
 
 Floats = NDArray[np.float32]
 
-_around = partial(images.with_border, sigma=_WINDOW, grid=4)
+_around = partial(images.local_mean, sigma=_WINDOW, grid=4)
 
 
 class Renderer:
-    """Makes pictures of what `lend` gives: what was painted fresh in each origin."""
+    """Renders drafts; `lend` returns what was painted in each origin."""
 
     def __init__(self, lend: Callable[[Origin], Painted]) -> None:
-        """Nothing is made before it is asked for."""
+        """Keep `lend`; nothing is computed yet."""
         self._lend = lend
         self._detail = lru_cache(maxsize=_TEXTURES)(self._detail_of)
 
     def plain(self, fused: Draft, box: Box) -> Image:
-        """The weighted mean of the warped contributions, in one region of the frame."""
-        return np.rint(np.clip(self._mixed(fused, box), 0, 255)).astype(np.uint8)
+        """Render one region of the frame: the weighted mean of the warped contributions."""
+        return np.rint(np.clip(self._mix(fused, box), 0, 255)).astype(np.uint8)
 
     def sharp(self, fused: Draft) -> Image:
-        """The same, its detail as strong as it is in the painted frames.
+        """Render the whole frame, with detail as strong as in the painted frames.
 
         Resampling and mixing weaken the finest detail, by an amount that changes from frame to
-        frame and from place to place. The mean square of the Laplacian around each pixel is brought
-        back to the mean that the contributions have where they were painted. A pixel that is copied
-        has lost nothing and comes out as it is.
+        frame and from place to place. The mean square of the Laplacian around each pixel is
+        restored to that of the contributions where they were painted. A copied pixel has lost
+        nothing and is not changed.
         """
-        mixed = self._mixed(fused, Box(0, 0, *fused.holes.shape))
+        mixed = self._mix(fused, Box(0, 0, *fused.holes.shape))
         wanted = np.zeros(mixed.shape[:2], np.float32)
         copied = np.zeros(mixed.shape[:2], np.float32)
         for one in fused.contributions:
@@ -69,7 +69,7 @@ class Renderer:
         mixed += more[..., None] * (mixed - cv2.GaussianBlur(mixed, ksize=(0, 0), sigmaX=_FINE))
         return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
 
-    def _mixed(self, fused: Draft, box: Box) -> Floats:
+    def _mix(self, fused: Draft, box: Box) -> Floats:
         """(h, w, 3) 0..255."""
         mixed = np.zeros((*box.size, 3), np.float32)
         for one in filter(None, (part.within(box) for part in fused.contributions)):
@@ -86,7 +86,7 @@ class Renderer:
         square = _laplacian(painted.image.astype(np.float32))
         if painted.mask.all():
             return _around(square)
-        # beside the mask there is black, which no brush has painted
+        # outside the mask the picture is black, which was not painted
         inside = cv2.erode(painted.mask.astype(np.float32), kernel=np.ones((3, 3), np.uint8))
         there = np.maximum(_around(cast("Floats", inside)), np.float32(1e-3))
         return cast("Floats", _around(square * inside) / there)

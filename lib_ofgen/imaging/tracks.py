@@ -1,10 +1,10 @@
-"""A pixel's correspondences are averaged along its track, so that they do not jitter in time.
+"""Correspondences averaged along the tracks of pixels, so that they do not jitter in time.
 
 The flow of each frame is estimated on its own. Two neighbouring frames that show the same point of
 the world therefore find it at places, in the painted frame, that differ by a fraction of a pixel,
-and at the edges of what a source shows they take it from different sources: over half of the
-flicker that is left. Following the point through the neighbouring frames and taking the mean of the
-places, and of the weights of the sources, removes most of it. Places are averaged, not pixels: each
+and at the edges of a source's visible part they take it from different sources: this is over half
+of the remaining flicker. Averaging the places, and the weights of the sources, along the point's
+track through the neighbouring frames removes most of it. Places are averaged, not pixels: each
 contribution still samples its painted frame once.
 
 The mean is taken on a coarse grid, and moves the frame's own places by what it differs from their
@@ -36,13 +36,13 @@ _AGREE = 2.0
 same point. Measured on two clips: 8 px of the frame are steadier than 2 or 4."""
 _TINY = np.float32(1e-6)
 _LITTLE = 1 / 256
-"""Weights below this are left out: no pixel shows them."""
+"""Smaller weights are left out: they are invisible."""
 
 Floats = NDArray[np.float32]
 
 
 class Track(NamedTuple):
-    """Where the points that a frame shows lie in one of its neighbours."""
+    """Where the points of a frame are in one of its neighbours."""
 
     frame: int
     """The neighbour."""
@@ -55,24 +55,24 @@ class Track(NamedTuple):
 
 
 def coarse_flow(flow: Flow) -> Flow:
-    """The flow on the coarse grid, its vectors in px of that grid."""
+    """Return the flow on the coarse grid, its vectors in px of that grid."""
     height, width = flow.confidence.shape
     size = Size(height // GRID, width // GRID)
     planes = (*(flow.vectors / np.float32(GRID)), flow.confidence)
-    *vectors, sure = (_shrunk(plane, size) for plane in planes)
+    *vectors, sure = (_shrink(plane, size) for plane in planes)
     return replace(flow, vectors=np.stack(vectors), confidence=sure)
 
 
 def coarse_view(picture: Floats) -> Floats:
-    """The (H, W, 3) picture on the coarse grid."""
+    """Return the (H, W, 3) picture on the coarse grid."""
     height, width = images.size_of(picture)
-    return _shrunk(picture, Size(height // GRID, width // GRID))
+    return _shrink(picture, Size(height // GRID, width // GRID))
 
 
 def coarse(fused: Draft) -> Draft:
-    """The frame on the coarse grid: each place there is the mean by weight of those it stands for.
+    """Return a draft on the coarse grid: each place is the weighted mean of its block.
 
-    It has no holes: those stay with the frame.
+    It has no holes.
     """
     height, width = fused.holes.shape
     parts = tuple(_coarse(one) for one in fused.contributions)
@@ -85,34 +85,35 @@ def _coarse(one: Contribution) -> Contribution:
                 -(-right // GRID) * GRID)  # fmt: skip
     vectors, weight = one.over(wider)
     box = Box(*(side // GRID for side in wider))
-    little = _shrunk(weight, box.size)
-    moved = [_shrunk(plane * weight, box.size) for plane in vectors]
+    little = _shrink(weight, box.size)
+    moved = [_shrink(plane * weight, box.size) for plane in vectors]
     places = np.stack(moved) / (np.maximum(little, _TINY) * np.float32(GRID))
     return Contribution(one.origin, box, cast("Floats", places), little)
 
 
-def _shrunk(plane: Floats, size: Size) -> Floats:
+def _shrink(plane: Floats, size: Size) -> Floats:
     dsize = (size.width, size.height)
     return cast("Floats", cv2.resize(plane, dsize=dsize, interpolation=cv2.INTER_AREA))
 
 
 def refine(draft: Draft, own: Draft, steadied: Draft) -> Draft:
-    """The frame `draft` with places and weights moved as `steadied` differs from `own`.
+    """Move `draft`'s places and weights by the difference of `steadied` from `own`.
 
     `own` is the draft on the coarse grid, `steadied` the same averaged there.
     """
     fine = {one.origin: one for one in draft.contributions}
     rough = {one.origin: one for one in own.contributions}
     parts = (
-        _refined(one, fine.get(one.origin), rough.get(one.origin)) for one in steadied.contributions
+        _refine_one(one, fine.get(one.origin), rough.get(one.origin))
+        for one in steadied.contributions
     )
     return Draft(tuple(parts), draft.holes)
 
 
-def _refined(
+def _refine_one(
     one: Contribution, fine: Contribution | None, own: Contribution | None
 ) -> Contribution:
-    """A contribution of the coarse grid on the frame's own."""
+    """Return a contribution of the coarse grid on the frame's own grid."""
     box = Box(*(side * GRID for side in one.box))
     weight = images.enlarge(one.weight, box.size)
     vectors = np.stack(
@@ -134,27 +135,27 @@ def follow(
     flow: Callable[[int, int], Flow],
     view: Callable[[int], Floats],
 ) -> list[Track]:
-    """The tracks of `target`'s pixels through up to `reach` frames on each side, in its scene.
+    """Follow `target`'s pixels through up to `reach` frames on each side, in its scene.
 
-    `flow` gives that of (source, target) for neighbouring frames. A track is a chain of them; its
-    trust is the product of their confidences, and falls linearly to 0 beyond `reach`; it is none
-    where the light at its two ends is another, by `view`, the source's frame on the same grid. The
-    nearest come first.
+    `flow` returns that of (source, target) for neighbouring frames. A track is a chain of them; its
+    trust is the product of their confidences, falls linearly to 0 beyond `reach`, and is 0 where
+    the light at its two ends differs, by `view`, the source's frame on the same grid. The nearest
+    neighbours come first.
     """
     tracks = [
-        track._replace(trust=track.trust * _lit(track, view(track.frame), view(target)))
+        track._replace(trust=track.trust * _same_light(track, view(track.frame), view(target)))
         for way in (1, -1)
-        for track in _one_way(target, scene, reach * way, flow)
+        for track in _follow_one_way(target, scene, reach * way, flow)
     ]
     return sorted(tracks, key=lambda track: abs(track.frame - target))
 
 
-def _lit(track: Track, there: Floats, here: Floats) -> Floats:
-    """(H, W) 0..1: how far the light is the same at both ends of a track."""
+def _same_light(track: Track, there: Floats, here: Floats) -> Floats:
+    """(H, W) 0..1: how much the light is the same at both ends of a track."""
     return light_change.steady(warp.look_up(there, track.x, track.y) - here, track.trust)
 
 
-def _one_way(
+def _follow_one_way(
     target: int, scene: Scene, reach: int, flow: Callable[[int, int], Flow]
 ) -> Iterator[Track]:
     way = 1 if reach > 0 else -1
@@ -177,10 +178,10 @@ def _one_way(
 
 
 def steady(target: Draft, neighbours: Sequence[tuple[Track, Draft]]) -> Draft:
-    """The frame with places and weights averaged over itself and what its neighbours are made of.
+    """Average a draft's places and weights with those of its neighbours' drafts.
 
     The mean is weighted by the tracks' trust and, for the places, by the contribution's own weight
-    there. A neighbour whose place lies far from the mean so far follows another point, and is left
+    there. A neighbour whose place is far from the mean so far follows another point, and is left
     out. The holes stay.
     """
     size = target.holes.shape
@@ -191,7 +192,7 @@ def steady(target: Draft, neighbours: Sequence[tuple[Track, Draft]]) -> Draft:
     for track, other in neighbours:
         total += track.trust
         for one in other.contributions:
-            found = _carried(one, track)
+            found = _move(one, track)
             if found is not None:
                 sums.setdefault(one.origin, _Mean(size)).add(*found)
     means = (mean.contribution(origin, total) for origin, mean in sums.items())
@@ -199,14 +200,14 @@ def steady(target: Draft, neighbours: Sequence[tuple[Track, Draft]]) -> Draft:
 
 
 class _Mean:
-    """The weighted mean of one origin's places, as they come."""
+    """Running weighted mean of one origin's places."""
 
     def __init__(self, size: tuple[int, ...]) -> None:
         self._moved = np.zeros((2, *size), np.float32)
         self._weight = np.zeros(size, np.float32)
 
     def add(self, box: Box, vectors: Floats, weight: Floats) -> None:
-        """Take in (2, h, w) px vectors over the box, where they agree with the mean so far."""
+        """Add (2, h, w) px vectors over the box, where they agree with the mean so far."""
         so_far, known = self._part(box)
         apart = np.abs(so_far / np.maximum(known, _TINY) - vectors).sum(axis=0)
         weight = np.where((apart > _AGREE) & (known > _LITTLE), np.float32(0), weight)
@@ -218,7 +219,7 @@ class _Mean:
         return self._moved[(slice(None), *inside)], self._weight[inside]
 
     def contribution(self, origin: Origin, total: Floats) -> Contribution | None:
-        """The mean, its weight over `total`; None where it is too little to see."""
+        """Return the mean, its weight divided by `total`; None if it would be invisible."""
         weight = self._weight / total
         if weight.max() < _LITTLE:
             return None
@@ -226,13 +227,13 @@ class _Mean:
         return Contribution.of(origin, places, weight)
 
 
-def _carried(one: Contribution, track: Track) -> tuple[Box, Floats, Floats] | None:
-    """A neighbour's contribution on the frame's own grid: box, (2, h, w) vectors, (h, w) weight."""
-    box = _reached(one.box, track)
+def _move(one: Contribution, track: Track) -> tuple[Box, Floats, Floats] | None:
+    """Move a neighbour's contribution to the frame: box, (2, h, w) vectors, (h, w) weight."""
+    box = _reached_box(one.box, track)
     if box is None:
         return None
     x, y = box.crop(track.x), box.crop(track.y)
-    # Premultiplied, so that a place of weight 0 draws no other one aside.
+    # Premultiplied, so that a place of weight 0 has no influence on the others.
     field = np.dstack([*(one.vectors * one.weight), one.weight])
     found = warp.look_up(field, x - np.float32(one.box.left), y - np.float32(one.box.top))
     weight = found[..., 2]
@@ -244,8 +245,8 @@ def _carried(one: Contribution, track: Track) -> tuple[Box, Floats, Floats] | No
     return box, cast("Floats", vectors), box.crop(track.trust) * weight
 
 
-def _reached(box: Box, track: Track) -> Box | None:
-    """The least box around the pixels whose track enters `box`."""
+def _reached_box(box: Box, track: Track) -> Box | None:
+    """Return the smallest box around the pixels whose track enters `box`, or None."""
     enters = (track.y > box.top - 1) & (track.y < box.bottom)
     rows = np.flatnonzero(enters.any(axis=1))
     if not len(rows):

@@ -1,8 +1,8 @@
-"""Moving pixels along a flow.
+"""Pixels moved along a flow.
 
-Convention: `values.Flow`'s. Every function samples backward (a target's pixel looks up its source),
-pixel centres are whole numbers (`align_corners=True`), and what lies outside the source is the
-nearest edge pixel.
+Convention: `values.Flow`'s. Every function samples backward (a target's pixel is looked up in the
+source), pixel centres are whole numbers (`align_corners=True`), and what lies outside the source is
+the nearest edge pixel.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ __all__ = [
 ]
 
 FINEST = 32
-"""Steps per px that a looked-up place is rounded to; OpenCV's resampling knows no finer ones."""
+"""Steps per px to which looked-up places are rounded; OpenCV's resampling has no finer ones."""
 KERNEL_RADIUS = 2
-"""px: how far from the looked-up place a warped colour may draw its parts (4 taps)."""
+"""px: distance from the looked-up place within which pixels are sampled (4 taps)."""
 
 _CRISP = 0.25
-"""How far a smooth kernel goes beyond bicubic, away from bilinear: both copy whole places exactly,
-so this does too. Keeps the sharpness that Lanczos with 8 taps keeps, in two fifths of its time."""
+"""Extrapolation of the smooth kernel from bilinear beyond bicubic. Both copy whole places exactly,
+so this does too. It is as sharp as Lanczos with 8 taps, in two fifths of its time."""
 
 
 def sample_grid(
     vectors: NDArray[np.float32], corner: tuple[int, int] = (0, 0)
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The x and y, (h, w) px each, that the (2, h, w) vectors look up.
+    """Return the places x and y, (h, w) px each, that the (2, h, w) vectors look up.
 
-    They belong to the region of the target whose top left pixel is `corner`, (top, left).
+    The vectors belong to the region of the target whose top left pixel is `corner`, (top, left).
     """
     height, width = check_shape(vectors, "2 H W", "vectors")
     top, left = corner
@@ -59,12 +59,12 @@ def warp_backward(
     corner: tuple[int, int] = (0, 0),
     smooth: bool = True,
 ) -> NDArray[Any]:
-    """The (H, W[, C]) array as the target sees it: target (x, y) from source (x + u, y + v).
+    """Warp the (H, W[, C]) array to the target: target (x, y) from source (x + u, y + v).
 
     `vectors` is (2, h, w) px, over the region of the target whose top left pixel is `corner`,
-    (top, left). For pictures a bicubic kernel made crisper, measured on two clips as
-    sharp as Lanczos and 6 % sharper than bicubic. Bilinear where `smooth` is false, for quantities
-    that must not overshoot. Whole vectors copy pixels exactly.
+    (top, left). With `smooth`, for pictures, the kernel is crisper than bicubic: on two clips as
+    sharp as Lanczos and 6 % sharper than bicubic. Otherwise it is bilinear, for quantities that
+    must not overshoot. Whole vectors copy pixels exactly.
     """
     return _sample(array, *sample_grid(vectors, corner), smooth=smooth)
 
@@ -72,7 +72,7 @@ def warp_backward(
 def look_up(
     array: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The (H, W[, C]) array's values at the places (x, y) px, (h, w) each; bilinear."""
+    """Return the (H, W[, C]) array's values at the places (x, y) px, (h, w) each; bilinear."""
     return cast("NDArray[np.float32]", _sample(array, x, y, smooth=False))
 
 
@@ -101,9 +101,9 @@ def inside(vectors: NDArray[np.float32], size: Size) -> NDArray[np.bool_]:
 def forward_backward(
     vectors: NDArray[np.float32], back: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """(H, W) px: how far a round trip, along `vectors` and home along `back`, ends from its start.
+    """(H, W) px: distance of the end of a round trip, by `vectors` and then `back`, from its start.
 
-    `vectors` lives on the target's grid, `back` on the source's; both (2, H, W) px.
+    `vectors` is on the target's grid, `back` on the source's; both (2, H, W) px.
     """
     check_shape(np.stack([vectors, back]), "2 2 H W", "flow pair")
     home = warp_backward(np.ascontiguousarray(np.moveaxis(back, 0, -1)), vectors, smooth=False)
@@ -113,7 +113,7 @@ def forward_backward(
 
 
 def resize_flow(vectors: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
-    """The (2, h, w) flow on a grid of `size`: resampled, and its vectors scaled with the grid."""
+    """Resample the (2, h, w) flow to a grid of `size`, and scale its vectors with the grid."""
     height, width = check_shape(vectors, "2 H W", "vectors")
     scale = (size.width / width, size.height / height)
     planes = [
@@ -125,14 +125,14 @@ def resize_flow(vectors: NDArray[np.float32], size: Size) -> NDArray[np.float32]
 
 
 def round_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The vectors to 1/`FINEST` px, so that a place kept on disk is the place that was used."""
+    """Round vectors to 1/`FINEST` px, so that a place stored on disk is the place that was used."""
     return cast("NDArray[np.float32]", np.rint(vectors * FINEST) / np.float32(FINEST))
 
 
 def zero_flow(vectors: NDArray[np.float32], least: float = 0.15) -> NDArray[np.float32]:
-    """The flow with vectors shorter than `least` px set to zero, so that still pixels are copied.
+    """Set vectors shorter than `least` px to zero, so that still pixels are copied.
 
-    Resampling at a fraction of a pixel blurs; a fraction this small is mostly the estimator's.
+    Resampling at a fraction of a pixel blurs; so small a fraction is mostly an error of the flow.
     """
     check_shape(vectors, "2 H W", "vectors")
     return vectors * (np.hypot(vectors[0], vectors[1]) >= least).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Taggers of the WD14 family: what a picture shows, by a network in ONNX.
+"""Taggers of the WD14 family: networks in ONNX that name what a picture shows.
 
 A model is a folder with `model.onnx` and `selected_tags.csv`. onnxruntime is imported only when a
 picture is to be tagged.
@@ -30,7 +30,7 @@ __all__ = ["LABELS", "MODEL", "Labels", "WD14Tagger", "check_model", "find_model
 MODEL, LABELS = "model.onnx", "selected_tags.csv"
 """The two files of a model."""
 _METHOD = 1
-"""Goes up when pictures are prepared in another way, so that they are tagged anew."""
+"""Version of the preparation of pictures; a new one makes them be tagged again."""
 _LARGEST = 1 << 24
 """Bytes of a table that is read; the published ones have a quarter of a million."""
 _KINDS = {"9": "ratings", "4": "characters", "0": "general"}
@@ -41,19 +41,19 @@ _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 
 
 def names(folders: Sequence[Path]) -> list[str]:
-    """The models that lie in the folders: a folder each, with a network in it."""
+    """Return the names of the models in the folders: subfolders with a network."""
     found = (place.parent.name for folder in folders for place in sorted(folder.glob(f"*/{MODEL}")))
     return list(dict.fromkeys(found))
 
 
 def find_model(name: str, folders: Sequence[Path]) -> Path:
-    """The folder of the model of that name.
+    """Return the folder of the model of that name.
 
     Raises:
-        WeightsError: it is in none of the folders; the message says how to get it.
+        WeightsError: if it is in none of the folders; the message says how to get it.
     """
     if Path(name).name != name:
-        raise WeightsError(f"tagger={name!r} is no name; give that of a folder of the models")
+        raise WeightsError(f"tagger={name!r} is not a name; give that of a folder of the models")
     for folder in folders:
         if (folder / name / MODEL).is_file():
             return folder / name
@@ -73,14 +73,14 @@ class Labels:
 
     names: tuple[str, ...]
     kinds: tuple[str, ...]
-    """`ratings`, `characters`, `general`, or empty for one that is none of them."""
+    """`ratings`, `characters`, `general`, or empty for another kind."""
 
     @classmethod
     def read(cls, path: Path) -> Labels:
         """The table in a CSV file with the columns `name` and `category`.
 
         Raises:
-            WeightsError: there is no such file, or it holds no such table.
+            WeightsError: if the file is missing, or has no such table.
         """
         try:
             with regular_file(path) as file:
@@ -97,7 +97,7 @@ class Labels:
         except KeyError as error:
             raise WeightsError(f"'{path}' has no column {error}; get it anew") from error
         except (ValueError, csv.Error) as error:
-            raise WeightsError(f"'{path}' is no table of tags: {error}; get it anew") from error
+            raise WeightsError(f"'{path}' is not a table of tags: {error}; get it again") from error
         if not any(category in _KINDS for _, category in rows):
             raise WeightsError(f"'{path}' names no tags; get it anew")
         if any(name is None or category is None for name, category in rows):
@@ -105,7 +105,7 @@ class Labels:
         return cls(tuple(name for name, _ in rows), tuple(_KINDS.get(kind, "") for _, kind in rows))
 
     def tags(self, confidences: NDArray[np.float32]) -> Tags:
-        """What one row of the model's output says."""
+        """Return the tags of one row of the model's output."""
         found: dict[str, dict[str, float]] = {kind: {} for kind in _KINDS.values()}
         values = confidences.tolist()
         for place in np.argsort(-confidences, kind="stable").tolist():
@@ -124,7 +124,7 @@ class _Loaded(NamedTuple):
     """px: the pictures' height and width."""
     batch: int
     """Pictures at a time, exactly; 0 where the model takes any number."""
-    count: int
+    tag_count: int
     """How many tags it knows."""
 
 
@@ -135,8 +135,8 @@ class WD14Tagger:
         """Look at the model's files; `device` is `auto`, `cuda` or `cpu`.
 
         Raises:
-            WeightsError: a file is missing or is another than it was.
-            TaggerError: onnxruntime is not installed, or cannot use the device.
+            WeightsError: if a file is missing or is another than it was.
+            TaggerError: if onnxruntime is not installed, or cannot use the device.
         """
         self._file, self._device = folder / MODEL, device
         self._labels = Labels.read(folder / LABELS)
@@ -153,10 +153,10 @@ class WD14Tagger:
         return f"wd14 {_METHOD} {self._digest} {self._table}"
 
     def tag(self, images: Sequence[Image]) -> list[Tags]:
-        """What each picture shows; (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA pictures.
+        """Tag each picture; (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA pictures.
 
         Raises:
-            TaggerError: the network is none of this family, or cannot run.
+            TaggerError: if the network is not of this family, or cannot run.
         """
         if not images:
             return []
@@ -173,14 +173,14 @@ class WD14Tagger:
             import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # a provider that falls back is told by us
+        options.log_severity_level = 3  # we warn of a fallback ourselves
         try:
             session = onnxruntime.InferenceSession(
                 str(self._file), sess_options=options, providers=self._providers
             )
-        except Exception as error:  # onnxruntime has a dozen kinds, all of them plain
+        except Exception as error:  # onnxruntime raises a dozen kinds of them
             raise TaggerError(
-                f"cannot load '{self._file}': {_said(error)}; get the model anew"
+                f"cannot load '{self._file}': {_error_text(error)}; get the model anew"
             ) from error
         self.provider = session.get_providers()[0]
         if self._device != "auto" and self.provider != _PROVIDERS[self._device]:
@@ -188,7 +188,7 @@ class WD14Tagger:
                 f"onnxruntime could not start {_PROVIDERS[self._device]} and took {self.provider}; "
                 "see to its libraries, or take tagger_device=auto"
             )
-        return _checked(session, self._file, len(self._labels.names))
+        return _check_network(session, self._file, len(self._labels.names))
 
 
 def _providers(device: str) -> list[str]:
@@ -212,13 +212,13 @@ def _providers(device: str) -> list[str]:
     return found
 
 
-def _said(error: Exception) -> str:
-    """Onnxruntime's own words, as part of a line."""
+def _error_text(error: Exception) -> str:
+    """Return onnxruntime's own message, as part of a line."""
     return " ".join(str(error).split())[:200]
 
 
-def _checked(session: Any, path: Path, count: int) -> _Loaded:
-    """The network, if it takes pictures and gives `count` confidences."""
+def _check_network(session: Any, path: Path, count: int) -> _Loaded:
+    """Check that the network takes pictures and returns `count` confidences."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or not outputs:
         raise TaggerError(
@@ -254,11 +254,11 @@ def _rows(loaded: _Loaded, pictures: Sequence[Image]) -> Iterator[NDArray[np.flo
     size = loaded.batch or _BATCH
     groups = [pictures[start : start + size] for start in range(0, len(pictures), size)]
     with ThreadPoolExecutor(max_workers=1) as hand:
-        ready = hand.submit(_prepared, loaded, groups[0])
+        ready = hand.submit(_prepare, loaded, groups[0])
         for place, group in enumerate(groups):
             given = ready.result()
             if place + 1 < len(groups):
-                ready = hand.submit(_prepared, loaded, groups[place + 1])
+                ready = hand.submit(_prepare, loaded, groups[place + 1])
             yield from _run(loaded, given)[: len(group)]
 
 
@@ -268,20 +268,20 @@ def _run(loaded: _Loaded, given: NDArray[np.float32]) -> NDArray[np.float32]:
         (found,) = loaded.session.run([loaded.output], {loaded.input: given})
     except Exception as error:  # out of memory, or an operator that the provider lacks
         raise TaggerError(
-            f"the tagger failed: {_said(error)}; take tagger_device=cpu, or tagger=off"
+            f"the tagger failed: {_error_text(error)}; take tagger_device=cpu, or tagger=off"
         ) from error
-    wanted = (len(given), loaded.count)
+    wanted = (len(given), loaded.tag_count)
     if getattr(found, "dtype", None) != np.float32 or found.shape != wanted:
         raise TaggerError(
             f"the tagger gives {getattr(found, 'dtype', type(found).__name__)} "
             f"{list(getattr(found, 'shape', ()))} and not float32 {list(wanted)}; get it anew"
         )
     if not bool(((found >= 0) & (found <= 1)).all()):
-        raise TaggerError("the tagger gives what is no confidence of 0 to 1; get it anew")
+        raise TaggerError("the tagger returned an invalid confidence, not 0 to 1; get it again")
     return found
 
 
-def _prepared(loaded: _Loaded, pictures: Sequence[Image]) -> NDArray[np.float32]:
+def _prepare(loaded: _Loaded, pictures: Sequence[Image]) -> NDArray[np.float32]:
     """(N, side, side, 3): what the network takes; black pictures fill a fixed batch."""
     count = loaded.batch or len(pictures)
     given = np.zeros((count, loaded.side, loaded.side, 3), np.float32)
@@ -291,11 +291,11 @@ def _prepared(loaded: _Loaded, pictures: Sequence[Image]) -> NDArray[np.float32]
 
 
 def check_model(folder: Path) -> int:
-    """How many tags the model in the folder knows; the network is tried where it can run.
+    """Return how many tags a folder's model has; try its network if it can run here.
 
     Raises:
-        WeightsError: a file is missing or damaged.
-        TaggerError: the network is none of this family.
+        WeightsError: if a file is missing or damaged.
+        TaggerError: if the network is not of this family.
     """
     labels = Labels.read(folder / LABELS)
     if util.find_spec("onnxruntime") is not None:

@@ -39,7 +39,7 @@ def check_inputs(job: Job) -> None:
     """
     make_phrasing(job.settings)
     with open_source(job.source, job.settings) as video:
-        shown, expected = video.shown, video.expected
+        shown, expected = video.display_size, video.expected
     if job.mask is not None:
         masks.check(job.mask, shown)
     if job.report is not None:

@@ -75,7 +75,7 @@ def analyse_source(
         frames = read_source(workspace, source, sampling, reporter)
         if mask is not None:
             with stage_options.open_source(source, settings) as video:
-                shown = video.shown
+                shown = video.display_size
             mask_frames = masks.read(mask, frames, sampling, shown, reporter)
             layers = SubjectLayers(frames, mask_frames, keep=settings.background == "keep")
             masks_key = mask_frames.key

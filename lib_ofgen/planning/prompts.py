@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
+from lib_ofgen.settings.infotext import format_infotext
 from lib_ofgen.values import PromptRow, Scene, Tags, Words
 
 __all__ = [
@@ -156,11 +157,7 @@ def _plain(tag: str) -> str:
 
 def infotext(words: Words, about: Mapping[str, object]) -> str:
     """The text of a picture as the webui's PNG Info reads it; of `about`, what is not empty."""
-    lines = [words.prompt]
-    if words.negative_prompt:
-        lines.append(f"Negative prompt: {words.negative_prompt}")
-    lines.append(", ".join(f"{name}: {value}" for name, value in about.items() if value != ""))
-    return "\n".join(lines)
+    return format_infotext(words.prompt, words.negative_prompt, about)
 
 
 class Prompts:

@@ -34,9 +34,11 @@ def evaluate(
     of the result's key frames, the error of pairs with one in them stands apart.
 
     Raises:
-        VideoError: a video cannot be read, or they are not of one length.
-        Stopped: the user asked to stop.
+        LibraryError: if scikit-image, which has the judge, is missing or broken.
+        VideoError: if a video cannot be read, or they are not of one length.
+        Stopped: if the user asked to stop.
     """
+    metrics.load_tvl1()  # before minutes are spent on reading
     scenes, length = _scenes(source, sampling, cut_threshold, reporter)
     count = _count(result)
     if count != length:

@@ -19,6 +19,7 @@ from lib_ofgen.planning.coverage import Gap
 from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.report.contact_sheet import contact_sheet
 from lib_ofgen.settings import prompt_rows
+from lib_ofgen.settings.infotext import label_values
 from lib_ofgen.store.workspace import REPORT, write_whole
 from lib_ofgen.system import sealed_json
 from lib_ofgen.values import Clip, DraftRecord, FrameRecord, Image, KeyFrame, Mask, Scene, Size
@@ -60,16 +61,7 @@ def clip_facts(clip: Clip) -> dict[str, Any]:
 
 def infotext_facts(settings: Mapping[str, Any], seed: int, size: Size) -> dict[str, object]:
     """What infotext tells of a frame beside its prompts, by the job's settings."""
-    return {
-        "Steps": settings["steps"],
-        "Sampler": settings["sampler"],
-        "Schedule type": settings["scheduler"],
-        "CFG scale": settings["cfg_scale"],
-        "Seed": seed,
-        "Size": size,
-        "Model": settings["checkpoint"],
-        "Denoising strength": settings["strength"],
-    }
+    return label_values({**settings, "seed": seed, "size": size})
 
 
 def plan_facts(clip: Clip, scenes: Sequence[Scene], keys: Sequence[KeyFrame]) -> dict[str, Any]:

@@ -111,8 +111,9 @@ def check_rows(given: object, name: str) -> tuple[PromptRow, ...]:
         raise SettingsError(
             f'{name} is no list of rows; write [{{"start": 0, "prompt": "a meadow"}}]'
         )
-    _check_count(len(given), name)
-    return _rows_of(((f"row {n}", row) for n, row in enumerate(given, 1)), name)
+    rows = cast("list[object]", given)
+    _check_count(len(rows), name)
+    return _rows_of(((f"row {n}", row) for n, row in enumerate(rows, 1)), name)
 
 
 def _check_count(count: int, name: str) -> None:
@@ -169,7 +170,7 @@ def _from_csv(text: str, name: str) -> list[tuple[str, dict[str, Any]]]:
         lines = csv.reader(
             io.StringIO(text[skipped:], newline=""), delimiter=separator, strict=True
         )
-        names = [column.strip().lower() for column in next(lines, [])]
+        names = [column.strip().lower() for column in next(lines, list[str]())]
         if "start" not in names or not {"prompt", "seed"} & set(names):
             raise SettingsError(
                 f"{name} must begin with a line of column names: {','.join(_COLUMNS)} "

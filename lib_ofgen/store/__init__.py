@@ -1,4 +1,4 @@
-"""The workspace on disk: frames, paint, masks and facts under their digests."""
+"""The workspace on disk: frames, painted parts, masks and facts, by their digests."""
 
 from __future__ import annotations
 

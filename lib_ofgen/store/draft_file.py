@@ -1,4 +1,4 @@
-"""What an unfinished frame is made of, as bytes."""
+"""Drafts of unfinished frames, as bytes."""
 
 from __future__ import annotations
 

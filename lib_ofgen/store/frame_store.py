@@ -18,9 +18,9 @@ from lib_ofgen.video.reader import open_video
 __all__ = ["RECENT", "FrameStore", "load_clip", "memory_frames", "read_source"]
 
 _READER = 1
-"""Goes up when the reader's pixels or times change, so that old spools are read anew."""
+"""Version of the reader's pixels and times; a new one makes videos be read again."""
 RECENT = 32
-"""Frames kept in memory, if they take no more than `_ROOM`; 8 whatever they take."""
+"""Frames kept in memory, if they fit into `_ROOM`; at least 8 are kept."""
 _ROOM = 1 << 27
 """Bytes."""
 _CLIP = sealed_json.record(
@@ -37,11 +37,11 @@ _CLIP = sealed_json.record(
     jumps=sealed_json.items(sealed_json.row(*[sealed_json.fraction] * 3)),
     damaged=sealed_json.whole(0),
 )
-"""The shape of a clip as `_plain` has it, beside its ticks."""
+"""The shape of a clip that `_plain` returned, without its ticks."""
 
 
 def memory_frames(size: Size) -> int:
-    """How many frames of `size` may be kept in memory."""
+    """Return how many frames of `size` are kept in memory."""
     return max(8, min(RECENT, _ROOM // (3 * size.height * size.width)))
 
 
@@ -49,17 +49,17 @@ class FrameStore:
     """The clip's frames in the workspace; the few used last stay in memory."""
 
     def __init__(self, workspace: Workspace, key: str, clip: Clip) -> None:
-        """The spool under `key`, which is whole."""
+        """Take the complete frames under `key` in the workspace."""
         self.workspace, self.key, self.clip = workspace, key, clip
         keep = lru_cache(maxsize=memory_frames(clip.size))
         self._read = keep(lambda index: workspace.source(key, index))
 
     def frame(self, index: int) -> Frame:
-        """Frame `index`."""
+        """Return frame `index`."""
         return Frame(index, self._read(index))
 
     def frames(self) -> Iterator[Frame]:
-        """All frames, in order, each read from disk."""
+        """Yield all frames, in order, each read from disk."""
         for index in range(self.clip.length):
             yield Frame(index, self.workspace.source(self.key, index))
 
@@ -67,11 +67,11 @@ class FrameStore:
 def read_source(
     workspace: Workspace, path: Path, sampling: Sampling, reporter: Reporter
 ) -> FrameStore:
-    """The frames of `path` that `sampling` takes, as a spool.
+    """Read the frames of `path` that `sampling` takes into the workspace, or find them there.
 
     Raises:
-        VideoError: the file cannot be read.
-        Stopped: the user asked to stop.
+        VideoError: if the file cannot be read.
+        Stopped: if the user asked to stop.
     """
     with open_video(path, sampling) as source:
         taken = (file_digest(path), dataclasses.asdict(sampling), source.size, *source.traits)
@@ -90,20 +90,20 @@ def read_source(
 
 
 def load_clip(workspace: Workspace, key: str) -> Clip | None:
-    """The clip whose frames the spool under `key` holds, or None where it is not whole."""
+    """Return the clip whose frames are stored under `key`, or None if one is missing."""
     known = {one.name for one in dataclasses.fields(Clip)}
     held = workspace.clip(key, lambda value: _CLIP(value) and {*cast("Any", value)} <= known)
     return None if held is None else _clip_of(held)
 
 
 def _plain(clip: Clip) -> dict[str, Any]:
-    """The clip as JSON has it."""
+    """Return the clip as a JSON value."""
     plain = dataclasses.asdict(clip) | {"jumps": [[*map(str, jump)] for jump in clip.jumps]}
     return {name: str(v) if isinstance(v, Fraction) else v for name, v in plain.items()}
 
 
 def _clip_of(plain: dict[str, Any]) -> Clip:
-    """The clip that `_plain` described."""
+    """Return the clip of a value that `_plain` returned."""
     exact = {name: Fraction(plain[name]) for name in ("rate", "time_base", "start")}
     sound = Sound(**plain["sound"]) if plain["sound"] else None
     jumps = tuple(Jump(*map(Fraction, jump)) for jump in plain["jumps"])

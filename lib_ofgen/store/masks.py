@@ -1,8 +1,8 @@
 """Masks of the subject, read beside the clip: white is animated, black is background.
 
-A mask is a video, a folder of pictures or one picture. It is framed as the clip is, and kept in the
-workspace as a spool of its own. Alpha belongs to it: what is transparent is background, and of a
-cut-out, whose pixels are no mask but the subject itself, alpha is all of it.
+A mask is a video, a folder of pictures or one picture. It is cropped and resized as the clip is,
+and stored in the workspace like a clip. Transparent pixels are background; in a cut-out, whose
+pixels are the subject itself and not a mask, only alpha counts.
 """
 
 from __future__ import annotations
@@ -30,41 +30,41 @@ from lib_ofgen.video.reader import Source, open_video
 __all__ = ["check", "read"]
 
 _READER = 2
-"""Goes up when the pixels that are read change, so that old spools are read anew."""
+"""Version of the pixels that are read; a new one makes masks be read again."""
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _ASPECT = 0.02
-"""Share by which the aspects of mask and clip may differ; the rest is rounding."""
+"""Share by which the aspects of mask and clip may differ, because of rounding."""
 _LENGTH = 0.01
-"""Share by which the lengths may differ of a mask and a clip that have as many frames."""
+"""Share by which the lengths of mask and clip may differ if both have as many frames."""
 _COLOURFUL = 32
-"""Levels by which red, green and blue of a pixel differ that belongs to no mask."""
+"""Levels by which red, green and blue differ in a pixel that is not a mask's."""
 _ALL = Sampling()
 _CUT_OUT = 0.02
 """Share of the visible pixels that are colourful in a cut-out."""
 
 
 def check(path: Path, shown: Size) -> None:
-    """Do nothing if `path` can be the mask of a source that is `shown` px large.
+    """Check that `path` can be the mask of a source whose display size is `shown`.
 
     Raises:
         VideoError: if it cannot be read, or has another aspect.
     """
-    file = _listed(path)[0]
-    with _opened(file) as source:
-        _agree(path, source.shown, shown)
+    file = _list_pictures(path)[0]
+    with _open(file) as source:
+        _check_aspect(path, source.display_size, shown)
 
 
 def read(
     path: Path, spool: FrameStore, sampling: Sampling, shown: Size, reporter: Reporter
 ) -> FrameStore:
-    """The masks of the clip's frames, grey pictures at its size, as a spool.
+    """Read the masks of the clip's frames into the workspace: grey pictures at its size.
 
-    `sampling` is that of the clip, and `shown` its source's size. Of a
-    folder, each picture belongs to a frame of the source, in natural order of the names; of a
-    video, each frame to those of the clip that are shown at its time.
+    `sampling` is that of the clip, and `shown` its source's display size. In a folder, each picture
+    belongs to a frame of the source, in natural order of the names; in a video, each frame belongs
+    to those frames of the clip that are shown at its time.
 
     Raises:
-        VideoError: if the mask cannot be read, is not as long as the clip, or of another aspect.
+        VideoError: if the mask cannot be read, or has another length or aspect than the clip.
         Stopped: if the user asked to stop.
     """
     clip, workspace = spool.clip, spool.workspace
@@ -72,7 +72,7 @@ def read(
     if workspace.clip(key) is None:
         count = 0
         grey = _Grey()
-        for image in islice(_framed(path, spool, sampling, shown), clip.length):
+        for image in islice(_read_pictures(path, spool, sampling, shown), clip.length):
             mask = np.repeat(grey.of(image)[..., None], 3, axis=2)
             workspace.save_source(key, count, mask)
             count += 1
@@ -88,13 +88,13 @@ def read(
 
 
 class _Grey:
-    """How much of each pixel is animated; whether a file holds cut-outs is seen once."""
+    """Converts pictures to masks; decides once whether a file holds cut-outs."""
 
     def __init__(self) -> None:
         self._cut_out: bool | None = None
 
     def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(H, W) 0..255 of an (H, W, 4) picture, RGB over black and alpha."""
+        """Return the mask, (H, W) 0..255, of an (H, W, 4) picture: RGB over black, and alpha."""
         alpha = image[..., 3]
         if self._cut_out is None and alpha.any() and not alpha.all():
             self._cut_out = _is_cut_out(image)
@@ -104,7 +104,7 @@ class _Grey:
 
 
 def _is_cut_out(image: NDArray[np.uint8]) -> bool:
-    """Whether the visible pixels are those of a film, or black: a mask's are grey."""
+    """Whether the visible pixels are coloured or black; those of a mask are grey."""
     visible = image[image[..., 3] > 0][:, :3].astype(np.int16)
     if not visible.any():
         return True
@@ -112,37 +112,37 @@ def _is_cut_out(image: NDArray[np.uint8]) -> bool:
     return bool(colourful.mean() > _CUT_OUT)
 
 
-def _framed(
+def _read_pictures(
     path: Path, spool: FrameStore, sampling: Sampling, shown: Size
 ) -> Iterator[NDArray[np.uint8]]:
-    """The mask's pictures for the clip's frames, as many as there are, at the clip's size."""
+    """Yield the mask's pictures for the clip's frames, at the clip's size."""
     size = spool.clip.size
     fit = sampling.fit if sampling.fit != "fit" else "stretch"
     one = Sampling(width=size.width, height=size.height, fit=fit)
     if not (path.is_dir() or _is_picture(path)):
         framed = replace(sampling, width=size.width, height=size.height, fit=fit)
-        yield from _decoded(path, spool.clip, framed, shown)
+        yield from _read_video(path, spool.clip, framed, shown)
         return
     taken: Iterator[Path] = repeat(path)
     if path.is_dir():
         _check_count(path, spool.clip, sampling)
         nth = sampling.every_nth
         first = math.ceil(round(sampling.start * float(spool.clip.rate * nth), 3))
-        taken = islice(_listed(path), first, None, nth)
+        taken = islice(_list_pictures(path), first, None, nth)
     for file in taken:
-        with _opened(file, one) as source:
-            _agree(path if path.is_file() else file, source.shown, shown)
+        with _open(file, one) as source:
+            _check_aspect(path if path.is_file() else file, source.display_size, shown)
             yield next(iter(source)).image
 
 
 def _check_count(path: Path, clip: Clip, sampling: Sampling) -> None:
-    """Do nothing if a folder does not hold more pictures than a clip of all frames has frames.
+    """Check that a folder does not hold more pictures than the whole clip has frames.
 
     Raises:
-        VideoError: if it does.
+        VideoError: if it holds more.
     """
     partly = sampling.start or sampling.end or sampling.max_frames
-    count, frames = len(_listed(path)), clip.length * sampling.every_nth
+    count, frames = len(_list_pictures(path)), clip.length * sampling.every_nth
     if not partly and count > frames:
         raise VideoError(
             f"the mask '{path}' has {count} pictures and the video {frames} frames; give one "
@@ -151,14 +151,14 @@ def _check_count(path: Path, clip: Clip, sampling: Sampling) -> None:
         )
 
 
-def _decoded(
+def _read_video(
     path: Path, clip: Clip, sampling: Sampling, shown: Size
 ) -> Iterator[NDArray[np.uint8]]:
-    """Those of a video: for each of the clip's frames the one that is shown at its time."""
-    with _opened(path, sampling) as source:
-        _agree(path, source.shown, shown)
-        places = _matched(path, source.measure(), clip)
-    with _opened(path, sampling) as source:
+    """Yield, for each of the clip's frames, the mask video's picture at its time."""
+    with _open(path, sampling) as source:
+        _check_aspect(path, source.display_size, shown)
+        places = _match_frames(path, source.measure(), clip)
+    with _open(path, sampling) as source:
         frames = iter(source)
         frame = next(frames)
         for place in places:
@@ -167,11 +167,11 @@ def _decoded(
             yield frame.image
 
 
-def _matched(path: Path, mask: Clip, clip: Clip) -> list[int]:
-    """Which of the mask's frames belongs to each of the clip's, in order.
+def _match_frames(path: Path, mask: Clip, clip: Clip) -> list[int]:
+    """Find which of the mask's frames belongs to each of the clip's, in order.
 
-    With as many frames in the same length, the one of the same number. Else the one that is nearest
-    in time, within half a frame of the clip.
+    If numbers of frames and lengths are equal, it is the frame of the same number. Otherwise it is
+    the nearest in time, within half a frame of the clip.
 
     Raises:
         VideoError: if the lengths differ by more than a frame, or a frame of the clip has none.
@@ -204,8 +204,8 @@ def _matched(path: Path, mask: Clip, clip: Clip) -> list[int]:
     return nearest.tolist()
 
 
-def _opened(path: Path, sampling: Sampling = _ALL) -> Source:
-    """The mask, or one picture of it, with its alpha.
+def _open(path: Path, sampling: Sampling = _ALL) -> Source:
+    """Open the mask, or one picture of it, with its alpha.
 
     Raises:
         VideoError: if it cannot be read.
@@ -219,8 +219,8 @@ def _opened(path: Path, sampling: Sampling = _ALL) -> Source:
         raise
 
 
-def _agree(path: Path, size: Size, shown: Size) -> None:
-    """Nothing, if a mask of `size` has the aspect of the source."""
+def _check_aspect(path: Path, size: Size, shown: Size) -> None:
+    """Check that a mask of `size` has the aspect of the source."""
     ratio = (size.width * shown.height) / (size.height * shown.width)
     if abs(ratio - 1) > _ASPECT:
         raise VideoError(
@@ -238,8 +238,8 @@ def _unreadable(path: Path, error: Exception) -> VideoError:
     )
 
 
-def _listed(path: Path) -> list[Path]:
-    """A folder's pictures, in natural order of their names; or the one picture."""
+def _list_pictures(path: Path) -> list[Path]:
+    """List a folder's pictures, in natural order of their names; or the one picture."""
     if not path.is_dir():
         return [path]
     found = [item for item in path.iterdir() if _is_picture(item) and item.name[0] != "."]
@@ -253,7 +253,7 @@ def _listed(path: Path) -> list[Path]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """By which 2 comes before 10."""
+    """Return a sorting key with which 2 comes before 10."""
     parts = re.findall(r"\d+|\D+", name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
@@ -263,12 +263,12 @@ def _is_picture(path: Path) -> bool:
 
 
 def _content(path: Path) -> str:
-    """The digest of all that the mask's pixels depend on."""
+    """Return a digest of all files that the mask's pixels depend on."""
     try:
-        for item in _listed(path):
-            regular_file(item).close()  # a pipe would be waited for
+        for item in _list_pictures(path):
+            regular_file(item).close()  # reading a pipe would never end
         if path.is_dir():
-            return digest([file_digest(item) for item in _listed(path)])
+            return digest([file_digest(item) for item in _list_pictures(path)])
         return file_digest(path)
     except OSError as error:
         raise _unreadable(Path(error.filename or path), error) from error

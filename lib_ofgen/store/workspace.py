@@ -1,30 +1,27 @@
-"""The run's folder: what is finished, keyed by a digest of all that it depends on.
+"""A job's folder: finished artifacts, each under a digest of everything that it depends on.
 
-Every file is written whole under another name and then renamed, so that a file that is there is
-finished, also after `kill -9`. A damaged one counts as missing, as does one under another's name:
-pictures end in a checksum, JSON in a seal, and both know the file's name. Of workspaces from before
-JSON was sealed, pictures and the drawn seed are taken; the other facts are found anew, unpainted.
+Every file is written under another name and then renamed, so that an existing file is complete,
+also after `kill -9`. A damaged or renamed file counts as missing: pictures end in a checksum, JSON
+in a seal, and both include the file's name. From workspaces of versions without seals, pictures and
+the drawn seed are used; the other facts are computed again, without painting.
 
-    clips/DIGEST.json         the clip that a spool holds; written last
+    clips/DIGEST.json         the clip whose frames are in the spool; written last
     spool/DIGEST/000000.qoi   the source's frames at the working size
-    facts/DIGEST.json         cuts, key frames, and what is known of each finished frame, with a
-                              small map of the frames in which its pixels were painted
-    facts/seed.json           the seed, where one was drawn; clips/seed.json is a second copy
+    facts/DIGEST.json         cuts, key frames, and a record of each finished frame, with a small
+                              map of the frames in which its pixels were painted
+    facts/seed.json           the seed, if one was drawn; clips/seed.json is a second copy
     frames/DIGEST.qoi         finished frames
-    painted/DIGEST.qoi, .png  what was painted fresh in a frame, and where
-    drafts/DIGEST.bin         what an unfinished frame is made of; deleted when it is used up
-    beside-DIGEST.mp4         the film beside its source, if somebody has asked for it
+    painted/DIGEST.qoi, .png  what was painted in a frame, and its mask
+    drafts/DIGEST.bin         the draft of an unfinished frame; deleted after use
+    beside-DIGEST.mp4         the film beside its source, if that was asked for
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
-import os
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,8 +30,9 @@ import numpy as np
 
 from lib_ofgen.errors import WorkspaceError
 from lib_ofgen.imaging import images
-from lib_ofgen.store import draft_file
+from lib_ofgen.store import artifact_file, draft_file
 from lib_ofgen.system import files, sealed_json
+from lib_ofgen.system.regular_file import hash_file
 from lib_ofgen.values import Draft, Image, Painted
 
 __all__ = [
@@ -54,74 +52,68 @@ __all__ = [
 _Value = TypeVar("_Value")
 _FOLDERS = ("clips", "spool", "facts", "frames", "painted", "drafts")
 PROMPTS = "prompts.csv"
-"""The list of what the frames of the last job were painted by."""
+"""The list of the prompts of the last job's frames."""
 REPORT = "report.json"
-"""What the last job says of itself; it is sealed under this name."""
+"""The last job's report; it is sealed under this name."""
 _SUMMARIES = (REPORT, "report.html", "keys.png", PROMPTS)
-"""What a job writes beside the folders when it ends."""
+"""Files that a job writes beside the folders when it ends."""
 _OURS = re.compile(
     rf"{files.LEFT_OVER}|([0-9a-f]{{32}}|[0-9]{{6,}}|seed)\.(json|qoi|png|bin)|"
     r"\.([0-9a-f]{32}|[0-9]{6,}|seed)\.(json|qoi|png|bin)\.partial"
 )
-"""Names of artifacts, finished or not; the last are of partial files as they were named before."""
+"""Names of artifacts, finished or not; the last are partial files of earlier versions."""
 _BESIDE = re.compile(
     rf"{files.LEFT_OVER}|beside-[0-9a-f]{{32}}\.mp4|\.beside-[0-9a-f]{{32}}\.mp4\.lock|"
     r"\.beside-[0-9a-f]{32}-[0-9a-f]{8}\.partial\.mp4"
 )
-"""Names of films beside their source, finished or not, and of what dead jobs have left."""
+"""Names of films beside their source, finished or not, and of files that dead jobs left."""
 _SEEDS = ("clips/seed.json", "facts/seed.json")
 _SEED = sealed_json.whole(0, 2**32 - 1)
-_MISSING = frozenset({
-    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG,
-})  # fmt: skip
-"""What the system says of a file that is not there, or can never be read again."""
-_SEAL = 4
-"""Bytes of the checksum after a picture; viewers pay no heed to it."""
 
 
 def digest(*parts: object) -> str:
-    """32 hex digits that change when any part (anything JSON holds) does."""
+    """Return 32 hex digits that change when any part (any JSON value) does."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def file_digest(path: Path) -> str:
-    """The digest of a file's content."""
-    state = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            state.update(block)
-    return state.hexdigest()[:32]
+    """Return 32 hex digits that change when the file's content does.
+
+    Raises:
+        OSError: if it cannot be read, or is not a regular file.
+    """
+    return hash_file(path)[:32]
 
 
 def side_by_side_path(folder: Path, name: str) -> Path:
-    """Where a workspace keeps a film beside its source; `name` is the digest of their frames."""
+    """Return the path of a film beside its source; `name` is the digest of their frames."""
     return folder / f"beside-{name}.mp4"
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Put `data` under `path`, or leave everything as it was; a symbolic link stays one.
+    """Write `data` to `path`, or leave everything as it was; a symbolic link stays one.
 
     Raises:
-        WorkspaceError: it cannot be written; the message says where and why.
+        WorkspaceError: if it cannot be written; the message says where and why.
     """
-    with _placed(path):
+    with _make_folder(path):
         files.write_file(path, data)
 
 
 def check_writable(path: Path) -> None:
-    """Nothing, if a file can be written to `path`; its folder is made.
+    """Check that a file can be written to `path`; its folder is made.
 
     Raises:
-        WorkspaceError: it cannot.
+        WorkspaceError: if it cannot be written.
     """
-    with _placed(path):
+    with _make_folder(path):
         files.Partial(path).drop()
 
 
 @contextlib.contextmanager
-def _placed(path: Path) -> Iterator[None]:
-    """Make the folder of a file that is written inside; what the system refuses is one line."""
+def _make_folder(path: Path) -> Iterator[None]:
+    """Make the folder of a file that is written inside; explain errors in one line."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
@@ -130,7 +122,11 @@ def _placed(path: Path) -> Iterator[None]:
 
 
 def require(index: int, artifact: _Value | None, place: object) -> _Value:
-    """The artifact, which was there a moment ago."""
+    """Return the artifact, which must exist.
+
+    Raises:
+        WorkspaceError: if it is None: it was damaged meanwhile.
+    """
     if artifact is None:
         raise WorkspaceError(
             f"frame {index} was damaged in the workspace '{place}'; run the "
@@ -140,15 +136,17 @@ def require(index: int, artifact: _Value | None, place: object) -> _Value:
 
 
 def delete_workspace(folder: Path) -> int:
-    """Delete a workspace; the bytes that this frees. What no job put there stays.
+    """Delete a workspace; return the freed bytes. Files that no job put there stay.
 
     Raises:
-        WorkspaceError: the folder is no workspace, or a job is using it.
+        WorkspaceError: if the folder is not a workspace, or a job is using it.
     """
     freed = 0
     try:
         if not all((folder / name).is_dir() for name in _FOLDERS):
-            raise WorkspaceError(f"'{folder}' is no workspace; give a folder that a job has made")
+            raise WorkspaceError(
+                f"'{folder}' is not a workspace; give a folder that a job has made"
+            )
         with Workspace(folder).lock(keep=False):
             for item in list(_artifacts(folder)):
                 freed += item.stat().st_size
@@ -156,13 +154,13 @@ def delete_workspace(folder: Path) -> int:
     except OSError as error:
         raise WorkspaceError(f"cannot delete '{folder}': {error.strerror or error}") from error
     for place in (*(folder / "spool").iterdir(), *(folder / name for name in _FOLDERS), folder):
-        with contextlib.suppress(OSError):  # what is not empty holds another's files
+        with contextlib.suppress(OSError):  # a folder that is not empty holds other files
             place.rmdir()
     return freed
 
 
 def _artifacts(folder: Path) -> Iterator[Path]:
-    """The files that jobs have put into a workspace, but for the lock."""
+    """Yield the files that jobs have put into a workspace, except the lock."""
     for name in _FOLDERS:
         yield from (item for item in (folder / name).rglob("*") if _is_ours(item, _OURS))
     locks = {f".{name}.lock" for name in _SUMMARIES}
@@ -176,13 +174,13 @@ def _is_ours(path: Path, names: re.Pattern[str]) -> bool:
 
 
 class Workspace:
-    """One folder of artifacts; makes it if it is not there."""
+    """One folder of artifacts; made if it is missing."""
 
     def __init__(self, folder: Path) -> None:
         """Take `folder` as the workspace.
 
         Raises:
-            WorkspaceError: it cannot be made or written.
+            WorkspaceError: if it cannot be made or written.
         """
         self.folder = folder
         try:
@@ -194,12 +192,12 @@ class Workspace:
 
     @contextlib.contextmanager
     def lock(self, *, keep: bool = True) -> Iterator[None]:
-        """Inside, no other process can use the workspace; the lock goes with the process.
+        """Lock the workspace against other processes inside; the lock ends with the process.
 
-        What dead writers have left is deleted. The lock's file stays, unless it is not to be kept.
+        Unfinished files of dead writers are deleted. Without `keep`, the lock's file is too.
 
         Raises:
-            WorkspaceError: another one does.
+            WorkspaceError: if another process uses the workspace.
         """
         place = self.folder / "lock"
         with contextlib.ExitStack() as stack:
@@ -218,38 +216,38 @@ class Workspace:
             yield
 
     def save_facts(self, key: str, facts: Any) -> None:
-        """Keep a JSON value."""
+        """Store a JSON value."""
         self._save(f"facts/{key}.json", facts)
 
     def facts(self, key: str, shape: sealed_json.Shape = sealed_json.any_value) -> Any | None:
-        """The JSON value kept under `key`; None where it is missing or of another shape."""
-        return self._kept(f"facts/{key}.json", shape)
+        """Return the JSON value under `key`; None if it is missing or has another shape."""
+        return self._load(f"facts/{key}.json", shape)
 
     def save_clip(self, key: str, clip: dict[str, Any]) -> None:
-        """Say that the spool under `key` is whole, and what it holds."""
+        """Store the clip under `key`, after all of its frames."""
         self._save(f"clips/{key}.json", clip)
 
     def clip(
         self, key: str, shape: sealed_json.Shape = sealed_json.any_value
     ) -> dict[str, Any] | None:
-        """What the spool under `key` holds, or None where a frame of it is missing or damaged."""
+        """Return the clip under `key`, or None if a frame of it is missing or damaged."""
         timed = sealed_json.record(ticks=sealed_json.items(sealed_json.whole(0), least=1))
-        clip = self._kept(f"clips/{key}.json", lambda value: timed(value) and shape(value))
+        clip = self._load(f"clips/{key}.json", lambda value: timed(value) and shape(value))
         if clip is None or not all(self._whole(_source(key, i)) for i in range(len(clip["ticks"]))):
             return None
         return clip
 
     def save_seed(self, seed: int) -> None:
-        """Keep the seed that was drawn, twice: all paint depends on it, and nothing gives it back.
+        """Store the drawn seed twice: all painting depends on it, and it cannot be computed again.
 
         Raises:
-            WorkspaceError: it cannot be written.
+            WorkspaceError: if it cannot be written.
         """
         for name in _SEEDS:
-            self._put(name, sealed_json.seal("seed", seed))
+            self._write(name, sealed_json.seal("seed", seed))
 
     def seed(self) -> int | None:
-        """The seed that was drawn, or None; a copy that is lost or damaged is written anew."""
+        """Return the drawn seed, or None; write a lost or damaged copy again."""
         before = self._seed_of_before()
         copies = [
             self._read(name, lambda data: int(sealed_json.open_sealed("seed", data, _SEED)))
@@ -261,7 +259,7 @@ class Workspace:
         return found
 
     def _seed_of_before(self) -> int | None:
-        """The seed of a workspace from before there were seals: it has no second copy."""
+        """Return the seed of a workspace of a version without seals: it has no second copy."""
         second, first = (self.folder / name for name in _SEEDS)
         try:
             if second.exists():
@@ -272,25 +270,25 @@ class Workspace:
         return found if _SEED(found) else None
 
     def check(self) -> None:
-        """Nothing, if what a job writes beside the folders when it ends can be written.
+        """Check that the files that a job writes beside the folders can be written.
 
         Raises:
-            WorkspaceError: it cannot, such as where a folder is in the way.
+            WorkspaceError: if one cannot, for example because a folder has its name.
         """
         for name in _SUMMARIES:
             check_writable(self.folder / name)
 
     def save_source(self, key: str, index: int, image: Image) -> None:
-        """Add a frame to the spool."""
+        """Store a frame of the source."""
         self._save_bytes(_source(key, index), images.pack(image))
 
     def source(self, key: str, index: int) -> Image:
-        """Frame `index` of the spool.
+        """Return the source's frame `index`.
 
         Raises:
-            WorkspaceError: it is missing or damaged.
+            WorkspaceError: if it is missing or damaged.
         """
-        image = self._bytes(_source(key, index), images.unpack)
+        image = self._load_bytes(_source(key, index), images.unpack)
         if image is None:
             raise WorkspaceError(
                 f"frame {index} is damaged in the workspace '{self.folder}'; run the same command "
@@ -299,118 +297,92 @@ class Workspace:
         return image
 
     def save_frame(self, key: str, image: Image) -> None:
-        """Keep a finished frame."""
+        """Store a finished frame."""
         self._save_bytes(f"frames/{key}.qoi", images.pack(image))
 
     def frame(self, key: str) -> Image | None:
-        """The finished frame, or None."""
-        return self._bytes(f"frames/{key}.qoi", images.unpack)
+        """Return the finished frame, or None."""
+        return self._load_bytes(f"frames/{key}.qoi", images.unpack)
 
     def has_frame(self, key: str) -> bool:
-        """Whether the finished frame is there, and whole."""
+        """Whether the finished frame exists and is undamaged."""
         return self._whole(f"frames/{key}.qoi")
 
     def save_painted(self, key: str, painted: Painted) -> None:
-        """Keep what was painted fresh."""
+        """Store what was painted in a frame."""
         mask = painted.mask.astype(np.uint8) * np.uint8(255)
         for form, data in (("qoi", images.pack(painted.image)), ("png", images.encode_png(mask))):
             self._save_bytes(f"painted/{key}.{form}", data)
 
     def painted(self, key: str, index: int) -> Painted | None:
-        """What was painted fresh in frame `index`, or None."""
-        image = self._bytes(f"painted/{key}.qoi", images.unpack)
-        mask = self._bytes(f"painted/{key}.png", images.decode_png)
+        """Return what was painted in frame `index`, or None."""
+        image = self._load_bytes(f"painted/{key}.qoi", images.unpack)
+        mask = self._load_bytes(f"painted/{key}.png", images.decode_png)
         return None if image is None or mask is None else Painted(index, image, mask[..., 0] > 0)
 
     def has_painted(self, key: str) -> bool:
-        """Whether what was painted fresh is there, and whole."""
+        """Whether what was painted exists and is undamaged."""
         return all(self._whole(f"painted/{key}.{form}") for form in ("qoi", "png"))
 
     def save_draft(self, key: str, draft: Draft) -> None:
-        """Keep what a frame is made of, its places as `warp.rounded` and its weights to 1/255."""
+        """Store a draft, its vectors rounded to 1/`warp.FINEST` px and its weights to 1/255."""
         self._save_bytes(f"drafts/{key}.bin", draft_file.pack(draft))
 
     def draft(self, key: str) -> Draft | None:
-        """What a frame is made of, or None."""
-        return self._bytes(f"drafts/{key}.bin", draft_file.unpack)
+        """Return the draft, or None."""
+        return self._load_bytes(f"drafts/{key}.bin", draft_file.unpack)
 
     def drop_draft(self, key: str) -> None:
-        """Forget it, if it is there."""
-        with contextlib.suppress(OSError):  # one that stays costs its room, and nothing else
+        """Delete the draft, if it exists."""
+        with contextlib.suppress(OSError):  # a draft that stays only takes room
             (self.folder / "drafts" / f"{key}.bin").unlink(missing_ok=True)
 
     def _save(self, name: str, value: object) -> None:
-        self._put(name, sealed_json.seal(name, value))
+        self._write(name, sealed_json.seal(name, value))
 
-    def _kept(self, name: str, shape: sealed_json.Shape) -> Any | None:
+    def _load(self, name: str, shape: sealed_json.Shape) -> Any | None:
         return self._read(name, lambda data: sealed_json.open_sealed(name, data, shape))
 
     def _save_bytes(self, name: str, data: bytes) -> None:
-        self._put(name, data + _checksum(data, name))
+        self._write(name, artifact_file.add_checksum(name, data))
 
-    def _bytes(self, name: str, parse: Callable[[bytes], _Value]) -> _Value | None:
-        return self._read(name, lambda data: parse(_unsealed(name, data)))
+    def _load_bytes(self, name: str, parse: Callable[[bytes], _Value]) -> _Value | None:
+        return self._read(name, lambda data: parse(artifact_file.remove_checksum(name, data)))
 
     def _whole(self, name: str) -> bool:
-        """Whether a sealed picture is there and as it was written."""
-        return self._bytes(name, len) is not None
+        """Whether a picture exists and is undamaged."""
+        return self._load_bytes(name, len) is not None
 
-    def _put(self, name: str, data: bytes) -> None:
+    def _write(self, name: str, data: bytes) -> None:
         path = self.folder / name
-        with contextlib.suppress(OSError):  # an empty folder in the way holds nothing of anybody's
+        with contextlib.suppress(OSError):  # an empty folder in the way holds no files
             path.rmdir()
         write_whole(path, data)
 
     def _read(self, name: str, parse: Callable[[bytes], _Value]) -> _Value | None:
-        """What the file holds, or None where it is missing; a damaged one is, and is deleted."""
+        """Return the parsed file, or None if it is missing; a damaged one is deleted."""
         path = self.folder / name
         try:
-            return _parsed(path, parse)
+            return artifact_file.read_file(path, parse)
         except ValueError:
-            with contextlib.suppress(OSError):  # whoever makes it anew tells of it
+            with contextlib.suppress(OSError):  # writing it again will report the error
                 path.unlink(missing_ok=True)
             return None
 
 
 def load_report(folder: Path, shape: sealed_json.Shape) -> dict[str, Any] | None:
-    """What the last job in a workspace said of itself, or None where that is missing or damaged.
+    """Return the report of the last job in a workspace, or None if it is missing or damaged.
 
     Raises:
-        WorkspaceError: it may not be read.
+        WorkspaceError: if it may not be read.
     """
     try:
-        return _parsed(folder / REPORT, lambda data: sealed_json.open_sealed(REPORT, data, shape))
+        return artifact_file.read_file(
+            folder / REPORT, lambda data: sealed_json.open_sealed(REPORT, data, shape)
+        )
     except ValueError:
         return None
 
 
-def _parsed(path: Path, parse: Callable[[bytes], _Value]) -> _Value | None:
-    """What the file holds, or None where it is missing; ValueError where it is damaged."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        folder = os.name == "nt" and path.is_dir()  # there to read a folder is forbidden
-        if error.errno in _MISSING or folder:
-            return None
-        raise WorkspaceError(
-            f"cannot read '{path}': {error.strerror or error}; see to it that it may be read, "
-            "or name another workspace with --workspace"
-        ) from error
-    return parse(data)
-
-
 def _source(key: str, index: int) -> str:
     return f"spool/{key}/{index:06}.qoi"
-
-
-def _checksum(data: bytes, name: str = "") -> bytes:
-    """Of the data and the file's name; without a name, as it was before names were in it."""
-    return zlib.crc32(data, zlib.crc32(name.encode()) if name else 0).to_bytes(_SEAL, "big")
-
-
-def _unsealed(name: str, data: bytes) -> bytes:
-    """The data before their checksum; ValueError where they are not what they were."""
-    held, seal = data[:-_SEAL], data[-_SEAL:]
-    if not held or seal not in (_checksum(held, name), _checksum(held)):
-        raise ValueError("the checksum is another")
-    return held

@@ -1,4 +1,4 @@
-"""Files, requests, limits and libraries: where the machine and strangers are met."""
+"""Files, HTTP requests, limits and libraries: the machine, and protection against its inputs."""
 
 from __future__ import annotations
 

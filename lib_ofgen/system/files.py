@@ -1,8 +1,8 @@
 """Files that are written whole or not at all, and an output that has one writer at a time.
 
-What is not finished yet lies beside its target, under a name of its writer's own. A writer holds
-that file's lock while it lives, so that what dead writers have left can be told from what is still
-being written. All locks are the system's own: they go with the process, also after `kill -9`.
+An unfinished file lies beside its target, under a name of its writer's own. Its writer holds a lock
+on it, so that files of dead writers can be distinguished from those that are still being written.
+All locks are the system's: they end with the process, also after `kill -9`.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ __all__ = [
 ]  # fmt: skip
 
 LEFT_OVER = r"\..{0,40}-[0-9a-f]{8}-[0-9a-f]{32}\.partial"
-"""What names of unfinished files look like, as a regular expression."""
+"""Regular expression for the names of unfinished files."""
 FOLDER_LOCK = ".ofgen.lock"
 """The name of the lock in a folder of frames that is being written."""
 _LEFT_OVER = re.compile(LEFT_OVER)
 _LONGEST = 255
 """Bytes in a name, on the usual file systems."""
 _LOCKLESS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-"""What file systems say that know no locks; there nobody can be kept out."""
+"""Errors of file systems without locks; there, two writers cannot be prevented."""
 _ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def modified_ns(path: Path) -> int:
-    """When the file was written, in ns; 0 where there is none."""
+    """Return when the file was written, in ns; 0 if it is missing."""
     try:
         return path.stat().st_mtime_ns
     except (OSError, ValueError):
@@ -53,7 +53,7 @@ def modified_ns(path: Path) -> int:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is such a file; no where the system cannot even look for it."""
+    """Whether the file exists; False for a path that the system does not accept."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -61,10 +61,10 @@ def exists(path: Path) -> bool:
 
 
 def resolve_target(path: Path) -> Path:
-    """The file that is written under `path`: that to which symbolic links lead.
+    """Return the file that is written under `path`, after following symbolic links.
 
     Raises:
-        OSError: if links lead in a circle, or to what is no file, such as a folder or a device.
+        OSError: if links lead in a circle, or to a folder, a device or a pipe.
     """
     real = Path(os.path.realpath(path))
     if real.is_symlink():
@@ -77,25 +77,25 @@ def resolve_target(path: Path) -> Path:
 
 
 class Partial:
-    """A file in the making: `path` is its name until `put` gives it the name of its target."""
+    """An unfinished file: `path` is its name until `put` gives it the name of its target."""
 
     def __init__(self, path: Path) -> None:
-        """Begin an empty file beside the target of `path`.
+        """Create an empty file beside the target of `path`.
 
         Raises:
-            OSError: if it cannot be made.
+            OSError: if it cannot be created.
         """
         self._target = resolve_target(path)
         self.path = self._target.with_name(f"{_begins(self._target)}{uuid.uuid4().hex}.partial")
         self._file: int | None = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        if os.name == "nt":  # there a file that is open cannot be renamed, nor another's be deleted
+        if os.name == "nt":  # Windows cannot rename or delete an open file
             self._close()
         else:
-            with contextlib.suppress(OSError):  # a file system without locks: nobody sweeps there
+            with contextlib.suppress(OSError):  # without locks, nothing is ever deleted
                 _lock(self._file)
 
     def put(self) -> None:
-        """Give the file its name; it is whole now.
+        """Give the complete file its name.
 
         Raises:
             OSError: if the system refuses.
@@ -104,7 +104,7 @@ class Partial:
         self._close()
 
     def drop(self) -> None:
-        """Leave nothing of a file that was not put in place."""
+        """Delete the file, unless it was put in place."""
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
         self._close()
@@ -131,7 +131,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def _begins(path: Path) -> str:
-    """How the names of all unfinished files of that target begin."""
+    """Return the beginning of the names of all unfinished files of that target."""
     own = hashlib.sha256(path.name.encode(errors="surrogateescape")).hexdigest()[:8]
     return f".{path.stem[:40]}-{own}-"
 
@@ -141,10 +141,10 @@ def delete_leftovers(folder: Path, begins: str = ".") -> None:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         names = [one.name for one in entries if one.name.startswith(begins)]
         for name in filter(_LEFT_OVER.fullmatch, names):
-            _swept(folder / name)
+            _delete_if_dead(folder / name)
 
 
-def _swept(path: Path) -> None:
+def _delete_if_dead(path: Path) -> None:
     with contextlib.suppress(OSError):
         file = os.open(path, os.O_RDWR)
         try:
@@ -154,28 +154,28 @@ def _swept(path: Path) -> None:
         finally:
             os.close(file)
         if os.name == "nt":
-            path.unlink()  # fails where somebody has it open
+            path.unlink()  # fails if another process has it open
 
 
 @contextlib.contextmanager
 def hold_lock(path: Path, *, keep: bool = False) -> Iterator[None]:
-    """Inside, the lock file `path` is held; afterwards it is gone, unless it is to be kept.
+    """Hold the lock file `path` inside; delete it afterwards unless `keep` is set.
 
     Raises:
         BlockingIOError: if another process, or another thread of this one, holds it.
         OSError: if it cannot be made.
     """
-    file = _taken(path)
+    file = _take_lock(path)
     try:
         yield
     finally:
-        _let_go(file, path, keep=keep)
+        _release(file, path, keep=keep)
 
 
-def _taken(path: Path) -> int:
-    """The open lock file, locked; it is the one that `path` names."""
+def _take_lock(path: Path) -> int:
+    """Open and lock the lock file that `path` names now."""
     while True:
-        file = _opened(path)
+        file = _open_lock(path)
         try:
             with _lockless():
                 _lock(file)
@@ -184,20 +184,20 @@ def _taken(path: Path) -> int:
         except BaseException:
             os.close(file)
             raise
-        os.close(file)  # whoever had it before has deleted it meanwhile
+        os.close(file)  # its last holder has deleted it meanwhile
 
 
-def _opened(path: Path) -> int:
+def _open_lock(path: Path) -> int:
     flags = os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     try:
         return os.open(path, flags | os.O_RDWR, 0o666)
-    except PermissionError:  # another user's: to lock it needs no more than to read it
+    except PermissionError:  # another user's file: reading it is enough for a lock
         return os.open(path, flags | os.O_RDONLY, 0o666)
 
 
 @contextlib.contextmanager
 def _lockless() -> Iterator[None]:
-    """Go on where the file system knows no locks."""
+    """Ignore the errors of file systems without locks."""
     try:
         yield
     except OSError as error:
@@ -206,18 +206,18 @@ def _lockless() -> Iterator[None]:
 
 
 def _names(path: Path, file: int) -> bool:
-    """Whether the open file is still what the path names."""
+    """Whether the path still names the open file."""
     try:
         return os.path.samestat(os.fstat(file), path.lstat())
     except FileNotFoundError:
         return False
 
 
-def _let_go(file: int, path: Path, *, keep: bool) -> None:
+def _release(file: int, path: Path, *, keep: bool) -> None:
     if os.name == "nt":
         os.close(file)
     if not keep:
-        # Elsewhere still locked: who waits for this file sees that it is gone, and makes another.
+        # Deleted while locked: a process that waits for it sees that, and makes another.
         with contextlib.suppress(OSError):
             path.unlink()
     if os.name != "nt":
@@ -225,7 +225,7 @@ def _let_go(file: int, path: Path, *, keep: bool) -> None:
 
 
 def _lock(file: int) -> None:
-    """Take the file for whoever has opened it; BlockingIOError where another has it."""
+    """Lock an open file; BlockingIOError if another process holds it."""
     if os.name == "nt":
         import msvcrt
 
@@ -243,10 +243,10 @@ def _lock(file: int) -> None:
 def claim_outputs(
     files: Iterable[Path | None], folders: Iterable[Path | None] = ()
 ) -> Iterator[None]:
-    """Inside, these outputs are written by nobody else; what dead writers left of them is gone.
+    """Prevent other writers of these outputs inside; delete unfinished files of dead ones.
 
-    Folders are made where they are missing; those that stay empty are deleted afterwards. A lock
-    lies beside its file, or in its folder, so that every spelling of a name meets the same one.
+    Missing folders are made; those that stay empty are deleted afterwards. A lock lies beside its
+    file, or in its folder, so that every spelling of a name uses the same one.
 
     Raises:
         WorkspaceError: if another job writes one of them, or it cannot be written.
@@ -286,8 +286,8 @@ def _claim_file(stack: contextlib.ExitStack, path: Path) -> None:
 
 
 def _hold(stack: contextlib.ExitStack, path: Path) -> None:
-    """Lock the file that is there now: a hard link is another name of it."""
-    if os.name == "nt":  # there a file that is open cannot be replaced
+    """Lock the existing file too: a hard link is another name of it."""
+    if os.name == "nt":  # Windows cannot replace an open file
         return
     with contextlib.ExitStack() as opened:
         try:
@@ -296,7 +296,7 @@ def _hold(stack: contextlib.ExitStack, path: Path) -> None:
             _lock(file)
         except BlockingIOError:
             raise
-        except OSError:  # it is not there, or may not be read: it has no second name that we know
+        except OSError:  # missing, or unreadable: it has no second name that we know
             return
         stack.push(opened.pop_all())
 
@@ -308,7 +308,7 @@ def _claim_folder(stack: contextlib.ExitStack, path: Path) -> None:
 
 
 def _make(stack: contextlib.ExitStack, folder: Path) -> None:
-    """Make a folder, and see to it that it goes again if it stays empty."""
+    """Make a folder; have it deleted again if it stays empty."""
     missing = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
     folder.mkdir(parents=True, exist_ok=True)
     for one in reversed(missing):
@@ -321,7 +321,7 @@ def _unmake(folder: Path) -> None:
 
 
 def write_error_line(path: Path, error: OSError) -> str:
-    """A line on what the system has refused to write, with a remedy."""
+    """Return a line on a file that cannot be written, with a remedy."""
     remedy = "choose another place, such as another --workspace"
     if error.errno in (errno.EISDIR, errno.EINVAL):
         remedy = "give the name of a file"

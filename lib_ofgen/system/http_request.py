@@ -1,4 +1,4 @@
-"""One request and its answer: within so many bytes and seconds, and given up when asked to."""
+"""One HTTP request and its answer, with limits of bytes and seconds, and stoppable."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = ["HttpClient", "PackedError", "Reply", "TooLargeError"]
 
 _BLOCK = 1 << 18
 _SAID = 1 << 16
-"""Bytes of a refusal that are read: its words, no more."""
+"""Bytes that are read of an error's body."""
 _LOOK = 0.1
-"""Seconds between two looks whether to stop."""
+"""Seconds between two checks whether to stop."""
 
 
 class TooLargeError(Exception):
-    """The answer has, or says that it has, more bytes than may come."""
+    """The answer has, or announces, more bytes than allowed."""
 
 
 class PackedError(Exception):
-    """The answer is compressed, which nobody asked for."""
+    """The answer is compressed, although the request did not allow it."""
 
 
 class Reply(NamedTuple):
@@ -43,10 +43,10 @@ class Reply(NamedTuple):
 
 
 class HttpClient:
-    """Asks over HTTP; follows no redirect, which would lose a body and take a password along."""
+    """Sends requests; follows no redirect, which would lose a body and reveal a password."""
 
     def __init__(self, *, direct: bool) -> None:
-        """`direct` goes past the proxies that the environment names."""
+        """With `direct`, the environment's proxies are not used."""
         proxies = [urllib.request.ProxyHandler({})] if direct else []
         self._opener = urllib.request.build_opener(_NoRedirect, _Http, _Https, *proxies)
 
@@ -60,18 +60,18 @@ class HttpClient:
         timeout: float,
         stopped: Callable[[], bool],
     ) -> Reply:
-        """The answer to a GET or, with `data`, a POST, whose body has `most` bytes at most.
+        """Send a GET or, with `data`, a POST; return the answer, of at most `most` bytes.
 
-        `timeout` s hold for all of it, from the name of the host to the last byte. The work is done
-        in a thread, for nothing else can be left while a name is looked up or bytes trickle.
+        `timeout` s are for everything, from the host's name to the last byte. A thread does the
+        work: looking up a name, and slow bytes, cannot be interrupted otherwise.
 
         Raises:
-            Stopped: `stopped` says that the user asked for it.
-            TimeoutError: the answer is not whole in time.
-            TooLargeError: it is larger.
-            PackedError: it is compressed.
-            OSError: there is no connection, or it was lost; or another error of `http.client`.
-            ValueError: the address, or a proxy's, is none.
+            Stopped: if `stopped` says that the user asked for it.
+            TimeoutError: if the answer is not complete in time.
+            TooLargeError: if it is larger.
+            PackedError: if it is compressed.
+            OSError: if there is no connection, or it was lost; or another error of `http.client`.
+            ValueError: if the address, or a proxy's, is invalid.
         """
         attempt = _Attempt()
         request = _Request(url, data, headers)
@@ -81,12 +81,12 @@ class HttpClient:
         def work() -> None:
             try:
                 told.put(_answer(self._opener, request, most, timeout))
-            except Exception as error:  # raised where the answer is waited for
+            except Exception as error:  # raised by the thread that waits
                 told.put(error)
 
         threading.Thread(target=work, name="ofgen-exchange", daemon=True).start()
         try:
-            found = _heard(told, timeout, stopped)
+            found = _wait_for_reply(told, timeout, stopped)
         finally:
             attempt.leave()
         if isinstance(found, Exception):
@@ -94,10 +94,10 @@ class HttpClient:
         return found
 
 
-def _heard(
+def _wait_for_reply(
     told: queue.SimpleQueue[Reply | Exception], timeout: float, stopped: Callable[[], bool]
 ) -> Reply | Exception:
-    """What the thread found, if it does in time."""
+    """Wait for the thread's reply."""
     end = time.monotonic() + timeout
     while (left := end - time.monotonic()) > 0:
         with contextlib.suppress(queue.Empty):
@@ -110,7 +110,7 @@ def _heard(
 def _answer(
     opener: urllib.request.OpenerDirector, request: _Request, most: int, timeout: float
 ) -> Reply:
-    """The whole answer, read in blocks."""
+    """Read the whole answer in blocks."""
     try:
         reply: Any = opener.open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
@@ -126,26 +126,26 @@ def _answer(
             body += block
             if len(body) > most:
                 raise TooLargeError
-        if reply.length:  # `read` of so many bytes does not mind that fewer came
+        if reply.length:  # `read` does not report a body that is too short
             raise http.client.IncompleteRead(b"", reply.length)
         return Reply(reply.status, reply.headers, body)
 
 
 class _Attempt:
-    """The connection of one request, which may be cut from another thread."""
+    """The connection of one request; another thread may close it."""
 
     def __init__(self) -> None:
         self._left = False
         self._held: socket.socket | None = None
 
     def hold(self, held: socket.socket) -> None:
-        """This is the connection; it is cut at once where nobody waits any more."""
+        """Keep the connection; close it at once if the request was abandoned."""
         self._held = held
         if self._left:
             self.leave()
 
     def leave(self) -> None:
-        """Nobody waits any more: whatever blocks the thread ends."""
+        """Abandon the request: close the connection, so that the thread ends."""
         self._left = True
         if self._held is not None:
             with contextlib.suppress(OSError):
@@ -172,16 +172,17 @@ class _SecureConnection(_Connection, http.client.HTTPSConnection):
 
 class _Http(urllib.request.HTTPHandler):
     def http_open(self, req: Any) -> Any:
-        return self.do_open(_made(_Connection, req), req)
+        return self.do_open(_connection_maker(_Connection, req), req)
 
 
 class _Https(urllib.request.HTTPSHandler):
     def https_open(self, req: Any) -> Any:
-        return self.do_open(_made(_SecureConnection, req), req, context=self._context)
+        context = self._context  # pyright: ignore[reportAttributeAccessIssue] - as the base class
+        return self.do_open(_connection_maker(_SecureConnection, req), req, context=context)
 
 
-def _made(kind: type[_Connection], request: _Request) -> Any:
-    """What makes a connection for the request."""
+def _connection_maker(kind: type[_Connection], request: _Request) -> Any:
+    """Return a function that makes the request's connection."""
     return functools.partial(kind, request.attempt)
 
 

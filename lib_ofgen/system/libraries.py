@@ -1,6 +1,6 @@
-"""Libraries that are missing, broken or too old: told in one line with a remedy.
+"""One-line messages, with a remedy, on libraries that are missing, broken or too old.
 
-Needs nothing but Python's own library, so that it works where all else is broken.
+Uses only Python's own library, so that it works if everything else is broken.
 """
 
 from __future__ import annotations
@@ -27,47 +27,49 @@ _DISTRIBUTIONS = {
     "scenedetect": "scenedetect-headless",
     "skimage": "scikit-image",
 }
-"""Where the name of what is installed is not the module's."""
+"""Distributions whose name is not the module's."""
+_EXTRAS = {"skimage": "evaluate"}
+"""Modules that only an extra of ours installs."""
 _IMPORT = re.compile(r"\s*(?:from|import)\s+(\w+)")
 _OF_THE_SYSTEM = re.compile(r"\b(lib[\w.+-]+\.(?:so|dylib|dll)[\w.]*)")
 _LONGEST = 160
-"""Characters of what a library says itself."""
+"""Most characters of a library's own message."""
 
 
 class Found(NamedTuple):
-    """A module, or why there is none."""
+    """An imported module, or why it could not be imported."""
 
     module: ModuleType | None
     fault: str
-    """One line; empty where there is a module."""
+    """One line; empty if there is a module."""
 
 
 def try_import(name: str) -> Found:
-    """The module of that name, imported; what is printed meanwhile is dropped if that fails."""
+    """Import the module of that name; if that fails, what it printed is dropped."""
     before, said = sys.stderr, io.StringIO()
     sys.stderr = said  # NumPy, for one, explains a mismatch at length
     try:
         module = importlib.import_module(name)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a broken library raises, or exits, as it pleases
+    except BaseException as error:  # a broken library may raise anything, or exit
         return Found(None, explain_fault(error, name))
     finally:
         sys.stderr = before
     if before is not None and said.getvalue():
-        with contextlib.suppress(OSError):  # whoever reads it has left
+        with contextlib.suppress(OSError):  # the reader of the pipe has ended
             before.write(said.getvalue())
     return Found(module, "")
 
 
 def missing_library(*names: str) -> str:
-    """Why the first of these libraries that cannot be imported cannot; empty if all can."""
+    """Say why the first of these libraries cannot be imported; empty if all can."""
     return next(filter(None, (try_import(name).fault for name in names)), "")
 
 
 @contextlib.contextmanager
 def explain_imports(kind: type[Exception] | None = None) -> Iterator[None]:
-    """Inside, libraries are imported; whatever fails there becomes one line.
+    """Turn any error of the imports inside into one line.
 
     Raises:
         LibraryError: if one cannot be imported; `kind` instead, if that is given.
@@ -81,15 +83,15 @@ def explain_imports(kind: type[Exception] | None = None) -> Iterator[None]:
 
 
 def explain_fault(error: BaseException, wanted: str = _OURS) -> str:
-    """What could not be imported, why, and what to do, in one line.
+    """Say in one line what could not be imported, why, and what to do.
 
-    `wanted` is the module that was asked for, which is to blame where nothing tells another.
+    `wanted` is the module that was asked for; it is named if the error names no other.
     """
     name = _culprit(error)
     if name == _OURS:
         name = wanted.partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and name != _OURS and not _is_there(name):
-        return f"{name} is not installed; run `{_pip('install', _distribution(name))}`"
+        return f"{name} is not installed; run `{_pip('install', _requirement(name))}`"
     text = "".join(sign if sign.isprintable() else " " for sign in str(error))
     said = f"{type(error).__name__}: {' '.join(text.split())[:_LONGEST]}"
     if name == _OURS:
@@ -107,7 +109,7 @@ def explain_fault(error: BaseException, wanted: str = _OURS) -> str:
 
 
 def _culprit(error: BaseException) -> str:
-    """The top name of the module that is to blame; the package's own for one of ours."""
+    """Return the top-level name of the module at fault; our package's for one of ours."""
     if isinstance(error, SyntaxError) and _is_ours(error.filename or ""):
         return _OURS
     if isinstance(error, ModuleNotFoundError) and error.name:
@@ -139,8 +141,16 @@ def _is_there(name: str) -> bool:
     return False
 
 
+def _requirement(name: str) -> str:
+    """Return what installs a missing module: our extra for it, if ofgen is installed."""
+    with contextlib.suppress(Exception):  # without its record, pip would look elsewhere for ofgen
+        if name in _EXTRAS and metadata.version("ofgen"):
+            return f'"ofgen[{_EXTRAS[name]}]"'
+    return _distribution(name)
+
+
 def _distribution(name: str, *, exact: bool = False) -> str:
-    """What is installed under that module's name, with its version where that is to stay."""
+    """Return the distribution of a module; with `exact`, with its installed version."""
     with contextlib.suppress(Exception):  # other packages' records may be damaged
         found = metadata.packages_distributions()[name][0]
         return f"{found}=={metadata.version(found)}" if exact else found

@@ -1,7 +1,7 @@
-"""How much a file or an answer may ask of this machine; asked of headers, before unpacking.
+"""How much memory and time a file or an answer may cost; checked by headers, before unpacking.
 
-One set for the whole process, said by whoever runs it. No setting, preset or job document changes
-it, for these come from strangers.
+There is one set for the whole process, given at its start. No setting, preset or job document
+changes it: these may come from strangers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _limit(most: int, unit: str, text: str) -> int:
 
 @dataclass(frozen=True)
 class Limits:
-    """The most of each kind that is taken."""
+    """The largest accepted value of each kind."""
 
     pixels: int = _limit(35_500_000, "px", "of one frame, picture or flow; 8192x4320 fits")
     pixel_aspect: int = _limit(8, "", "width of a pixel over its height, or height over width")
@@ -37,7 +37,7 @@ _current = Limits()
 
 
 def current() -> Limits:
-    """The limits of this process."""
+    """Return the limits of this process."""
     return _current
 
 
@@ -45,7 +45,7 @@ def change(pairs: Iterable[str]) -> None:
     """Set limits of this process by texts such as `pixels=100000000`; the others stay.
 
     Raises:
-        SettingsError: if a text names no limit, or gives it no whole number above 0.
+        SettingsError: if a text names no limit, or its value is not a whole number above 0.
     """
     global _current
     known = [one.name for one in fields(Limits)]
@@ -56,7 +56,7 @@ def change(pairs: Iterable[str]) -> None:
             raise SettingsError(f"there is no limit {name[:40]!r}; there are {', '.join(known)}")
         if not value.strip().isdecimal() or not int(value[:20]):
             raise SettingsError(
-                f"limit {name.strip()}={value[:40]!r} is no whole number above 0; write "
+                f"limit {name.strip()}={value[:40]!r} is not a whole number above 0; write "
                 f"{name.strip()}={getattr(Limits(), name.strip())}"
             )
         changed[name.strip()] = int(value)
@@ -64,7 +64,7 @@ def change(pairs: Iterable[str]) -> None:
 
 
 def check_pixels(width: int, height: int, name: str) -> None:
-    """Do nothing if a picture of this size may be unpacked; `name` is for the message.
+    """Check that a picture of this size may be unpacked; `name` is for the message.
 
     Raises:
         VideoError: if it has more pixels than the limit.
@@ -78,7 +78,7 @@ def check_pixels(width: int, height: int, name: str) -> None:
 
 
 def check_aspect(aspect: Fraction, name: str) -> None:
-    """Do nothing if pixels may be `aspect` times as wide as high; `name` is for the message.
+    """Check that pixels may be `aspect` times as wide as high; `name` is for the message.
 
     Raises:
         VideoError: if they are wider, or higher, than the limit.
@@ -94,7 +94,7 @@ def check_aspect(aspect: Fraction, name: str) -> None:
 
 
 def table() -> str:
-    """The limits as a Markdown table."""
+    """Return the limits as a Markdown table."""
     rows = ["| limit | most | of what |", "|---|---|---|"]
     for one in fields(Limits):
         most = f"{one.default} {one.metadata['unit']}".strip()

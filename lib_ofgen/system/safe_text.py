@@ -1,4 +1,4 @@
-"""Text of strangers that may be shown: addresses without secrets, words without control codes."""
+"""Text of strangers, made safe to print: addresses without secrets, no control codes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _LEFT_OUT = "..."
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]{0,15}://")
 _HOST = re.compile(r"(?:(?:[\w. -]+|\[[0-9A-Fa-f:.]*\]?)(?::[0-9]{0,5})?)?")
 _STEP = re.compile(r"[\w.~ +-]{0,32}|[\w.~ +-]+\.[A-Za-z]{2,11}")
-"""One step of a path that is no token: short, or the name of a file."""
+"""A step of a path that is not a token: it is short, or a file name."""
 _MAY_HOLD = re.compile(r"(?![A-Za-z]:[\\/])(?:.*:.*@|.*[A-Za-z][\w+.-]+:/)", re.DOTALL)
-"""A word that may hold credentials; a path of Windows is none."""
+"""A word that may hold credentials; a Windows path does not."""
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Categories of Unicode that move a cursor, turn the direction of text round, or are not seen."""
+"""Unicode categories that move a cursor, reverse the text direction, or are invisible."""
 
 
 def hide_secrets(url: str) -> str:
-    """The address on one line without anything that may be secret; `...` is what was left out.
+    """Return an address on one line, with `...` for everything that may be secret.
 
-    Neither a user and password nor a query or fragment is shown, and of host, port and path only
-    what cannot be taken for one of them. Takes any text, whether it is an address or not.
+    User, password, query and fragment are hidden, and those parts of host, port and path that may
+    be one of them. Any text is accepted, whether it is an address or not.
     """
     text = url.strip()
     found = _SCHEME.match(text)
@@ -33,7 +33,7 @@ def hide_secrets(url: str) -> str:
     known, at, rest = text[len(scheme) :].rpartition("@")
     place, *more = re.split(r"[?#]", rest, maxsplit=1)
     host, *steps = place.split("/")
-    # An @ behind one of these is of a password that is not escaped, or of a path or query.
+    # An @ behind one of these belongs to an unescaped password, or to a path or query.
     if re.search(r"[/?#\\]", known) or not _HOST.fullmatch(host):
         return scheme + _LEFT_OUT
     good = list(takewhile(_STEP.fullmatch, steps))
@@ -45,7 +45,7 @@ def hide_secrets(url: str) -> str:
 
 
 def strip_secrets(text: str, words: Iterable[str]) -> str:
-    """The text, where each of `words` that may be an address stands only as `shown` gives it.
+    """Return the text with `hide_secrets` applied to each of `words` that may be an address.
 
     `words` are what a user typed; a message may quote them, or name paths that begin with them.
     """
@@ -58,9 +58,9 @@ def strip_secrets(text: str, words: Iterable[str]) -> str:
 
 
 def to_one_line(text: str, keep: str = "") -> str:
-    r"""The text with control codes and what is not seen as `\u001b`, but for those in `keep`.
+    r"""Return the text with control codes and invisible characters as `\u001b`, except `keep`.
 
-    So nothing in it moves the cursor, changes colours, rings, or lets text run backwards.
+    Then it cannot move the cursor, change colours, ring, or reverse the text direction.
     """
     if text.isprintable():
         return text

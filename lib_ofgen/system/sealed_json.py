@@ -1,10 +1,10 @@
-"""JSON that is read back: sealed when it is written, checked when it is read.
+"""JSON files with a seal, which is checked when they are read.
 
 The seal is the last member of the object, a digest of the file's name and of every byte before it.
-So a changed byte, a lost end, and a file under another's name are found, and any JSON tool reads
-the file. A value that is no object is kept as the member `value`.
+A changed byte, a lost end and a renamed file are detected, and any JSON tool can read the file. A
+value that is not an object is stored as the member `value`.
 
-Shapes say what a value must be; a sealed file of a shape that was written before counts as missing.
+Shapes describe the expected values; a file of an earlier version's shape counts as missing.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ __all__ = [
 ]  # fmt: skip
 
 Shape = Callable[[object], bool]
-"""Whether a value of JSON is what is expected."""
+"""Returns whether a JSON value is as expected."""
 _SEAL = "seal"
 _VALUE = "value"
 _END = re.compile(rb',\n "seal": "([0-9a-f]{32})"\n\}\n')
 
 
 def seal(name: str, value: object) -> bytes:
-    """The content of the file `name` that holds the value.
+    """Return the content of the file `name` with the value.
 
-    Lone surrogates, as which a command line's bytes come that are no text, become escapes of JSON.
+    Lone surrogates (bytes of the command line that are not text) become escapes of JSON.
     """
     plain = isinstance(value, Mapping) and value and not {_SEAL, _VALUE} & {*value}
     held = value if plain else {_VALUE: value}
@@ -41,10 +41,10 @@ def seal(name: str, value: object) -> bytes:
 
 
 def open_sealed(name: str, data: bytes, shape: Shape | None = None) -> Any:
-    """The value in the content of the file `name`.
+    """Return the value in the content of the file `name`.
 
     Raises:
-        ValueError: if it is not as it was written under that name, or of another shape.
+        ValueError: if the content or name has changed, or the value has another shape.
     """
     end = _END.search(data, max(0, len(data) - 64))
     if end is None or end.end() != len(data):
@@ -104,7 +104,7 @@ def number(low: float, high: float) -> Shape:
 
 
 def maybe(shape: Shape) -> Shape:
-    """Nothing, or what the shape says."""
+    """None, or a value of the shape."""
     return lambda value: value is None or shape(value)
 
 

@@ -1,4 +1,4 @@
-"""Where a user's wish to stop is heard."""
+"""Checks whether the user wants to stop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def raise_if_stopped(reporter: Reporter, *message: str) -> None:
     """Ask the reporter whether the user wants to stop.
 
     Raises:
-        Stopped: the user wants to stop; with `message`, if one is given.
+        Stopped: if the user wants to stop; with `message`, if one is given.
     """
     if reporter.stopped():
         raise Stopped(*message)
@@ -24,7 +24,7 @@ def report_step(
     """Report that `done` of `of` units of `stage` are finished, then ask whether to stop.
 
     Raises:
-        Stopped: the user wants to stop.
+        Stopped: if the user wants to stop.
     """
     reporter.step(stage, done, of, preview)
     raise_if_stopped(reporter)

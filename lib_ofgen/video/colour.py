@@ -1,4 +1,4 @@
-"""Decoded frames as sRGB arrays: matrix and range as players choose them, HDR brought down to SDR.
+"""Decoded frames as sRGB arrays: matrix and range chosen as players do, HDR mapped to SDR.
 
 Numbers of matrix, transfer and primaries are those of ITU-T H.273, which libav uses too.
 """
@@ -6,7 +6,7 @@ Numbers of matrix, transfer and primaries are those of ITU-T H.273, which libav 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import av
 import cv2
@@ -23,12 +23,12 @@ BT2020 = 9
 LIMITED, FULL = 1, 2
 UNTOLD = 2
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-"""H.273 matrix coefficients to the number that swscale has for them."""
+"""H.273 matrix coefficients, and swscale's numbers of them."""
 
 WHITE = 203.0
-"""cd/m²: HDR reference white, which becomes SDR white's neighbour (ITU-R BT.2408)."""
+"""cd/m²: HDR reference white, which becomes almost SDR white (ITU-R BT.2408)."""
 PEAK = 1000.0
-"""cd/m²: what the brightest pixel of an HDR picture is taken to be."""
+"""cd/m²: assumed luminance of the brightest pixel of an HDR picture."""
 
 TO_BT709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
@@ -38,13 +38,13 @@ TO_BT709 = np.array(
 
 
 _ORDERS = {"rgba": slice(0, 3), "bgra": slice(2, None, -1)}
-"""Packed formats of 8 bits with alpha last, and where red, green and blue lie in them."""
+"""Packed formats of 8 bits with alpha last, and the slice of red, green and blue."""
 _BAND = 1 << 18
-"""px that are laid over black at a time."""
+"""px that are composed over black at a time."""
 
 
 class Colour(NamedTuple):
-    """How numbers are to be read as colours; 0 and 2 stand for "not told" (H.273)."""
+    """How numbers are read as colours; 0 and 2 mean "unspecified" (H.273)."""
 
     matrix: int = 2
     reach: int = 0
@@ -59,7 +59,7 @@ class Colour(NamedTuple):
 
 
 def colour_of(source: Any) -> Colour:
-    """What a codec context tells."""
+    """Return the colour of a codec context."""
     return Colour(
         int(source.colorspace),
         int(source.color_range),
@@ -69,10 +69,10 @@ def colour_of(source: Any) -> Colour:
 
 
 def settle_colour(frame: av.VideoFrame, container: Colour, codec: Colour) -> Colour:
-    """The colour of one frame, nothing left open.
+    """Return the colour of one frame, with nothing unspecified.
 
-    The container's word overrides the bitstream's (ISO 14496-12, 12.1.5). Where neither tells,
-    large pictures are BT.709 and small ones BT.601, as players have it.
+    The container's values override the bitstream's (ISO 14496-12, 12.1.5). If both are missing,
+    large pictures are BT.709 and small ones BT.601, as in players.
     """
     large = frame.width >= 1280 or frame.height > 576
     matrices = (container.matrix, int(frame.colorspace), codec.matrix)
@@ -94,18 +94,18 @@ def to_rgb(frame: av.VideoFrame, colour: Colour) -> NDArray[Any]:
     packed = has_alpha and not planar and not colour.mapped
     options: dict[str, Any] = {"format": "rgba" if packed else "rgb24"}
     if packed and frame.format.name in _ORDERS:
-        return _unpacked(frame)
+        return _read_packed(frame)
     if colour.mapped:
-        # Planar: the swscale of PyAV 16 garbles packed pictures of 16 bits.
+        # Planar: the swscale of PyAV 16 damages packed pictures of 16 bits.
         options["format"] = "gbrp16le"
     if not frame.format.is_rgb and not frame.format.has_palette:
         options["src_colorspace"] = colour.matrix
         options["src_color_range"] = colour.reach
-        # PyAV before 17 heeds these only where the other side differs; RGB itself has neither.
+        # PyAV before 17 uses these only if both sides differ; RGB itself has neither.
         options["dst_colorspace"] = 1 if colour.matrix == 5 else 5
         options["dst_color_range"] = FULL
     if packed:
-        return _unpacked(frame.reformat(**options))
+        return _read_packed(frame.reformat(**options))
     array: NDArray[Any] = frame.reformat(**options).to_ndarray()
     if planar and not colour.mapped:
         return _over_black(array, _alpha_plane(frame))
@@ -113,17 +113,18 @@ def to_rgb(frame: av.VideoFrame, colour: Colour) -> NDArray[Any]:
 
 
 def alpha_of(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """(H, W) 0..255: how opaque each pixel is; 255 where the format holds no alpha."""
+    """(H, W) 0..255: opacity of each pixel; 255 if the format has no alpha."""
     form = frame.format
     if form.name.startswith("yuva"):
         return _alpha_plane(frame)
     if form.has_palette or any(component.is_alpha for component in form.components):
-        return np.ascontiguousarray(frame.reformat(format="rgba").to_ndarray()[..., 3])
+        rgba = cast("NDArray[np.uint8]", frame.reformat(format="rgba").to_ndarray())
+        return np.ascontiguousarray(rgba[..., 3])
     return np.full((frame.height, frame.width), 255, np.uint8)
 
 
 def _alpha_plane(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """(H, W) of a planar frame; read here because swscale up to 8 overruns packing it to RGBA."""
+    """(H, W) of a planar frame; swscale up to 8 writes out of bounds when it packs it to RGBA."""
     plane: Any = frame.planes[3]
     bits = frame.format.components[3].bits
     samples = np.frombuffer(plane, dtype=np.uint8 if bits == 8 else np.dtype("<u2"))
@@ -132,9 +133,9 @@ def _alpha_plane(frame: av.VideoFrame) -> NDArray[np.uint8]:
 
 
 def to_srgb(array: NDArray[Any], colour: Colour) -> Image:
-    """8 bit sRGB of a picture that `to_rgb` gave.
+    """Convert a picture that `to_rgb` returned to 8 bit sRGB.
 
-    HDR is brought to SDR channel by channel with the EETF of ITU-R BT.2390 (section 5.4.1), then
+    HDR is mapped to SDR channel by channel with the EETF of ITU-R BT.2390 (section 5.4.1), then
     from BT.2020 to BT.709 primaries, then to a display gamma of 2.2.
     """
     if array.dtype == np.uint8:
@@ -142,13 +143,13 @@ def to_srgb(array: NDArray[Any], colour: Colour) -> Image:
     linear = _linear_table(colour.transfer)[array >> 4]
     if colour.primaries == BT2020:
         linear = cv2.transform(linear, TO_BT709)
-    # The root spreads the table's steps as the eye sees them.
+    # The root makes the table's steps perceptually even.
     steps = np.sqrt(np.clip(linear, 0.0, 1.0), out=linear)
     return _display_table()[(steps * 4095 + 0.5).astype(np.uint16)]
 
 
-def _unpacked(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """(H, W, 3) over black of a frame of one of `_ORDERS`, read where it lies."""
+def _read_packed(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """(H, W, 3) over black of a frame in one of `_ORDERS`, read without a copy."""
     plane: Any = frame.planes[0]
     shape, strides = (frame.height, frame.width, 4), (plane.line_size, 4, 1)
     whole = np.ndarray(shape, np.uint8, plane, strides=strides)
@@ -156,7 +157,7 @@ def _unpacked(frame: av.VideoFrame) -> NDArray[np.uint8]:
 
 
 def _over_black(array: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 3) of a picture laid over black; a band at a time, which needs no room beside it."""
+    """(H, W, 3): compose a picture over black, band by band, which needs little memory."""
     laid = np.empty(array.shape, np.uint8)
     step = max(1, _BAND // array.shape[1])
     for top in range(0, len(array), step):

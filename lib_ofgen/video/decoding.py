@@ -1,11 +1,10 @@
-"""Decoded pictures of a video file, in the order of showing, whatever is wrong with the file."""
+"""Decoded pictures of a video file, in the order of display, whatever is wrong with the file."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import io
-import math
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -14,7 +13,6 @@ from typing import Any
 
 import av
 import av.error
-import av.filter
 import av.video.stream
 
 from lib_ofgen.errors import VideoError
@@ -22,65 +20,58 @@ from lib_ofgen.imaging import images
 from lib_ofgen.system import limits
 from lib_ofgen.system.regular_file import regular_file
 from lib_ofgen.values import Box, Sound
-from lib_ofgen.video import colour, timing
+from lib_ofgen.video import colour, gif, timing
 from lib_ofgen.video.demuxing import matroska
 from lib_ofgen.video.demuxing.container import decoder_options, open_container, silence, sound_of
 from lib_ofgen.video.demuxing.streams import TRIES, film_stream, packets_of
 from lib_ofgen.video.interlace import Deinterlacer, Picture, Times
+from lib_ofgen.video.stream_header import StreamHeader
 
 __all__ = ["Decoder"]
 
 NEAR = 4.0
-"""Seconds: a time before this is reached by decoding, a later one by seeking."""
+"""Seconds: an earlier start is reached by decoding, a later one by seeking."""
 MARGIN = 1.0
-"""Seconds that seeking stays before its goal, so that no frame there lacks its references."""
+"""Seconds from the place that is sought to the start: no frame there lacks its references."""
 STILLS = ("bmp", "mjpeg", "png", "webp")
-"""Codecs whose packets are files of pictures, which tell their size."""
-SAME, NEARBY = Fraction(1, 1000), 2
-"""Seconds: lengths that differ by less are the same; how far before an end packets are read."""
-FALLBACK_RATE = Fraction(25)
-GIF_SHORTEST, GIF_USUAL = 2, 10
-"""Ticks: browsers show a GIF's picture that is to last less than the first for the second."""
-
-NO_STAMPS, JUMPING = 0x80, 0x200
-"""Flags of libav's formats: raw streams without any times, and such whose clock may jump."""
-ESTIMATED = {"mpeg", "mpegts", "gif"}
-"""Formats whose header tells no end; what libav tells of it leaves the last frame out, or is not
-what browsers show."""
+"""Codecs whose packets are files of pictures, with their size in the header."""
 
 
 class Decoder:
-    """The first true video stream of a file, decoded forward, with what its header promises."""
+    """The film stream of a file, decoded from its start or from a place that was sought."""
 
     def __init__(self, path: Path) -> None:
         """Open the file and decode its first frame.
 
         Raises:
-            VideoError: there is none.
+            VideoError: if it cannot be opened, or has no frame that can be decoded.
         """
         self.path = path
         self._name = f"a picture of {path.name!r}"
         self.faults = 0
         """Reads and packets that failed."""
-        self.decoded = self.repeats = 0
-        self.whole = True
+        self.decoded = 0
+        """Frames that were decoded."""
+        self.repeats = 0
+        """Empty packets: each repeats the frame before it."""
+        self.from_first = True
         """Whether decoding began with the first frame."""
         self._open()
         try:
-            first = next(self._running, None)
+            first = next(self._pictures, None)
             if first is None:
-                raise VideoError(f"{path.name!r} {self._undecodable()}", bad_input=True)
+                raise VideoError(f"{path.name!r} {self._explain_failure()}", bad_input=True)
         except BaseException:
             self.close()
             raise
-        # An iterator of one, which forgets it: the first picture's memory is free when it has come.
-        self._running = chain(iter([first]), self._running)
-        self._seekable = first.stamp is not None
+        # The iterator of one picture releases it, so that its memory is free after its use.
+        self._pictures = chain(iter([first]), self._pictures)
+        self._has_stamps = first.stamp is not None
         self.origin = first.stamp or 0
         """The first frame's time in ticks."""
 
-    def _undecodable(self) -> str:
-        """Why not one frame came, and the remedy."""
+    def _explain_failure(self) -> str:
+        """Say why no frame was decoded, with the remedy."""
         codec = self.stream.codec_context.name
         if codec == "webp":
             return (
@@ -93,16 +84,15 @@ class Decoder:
         )
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         silence()
         self.container.close()
 
     @property
     def traits(self) -> list[object]:
-        """The stream and what is cut off, where these are not the first one and nothing."""
-        place = self._place()
-        cut = self.shown[:4] if self.shown is not None and self.shown.cuts else ()
-        return [place, cut] if place or cut else []
+        """The stream's position and its crop; empty for the first stream without a crop."""
+        position, crop = self.header.video_position, self.header.crop or ()
+        return [position, crop] if position or crop else []
 
     @property
     def codec(self) -> Any:
@@ -110,98 +100,9 @@ class Decoder:
         return self._codec
 
     @property
-    def time_base(self) -> Fraction:
-        """Seconds per tick of the stream."""
-        return Fraction(self.stream.time_base or Fraction(1, 1000))
-
-    @property
-    def rates(self) -> list[Fraction]:
-        """The frame rates that the header tells, likeliest first."""
-        stream = self.stream
-        told = [stream.average_rate, stream.guessed_rate, stream.base_rate]
-        if self._flags & NO_STAMPS:  # libav counts raw streams at 25 whatever their header says
-            told.insert(0, stream.codec_context.framerate)
-        rates = [Fraction(rate) for rate in told if rate and Fraction(1, 1000) < rate <= 1000]
-        if self._is_gif:
-            most = 1 / (GIF_SHORTEST * self.time_base)
-            usual = 1 / (GIF_USUAL * self.time_base)
-            rates = [rate if rate <= most else usual for rate in rates]
-        return rates
-
-    @property
-    def rate(self) -> Fraction:
-        """The average frame rate; one that is off by a container's rounding is put right."""
-        rate = (self.rates or [FALLBACK_RATE])[0]
-        return rate if (1 / (rate * self.time_base)).denominator == 1 else timing.nominal_rate(rate)
-
-    @property
-    def promised(self) -> int:
-        """Frames that the header counts; 0 where it does not."""
-        return self.stream.frames or 0
-
-    @property
-    def duration(self) -> Fraction | None:
-        """Seconds that the header tells; None where it does not."""
-        if self.stream.duration:
-            return self.stream.duration * self.time_base
-        if self.container.duration:
-            return Fraction(self.container.duration, 1_000_000)
-        return None
-
-    @property
-    def end(self) -> int | None:
-        """The tick at which the header ends the stream; None where it does not tell."""
-        if self.stream.duration is None or self.container.format.name in ESTIMATED:
-            return None
-        return (self.stream.start_time or 0) + self.stream.duration
-
-    @property
-    def ends(self) -> tuple[int, ...]:
-        """The ticks at which the header may mean the stream to end, likeliest first."""
-        if self.end is not None:
-            return (self.end, self.origin + self.stream.duration, self.stream.duration)
-        told = self.container.duration
-        if not told or self.container.format.name in ESTIMATED:
-            return ()
-        return (round(self._container_end / self.time_base),)
-
-    @property
-    def _container_end(self) -> Fraction:
-        """Seconds on the file's clock at which its header ends the longest stream."""
-        start, lasts = self.container.start_time or 0, self.container.duration or 0
-        return Fraction(start + lasts, av.time_base)
-
-    def ends_with_others(self) -> bool:
-        """Whether the end that the header tells is that of another stream, which is all there.
-
-        Some formats tell one length for all streams: a sound that goes on is no lost picture.
-        """
-        end, own = self._container_end, self.end
-        if own is not None and abs(own * self.time_base - end) > SAME:
-            return False
-        with open_container(self.path) as other:
-            with contextlib.suppress(av.error.FFmpegError):
-                other.seek(max(0, int((end - NEARBY) * av.time_base)))
-            streams = [one for one in other.streams if one.index != self.stream.index]
-            return bool(streams) and any(
-                (packet.pts + (packet.duration or 0)) * packet.time_base > end - SAME * 100
-                for packet in packets_of(other, streams)
-                if packet.pts is not None
-            )
-
-    @property
-    def ordered(self) -> bool:
-        """Whether stamps are of the order of showing; AVI has only that of the packets."""
-        return self.container.format.name != "avi"
-
-    @property
-    def _is_gif(self) -> bool:
-        return str(self.container.format.name) == "gif"
-
-    @property
-    def _flags(self) -> int:
-        """Libav's flags of the container's format."""
-        return int(self.container.format.flags)
+    def pixel_aspect(self) -> Fraction:
+        """Width of a stored pixel over its height."""
+        return self.header.pixel_aspect(self._codec)
 
     @property
     def sound(self) -> Sound | None:
@@ -209,48 +110,43 @@ class Decoder:
         return sound_of(self.container)
 
     @property
-    def aspect(self) -> Fraction:
-        """Width of a pixel over its height, as stored."""
-        own = self._codec.sample_aspect_ratio
-        if self.shown is not None and self.shown.cuts and self.shown.aspects:
-            # Some muxers leave the shown size as it was before cropping: nothing is squeezed.
-            usual = Fraction(own) if own and own > 0 else Fraction(1)
-            return min(self.shown.aspects, key=lambda one: abs(math.log(one / usual)))
-        aspect = getattr(self.stream, "sample_aspect_ratio", None) or own
-        return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
+    def possible_ends(self) -> tuple[int, ...]:
+        """The ticks at which the header may mean the stream to end, likeliest first."""
+        return self.header.possible_ends(self.origin)
+
+    def ends_with_others(self) -> bool:
+        """Whether the header's end is that of another stream, whose packets reach up to it."""
+        with open_container(self.path) as reopened:
+            return self.header.ends_with_others(reopened)
 
     def visible_box(self, frame: av.VideoFrame) -> Box:
         """The part of a frame that the container shows."""
-        shown = self.shown
-        if shown is None or not shown.cuts or (shown.width, shown.height) != (
-            frame.width, frame.height
-        ):  # fmt: skip
-            return Box(0, 0, frame.height, frame.width)
-        return Box(shown.top, shown.left, frame.height - shown.bottom, frame.width - shown.right)
+        return self.header.visible_box(frame)
 
     def seconds(self, stamp: int) -> Fraction:
-        """Time after the first frame."""
-        return (stamp - self.origin) * self.time_base
+        """Seconds from the first frame to a stamp in ticks."""
+        return (stamp - self.origin) * self.header.time_base
 
     def pictures(self, start: float) -> Iterator[Picture]:
-        """All pictures from one that lies at or before `start` seconds, or from the first."""
-        if start > NEAR and self._seekable and self._can_seek(start):
-            head = self._sought(start - MARGIN)
-            if head is not None:
-                self.whole = False
-                yield head
-                yield from self._running
+        """Yield the pictures from one at or before `start`, in seconds, to the end."""
+        if start > NEAR and self._has_stamps and self._can_seek(start):
+            first = self._seek(start - MARGIN)
+            if first is not None:
+                self.from_first = False
+                yield first
+                yield from self._pictures
                 return
             self.close()
             self._open()
-        yield from self._running
+        yield from self._pictures
 
     def _can_seek(self, start: float) -> bool:
-        """Whether a time can be sought: not if the clock jumps before `start` seconds."""
-        if self._is_gif or not self._flags & JUMPING:
-            return not self._is_gif
-        step = max(1, round(1 / (self.rate * self.time_base)))
-        clock = timing.SteadyClock(step, self.time_base)
+        """Whether a time can be sought: not in a GIF, nor if the clock jumps before `start`."""
+        header = self.header
+        if header.is_gif or not header.may_jump:
+            return not header.is_gif
+        step = max(1, round(1 / (header.rate * header.time_base)))
+        clock = timing.SteadyClock(step, header.time_base)
         with open_container(self.path) as container:
             for packet in packets_of(container, container.streams[self.stream.index]):
                 if packet.dts is None:
@@ -261,20 +157,20 @@ class Decoder:
                     break
         return True
 
-    def _sought(self, start: float) -> Picture | None:
-        """The first picture after seeking, if that lies at or before `start`."""
-        goal = self.origin + int(start / self.time_base)
+    def _seek(self, start: float) -> Picture | None:
+        """Seek and decode; return the first picture if it is at or before `start`, else None."""
+        goal = self.origin + int(start / self.header.time_base)
         with contextlib.suppress(av.error.FFmpegError, OverflowError):
             self.container.seek(goal, stream=self.stream, backward=True)
             self._codec.flush_buffers()
-            self._running = self._decode()
-            head = next(self._running, None)
-            if head is not None and head.stamp is not None and head.stamp <= goal:
-                return head
+            self._pictures = self._decode()
+            first = next(self._pictures, None)
+            if first is not None and first.stamp is not None and first.stamp <= goal:
+                return first
         return None
 
     def _open(self) -> None:
-        """Open the file, choose the stream and its decoder, stand before the first frame."""
+        """Open the file, choose the stream and its decoder, and start before the first frame."""
         self.container = open_container(self.path)
         try:
             self.stream = film_stream(
@@ -287,32 +183,28 @@ class Decoder:
         self._codec: Any = _alpha_decoder(self.stream) or self.stream.codec_context
         self._codec.options = self.stream.codec_context.options = decoder_options()
         if self._codec is not self.stream.codec_context:
-            self.stream.thread_type = "NONE"  # it is to refuse a packet before the other sees it
-        self._sized = bool(self._codec.width)
+            self.stream.thread_type = "NONE"  # it must refuse a packet before the other reads it
+        self._has_size = bool(self._codec.width)
         self.decoded = self.faults = self.repeats = 0
-        # Taken before decoding, which replaces it by what the bitstream tells.
+        # Taken before decoding, which replaces it by the bitstream's values.
         self.colour = colour.colour_of(self.stream.codec_context)
-        self.shown = self._shown_part()
-        self._running: Iterator[Picture] = self._decode()
+        self.header = StreamHeader(self.container, self.stream, self._read_visible_part())
+        self._pictures: Iterator[Picture] = self._decode()
 
-    def _shown_part(self) -> matroska.VisiblePart | None:
-        """What a Matroska file shows of the stream's pictures; None of other files."""
+    def _read_visible_part(self) -> matroska.VisiblePart | None:
+        """Read which part of the pictures a Matroska file shows; None for other files."""
         if "matroska" not in self.container.format.name:
             return None
         with regular_file(self.path) as file:
             parts = matroska.read_visible_parts(file)
-        place = self._place()
-        return parts[place] if place < len(parts) else None
-
-    def _place(self) -> int:
-        """Which of the video streams is taken, counted from 0."""
-        return [one.index for one in self.container.streams.video].index(self.stream.index)
+        position = [one.index for one in self.container.streams.video].index(self.stream.index)
+        return parts[position] if position < len(parts) else None
 
     def _decode(self) -> Iterator[Picture]:
-        """Pictures from where the container stands to its end; what is damaged is skipped."""
-        deinterlacer = Deinterlacer(self.time_base)
-        pictured = _shown_by_browsers(self._pictured()) if self._is_gif else self._pictured()
-        for picture in pictured:
+        """Yield the pictures from the container's position to its end; damaged ones are skipped."""
+        deinterlacer = Deinterlacer(self.header.time_base)
+        decoded = self._decode_packets()
+        for picture in gif.browser_times(decoded) if self.header.is_gif else decoded:
             for finished in deinterlacer.give(picture):
                 self.decoded += 1
                 yield finished
@@ -320,15 +212,15 @@ class Decoder:
             self.decoded += 1
             yield finished
 
-    def _pictured(self) -> Iterator[Picture]:
-        """Pictures as the codec gives them, interlaced ones as they are."""
+    def _decode_packets(self) -> Iterator[Picture]:
+        """Yield the codec's pictures, not yet deinterlaced."""
         still = self._codec.name in STILLS
         for packet in self._packets():
             if still:
                 with contextlib.suppress(ValueError):
                     images.check_header(io.BytesIO(bytes(packet)), self._name)
             try:
-                self._guard(packet)
+                self._check_packet(packet)
                 frames = self._codec.decode(packet)
             except av.error.FFmpegError as error:
                 self._check_size(self._codec, error)
@@ -351,21 +243,21 @@ class Decoder:
                 yield self._picture(frames.pop(0), 0)
             return
 
-    def _picture(self, frame: av.VideoFrame, lasts: int) -> Picture:
-        """The picture of a frame; `lasts` is its length in ticks where it does not tell one.
+    def _picture(self, frame: av.VideoFrame, duration: int) -> Picture:
+        """Return the picture of a frame; `duration`, in ticks, is used if the frame has none.
 
         Raises:
-            VideoError: it is larger than the limit.
+            VideoError: if it is larger than the limit.
         """
-        self._sized = True
+        self._has_size = True
         limits.check_pixels(frame.width, frame.height, self._name)
-        return Picture(frame, Times(frame.pts, getattr(frame, "duration", None) or lasts))
+        return Picture(frame, Times(frame.pts, getattr(frame, "duration", None) or duration))
 
-    def _guard(self, packet: Any) -> None:
-        """Have libav's own decoder look at a packet before another one, which heeds no limit.
+    def _check_packet(self, packet: Any) -> None:
+        """Let libav's own decoder check a packet if another decoder, without a limit, is in use.
 
         Raises:
-            VideoError: the picture is larger than the limit.
+            VideoError: if the picture is larger than the limit.
         """
         own = self.stream.codec_context
         if own is self._codec:
@@ -376,48 +268,37 @@ class Decoder:
             self._check_size(own, error)
 
     def _check_size(self, codec: Any, error: av.error.FFmpegError) -> None:
-        """Do nothing if a picture could not be decoded for another reason than its size.
+        """Check whether a picture could not be decoded because of its size.
 
-        A picture over the limit must not pass for a damaged one. libav's decoders then tell its
-        size, or forget the one they had, and dav1d has an error of its own for it.
+        A picture over the limit must not pass for a damaged one. For such a picture libav's
+        decoders report its size, or lose the size they had, and dav1d has an error of its own.
 
         Raises:
-            VideoError: the picture is larger than the limit.
+            VideoError: if the picture is larger than the limit.
         """
         limits.check_pixels(codec.width, codec.height, self._name)
-        if error.errno == errno.ERANGE or (self._sized and not codec.width):
+        if error.errno == errno.ERANGE or (self._has_size and not codec.width):
             raise VideoError(
-                f"{self._name} is over the limit of {limits.current().pixels} px, or tells no "
+                f"{self._name} is over the limit of {limits.current().pixels} px, or has no "
                 "size; convert the file, or raise the limit with --limit pixels=NUMBER",
                 bad_input=True,
             )
 
     def _packets(self) -> Iterator[Any]:
-        """The stream's packets; reading goes on behind what cannot be read."""
+        """Yield the stream's packets; what cannot be read is skipped."""
         for packet in packets_of(self.container, self.stream, self._fail):
             if packet.size:
                 self.faults += packet.is_corrupt
                 yield packet
-            elif packet.pts is not None:  # it repeats the picture before it
+            elif packet.pts is not None:
                 self.repeats += 1
 
     def _fail(self) -> None:
         self.faults += 1
 
 
-def _shown_by_browsers(pictures: Iterator[Picture]) -> Iterator[Picture]:
-    """A GIF's pictures with the times that browsers give them."""
-    stamp = 0
-    for picture in pictures:
-        told = picture.times.duration
-        lasts = told if told >= GIF_SHORTEST else GIF_USUAL
-        picture.times = Times(stamp, lasts)
-        yield picture
-        stamp += lasts
-
-
 def _alpha_decoder(stream: Any) -> Any:
-    """A decoder that gives the alpha plane of VP8 and VP9, which libav's own leave out."""
+    """Return a decoder that gives the alpha plane of VP8 and VP9; libav's own leave it out."""
     name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
     if name is None or stream.metadata.get("alpha_mode") != "1" or name not in av.codecs_available:
         return None

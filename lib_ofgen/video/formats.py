@@ -1,4 +1,4 @@
-"""What is written under which extension."""
+"""Container, codec and sound codecs of each extension of a video file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Kind(NamedTuple):
     sounds: frozenset[str] | None
     """Sound codecs that are copied as they are; None: all of them."""
     sound_codec: str
-    """What other sound becomes; empty: it is left out."""
+    """Codec of other sound; empty: it is left out."""
 
 
 MP4_SOUNDS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})

@@ -1,4 +1,4 @@
-"""Whole pictures of interlaced ones."""
+"""Deinterlacing, and the pictures that a decoder returns."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ import av.filter
 __all__ = ["Deinterlacer", "Picture", "Times"]
 
 LEAST = 4
-"""px: bwdif takes no smaller pictures; such have no lines to weave."""
+"""px: bwdif does not accept smaller pictures."""
 
 
 class Times(NamedTuple):
-    """When a frame begins and how long it lasts, as the file tells it, in ticks of the stream."""
+    """When a frame begins and how long it lasts, by the file, in ticks of the stream."""
 
     stamp: int | None
     duration: int
-    """0 where the file does not tell."""
+    """0 if the file has none."""
 
 
 class Picture:
-    """A decoded frame and its times; whoever has made use of the frame gives its memory back."""
+    """A decoded frame and its times; whoever has used the frame frees its memory."""
 
     def __init__(self, frame: av.VideoFrame, times: Times) -> None:
-        """Hold the frame."""
+        """Keep the frame."""
         self._frame: av.VideoFrame | None = frame
         self.times = times
 
     @property
     def frame(self) -> av.VideoFrame:
-        """The frame, until it is given back."""
+        """The frame, until it is freed."""
         if self._frame is None:
-            raise RuntimeError("a frame was given back, and is used")
+            raise RuntimeError("a frame is used after it was freed")
         return self._frame
 
     @property
@@ -46,25 +46,25 @@ class Picture:
         return self.times.stamp
 
     def free(self) -> None:
-        """Give the frame back: generators on the way still hold its picture."""
+        """Free the frame: generators may still hold its picture."""
         self._frame = None
 
 
 class Deinterlacer:
-    """Whole frames of interlaced ones, as many as came, with the times that came (bwdif).
+    """Deinterlaces frames with bwdif; their number and times do not change.
 
-    Nothing is done, or delayed, before the first interlaced frame.
+    Before the first interlaced frame, frames are passed on unchanged and without delay.
     """
 
     def __init__(self, time_base: Fraction) -> None:
-        """Stand ready for a stream of that time base."""
+        """Prepare for a stream of that time base."""
         self._time_base = time_base
         self._graph: av.filter.Graph | None = None
         self._form: tuple[int, int, str] | None = None
         self._waiting: deque[Picture] = deque()
 
     def give(self, picture: Picture) -> Iterator[Picture]:
-        """What is finished once `picture` has come."""
+        """Push a picture and yield those that are finished."""
         form = (picture.frame.width, picture.frame.height, picture.frame.format.name)
         if self._graph is not None and form != self._form:
             yield from self.flush()
@@ -73,24 +73,24 @@ class Deinterlacer:
             if not frame.interlaced_frame or min(frame.width, frame.height) < LEAST:
                 yield picture
                 return
-            self._graph, self._form = self._built(picture.frame), form
+            self._graph, self._form = self._build(picture.frame), form
         graph = self._graph
         self._waiting.append(picture)
-        # Times go round the filter: it doubles the time base and guesses what is missing.
+        # Times bypass the filter: it doubles the time base and guesses missing ones.
         picture.frame.pts = None
         graph.push(picture.frame)
-        yield from self._finished()
+        yield from self._pull()
 
     def flush(self) -> Iterator[Picture]:
-        """What is still inside."""
+        """Yield the pictures that are still in the filter."""
         if self._graph is not None:
             self._graph.push(None)
-            yield from self._finished()
+            yield from self._pull()
         yield from self._waiting
         self._waiting.clear()
         self._graph = None
 
-    def _built(self, frame: av.VideoFrame) -> av.filter.Graph:
+    def _build(self, frame: av.VideoFrame) -> av.filter.Graph:
         graph = av.filter.Graph()
         source = graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=self._time_base
@@ -101,7 +101,7 @@ class Deinterlacer:
         graph.configure()
         return graph
 
-    def _finished(self) -> Iterator[Picture]:
+    def _pull(self) -> Iterator[Picture]:
         while self._graph is not None and self._waiting:
             try:
                 frame: Any = self._graph.pull()

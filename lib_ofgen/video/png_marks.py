@@ -1,78 +1,79 @@
-"""PNG files that say of themselves that they were written here.
+"""PNG files that carry a mark of having been written here.
 
-A private chunk holds a digest of all other chunks and of the picture's place. What somebody else
-has made or changed has no such chunk, or another digest, and can be told from ours.
+The mark is a private chunk with a digest of all other chunks and of the picture's index. A file of
+another program has no such chunk, and a file that was changed has another digest.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
-import zlib
+import struct
 from pathlib import Path
+from typing import IO
+
+from PIL.PngImagePlugin import ChunkStream, putchunk
 
 __all__ = ["add_mark", "has_mark"]
 
-_HEAD = b"\x89PNG\r\n\x1a\n"
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MARK = b"ofGN"
 """Ancillary, private, and unsafe to copy: an editor that changes the picture leaves it out."""
 _END = b"IEND"
-_MOST = 100_000
-"""Chunks; the largest frame has some thousand."""
+_MOST_CHUNKS = 100_000
+"""The largest frame has some thousand."""
 _TAIL = 4 + len(_END) + 4
 """Bytes of the last chunk: length, type, checksum."""
 
 
 def add_mark(data: bytes, index: int) -> bytes:
-    """The PNG file with the chunk that says that it was written here as picture `index`."""
-    mark = _mark(index, _chunks(io.BytesIO(data)))
-    chunk = len(mark).to_bytes(4, "big") + _MARK + mark
-    end = len(data) - _TAIL
-    return data[:end] + chunk + zlib.crc32(_MARK + mark).to_bytes(4, "big") + data[end:]
-
-
-def _mark(index: int, chunks: list[bytes]) -> bytes:
-    return hashlib.sha256(b"%d" % index + b"".join(chunks)).digest()
+    """Return the PNG file with a mark as the picture of frame `index`."""
+    file = io.BytesIO(data)
+    mark = _digest(index, _read_chunks(file))
+    file.seek(-_TAIL, io.SEEK_END)
+    putchunk(file, _MARK, mark)
+    putchunk(file, _END, b"")
+    return file.getvalue()
 
 
 def has_mark(path: Path, index: int) -> bool:
-    """Whether the file was `marked` as picture `index`, and nothing has changed it since."""
+    """Whether the file was marked as the picture of frame `index`, and not changed since."""
     try:
         if path.is_symlink() or not path.is_file():
             return False
         with path.open("rb") as file:
-            chunks = _chunks(file)
-            end = chunks.pop()
-            mark = chunks.pop()
-            size = hashlib.sha256().digest_size
-            file.seek(-_TAIL - 4 - size, os.SEEK_END)
-            held = file.read(size)
-    except (OSError, ValueError, IndexError):
+            *chunks, mark, end = _read_chunks(file)
+            file.seek(-_TAIL - 4 - hashlib.sha256().digest_size, io.SEEK_END)
+            found = file.read(hashlib.sha256().digest_size)
+    except (OSError, ValueError):
         return False
-    return mark[4:8] == _MARK and held == _mark(index, [*chunks, end])
+    return mark[4:8] == _MARK and found == _digest(index, [*chunks, end])
 
 
-def _chunks(file: io.BufferedIOBase) -> list[bytes]:
-    """Length, type and checksum of each chunk, in order; the data are not read.
+def _digest(index: int, chunks: list[bytes]) -> bytes:
+    return hashlib.sha256(b"%d" % index + b"".join(chunks)).digest()
+
+
+def _read_chunks(file: IO[bytes]) -> list[bytes]:
+    """Return length, type and checksum of each chunk, in order; their data are not read.
 
     Raises:
-        ValueError: it is no PNG file, or one that was cut.
+        ValueError: if it is not a whole PNG file, or something follows its end.
     """
-    if file.read(len(_HEAD)) != _HEAD:
-        raise ValueError("it is no PNG file")
-    found: list[bytes] = []
-    while not found or found[-1][4:8] != _END:
-        if len(found) >= _MOST:
-            raise ValueError("it has more chunks than we ever write")
-        head = file.read(8)
-        if len(head) < 8:
-            raise ValueError("it has no end")
-        file.seek(int.from_bytes(head[:4], "big"), os.SEEK_CUR)
+    if file.read(len(_SIGNATURE)) != _SIGNATURE:
+        raise ValueError("not a PNG file")
+    stream, kind = ChunkStream(file), b""
+    chunks: list[bytes] = []
+    while kind != _END:
+        try:
+            kind, start, length = stream.read()
+        except (struct.error, SyntaxError) as error:
+            raise ValueError("a PNG file without an end") from error
+        file.seek(start + length)
         checksum = file.read(4)
-        if len(checksum) < 4:
-            raise ValueError("it has no end")
-        found.append(head + checksum)
+        if len(checksum) < 4 or len(chunks) >= _MOST_CHUNKS:
+            raise ValueError("a PNG file without an end, or with too many chunks")
+        chunks.append(struct.pack(">I", length) + kind + checksum)
     if file.read(1):
-        raise ValueError("something follows its end")
-    return found
+        raise ValueError("something follows the end of the PNG file")
+    return chunks

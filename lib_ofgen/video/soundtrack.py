@@ -1,6 +1,6 @@
 """The source's sound for the clip's time range, copied packet by packet or encoded anew.
 
-The sound never costs the film: what cannot be read is left out, and silence stands in its place.
+An error of the sound never stops the film: unreadable parts are replaced by silence.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ __all__ = ["Soundtrack", "open_soundtrack"]
 _LOG = logging.getLogger(__name__)
 
 MARGIN = 1
-"""Seconds before the range from where sound is read."""
+"""Seconds before the range at which reading starts."""
 BIT_RATES = {"aac": 192_000, "libopus": 128_000}
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 FULL_RATE = 48000
 GAP = Fraction(1, 20)
-"""Seconds of missing or doubled sound that are put right; less is the clock's wobble."""
+"""Seconds of missing or doubled sound from which on it is corrected; less is rounding."""
 LONG_SILENCE = 10
-"""Seconds of silence from which on its packets are repeated and not encoded one by one."""
+"""Seconds of silence from which on its packets are repeated instead of encoded one by one."""
 SETTLED = 2
-"""Seconds of silence after which an encoder gives the same packet again and again."""
+"""Seconds of silence after which an encoder returns the same packet each time."""
 
 PRIMING, ROUNDING = Fraction(7, 1000), Fraction(1, 1000)
 """Seconds that a copied packet may begin early."""
@@ -52,7 +52,7 @@ DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.E
 
 
 class _Form(NamedTuple):
-    """What a resampler must know of the samples that it is given."""
+    """Format of samples, as a resampler needs it."""
 
     samples: str
     layout: str
@@ -68,7 +68,7 @@ class _Heard(NamedTuple):
     time: Fraction
     """Seconds into the clip at which they begin."""
     exact: bool
-    """Whether they begin a recording that was joined on, so that no wobble is let through."""
+    """Whether they begin a joined recording, so that their time is not rounded."""
 
 
 class _Piece(NamedTuple):
@@ -83,22 +83,23 @@ class _Piece(NamedTuple):
 def open_soundtrack(
     path: Path, output: Any, clip: Clip, kind: Kind, kept: frozenset[str] | None
 ) -> Soundtrack | None:
-    """The sound of the clip's range of `path` as a new stream of `output`; None if it has none.
+    """Add the sound of the clip's range of `path` to `output`; None if there is no sound.
 
-    `kept` names the codecs that may be copied (None: all). A sound is copied if it keeps its form
-    and the container takes its header; what else can be decoded is encoded as `kind` says.
+    `kept` names the codecs that may be copied (None: all). A sound is copied if its format does not
+    change and the container accepts its header; any other decodable sound is encoded as `kind`
+    says.
 
     Raises:
-        VideoError: if more silence would have to be filled in at one place than the limit allows.
+        VideoError: if more silence is needed at one place than the limit allows.
     """
-    forms, silence = _look_through(path, clip)
+    forms, silence = _scan_forms(path, clip)
     if not forms:
         return None
     source = _Source(path, clip)
-    track = _copied_track(source.stream, output, kind, kept) if len(forms) == 1 else None
+    track = _copy_track(source.stream, output, kind, kept) if len(forms) == 1 else None
     if track is not None:
         rolls = kind.container in ("mp4", "mov")
-        return Soundtrack(source, output, _copied(source, track, rolls=rolls))
+        return Soundtrack(source, output, _copy(source, track, rolls=rolls))
     if silence > limits.current().silence:
         source.close()
         raise VideoError(
@@ -108,11 +109,11 @@ def open_soundtrack(
             bad_input=True,
         )
     encoder = _Encoder(output, kind.sound_codec, forms)
-    return Soundtrack(source, output, encoder.packets(_gapless(source, encoder)))
+    return Soundtrack(source, output, encoder.packets(_fill_gaps(source, encoder)))
 
 
 class Soundtrack:
-    """Sound packets of one source, given to the output as far as the pictures have come."""
+    """Sound packets of one source, written up to the time of the pictures."""
 
     def __init__(self, source: _Source, output: Any, packets: Iterator[Any]) -> None:
         """`packets` gives time in seconds and packet; `source` is closed with the track."""
@@ -121,10 +122,10 @@ class Soundtrack:
         self._head: tuple[Fraction, Any] | None = None
 
     def give(self, until: Fraction) -> None:
-        """Hand the output every packet that begins at or before `until` seconds.
+        """Write every packet that begins at or before `until` seconds.
 
         Raises:
-            FFmpegError: if the disk does not take it.
+            FFmpegError: if the disk is full or cannot be written.
         """
         while True:
             self._head = self._head or next(self._packets, None)
@@ -133,14 +134,14 @@ class Soundtrack:
             try:
                 self._output.mux(self._head[1])
             except (av.error.FFmpegError, ValueError) as error:
-                # A packet that does not fit the container ends the sound; a full disk, the job.
+                # A packet that does not fit the container ends the sound; a full disk ends the job.
                 if getattr(error, "errno", None) in DISK:
                     raise
                 self._packets = iter(())
             self._head = None
 
     def close(self) -> None:
-        """Give the source back."""
+        """Close the source."""
         self._source.close()
 
 
@@ -152,22 +153,22 @@ class _Source:
         self.stream: Any = sound_stream(self._container)
         self.clock = JoinedClock(clip.start, clip.jumps)
         self.duration = clip.duration
-        if self.stream is not None and not clip.jumps:  # a jumping clock cannot be sought in
+        if self.stream is not None and not clip.jumps:  # seeking is impossible if the clock jumps
             self._seek(clip.start - MARGIN)
 
     def _seek(self, goal: Fraction) -> None:
-        """Stand at `goal` seconds on the source's clock, if that is worth a seek."""
+        """Seek to `goal` seconds on the source's clock, if that is after the stream's start."""
         base = self.stream.time_base
         if goal > (self.stream.start_time or 0) * base:
             with contextlib.suppress(av.error.FFmpegError):
                 self._container.seek(int(goal / base), stream=self.stream)
 
     def packets(self) -> Iterator[Any]:
-        """The stream's packets that hold something."""
+        """Yield the stream's packets that are not empty."""
         return (packet for packet in packets_of(self._container, self.stream) if packet.size)
 
     def frames(self) -> Iterator[tuple[Any, Fraction]]:
-        """Decoded frames with their seconds into the clip, up to its end."""
+        """Yield the decoded frames with their time in the clip, in seconds, up to its end."""
         for packet in self.packets():
             try:
                 frames = packet.decode()
@@ -185,11 +186,11 @@ class _Source:
         self._container.close()
 
 
-def _look_through(path: Path, clip: Clip) -> tuple[list[_Form], Fraction]:
-    """The forms that the sound of the clip's range has, in order, and its longest gap in seconds.
+def _scan_forms(path: Path, clip: Clip) -> tuple[list[_Form], Fraction]:
+    """Find the formats of the sound in the clip's range, in order, and its longest gap in seconds.
 
-    No form: none of it can be decoded. The sound is decoded once for this, at several hundred
-    times its own speed: a header tells nothing of what changes behind it.
+    There is no format if nothing can be decoded. The sound is decoded once for this, at several
+    hundred times its own speed: the header does not show later changes.
     """
     source = _Source(path, clip)
     try:
@@ -213,8 +214,8 @@ def _form_of(frame: Any) -> _Form:
     return _Form(frame.format.name, layout.name, len(layout.channels), frame.sample_rate)
 
 
-def _copied_track(stream: Any, output: Any, kind: Kind, kept: frozenset[str] | None) -> Any:
-    """The output's stream for a copy; None if the container does not hold this sound."""
+def _copy_track(stream: Any, output: Any, kind: Kind, kept: frozenset[str] | None) -> Any:
+    """Add a stream for a copy to the output; None if the container cannot hold this sound."""
     if kept is not None and sound_codec(stream) not in kept:
         return None
     try:
@@ -227,27 +228,27 @@ def _copied_track(stream: Any, output: Any, kind: Kind, kept: frozenset[str] | N
 
 
 def _add_copy(output: Any, stream: Any) -> Any:
-    """A new stream of `output` with the header of `stream`."""
+    """Add a stream with the header of `stream` to the output."""
     if hasattr(output, "add_stream_from_template"):
         return output.add_stream_from_template(stream)
     return output.add_stream(template=stream)  # PyAV before 14
 
 
 def _until_damaged(packets: Iterator[Any]) -> Iterator[Any]:
-    """The packets up to the first that cannot be had."""
+    """Yield the packets before the first error."""
     with contextlib.suppress(av.error.FFmpegError, ValueError):
         yield from packets
 
 
-def _copied(source: _Source, track: Any, *, rolls: bool) -> Iterator[tuple[Fraction, Any]]:
-    """Time and packet of those that sound in the range, set to the output's clock.
+def _copy(source: _Source, track: Any, *, rolls: bool) -> Iterator[tuple[Fraction, Any]]:
+    """Yield time and packet of those in the range, set to the output's clock.
 
-    `rolls`: the container can hold a packet before the start that is decoded and not heard.
+    `rolls`: the container can hold a packet before the start that is decoded but not played.
     """
     base = Fraction(source.stream.time_base)
     total, last = round(source.duration / base), None
-    # Where a packet before the start would push the pictures back, none is kept; but Opus has its
-    # priming there, where players look for it.
+    # Packets before the start are left out if they would delay the pictures; but players expect
+    # the priming of Opus there.
     primed = rolls or sound_codec(source.stream) == "opus"
     early = round((PRIMING if primed else ROUNDING) / base)
     for packet in source.packets():
@@ -268,11 +269,11 @@ def _copied(source: _Source, track: Any, *, rolls: bool) -> Iterator[tuple[Fract
         yield begin * base, packet
 
 
-def _gapless(source: _Source, encoder: _Encoder) -> Iterator[_Piece]:
-    """The range's sound from its begin, gapless; what is missing is silence."""
+def _fill_gaps(source: _Source, encoder: _Encoder) -> Iterator[_Piece]:
+    """Yield the range's sound from its start; gaps are filled with silence."""
     rate = encoder.rate
     total, sent = round(source.duration * rate), 0
-    for heard in _resampled(source, encoder):
+    for heard in _resample(source, encoder):
         begin = round(heard.time * rate)
         wobble = 0 if heard.exact or not sent else GAP * rate
         if begin - sent > wobble:
@@ -287,10 +288,10 @@ def _gapless(source: _Source, encoder: _Encoder) -> Iterator[_Piece]:
             return
 
 
-def _resampled(source: _Source, encoder: _Encoder) -> Iterator[_Heard]:
-    """The source's sound at the encoder's rate and layout.
+def _resample(source: _Source, encoder: _Encoder) -> Iterator[_Heard]:
+    """Yield the source's sound at the encoder's rate and layout.
 
-    A resampler is made anew when its input changes, and where recordings were joined.
+    A new resampler is made when its input changes, and where recordings were joined.
     """
     resampler: Any = None
     known: object = None
@@ -308,10 +309,10 @@ def _resampled(source: _Source, encoder: _Encoder) -> Iterator[_Heard]:
 
 
 class _Encoder:
-    """The output's stream for sound that is encoded anew."""
+    """The output's stream of encoded sound."""
 
     def __init__(self, output: Any, codec: str, forms: list[_Form]) -> None:
-        """Add the stream; `forms` are those of the source's sound."""
+        """Add the stream; `forms` are the formats of the source's sound."""
         rate = max(form.rate for form in forms)
         self.rate = FULL_RATE if codec == "libopus" or rate not in AAC_RATES else rate
         self.layout = "mono" if all(form.channels == 1 for form in forms) else "stereo"
@@ -321,50 +322,50 @@ class _Encoder:
         context.bit_rate = BIT_RATES[codec]
         context.time_base = Fraction(1, self.rate)
         self._given = 0
-        """Samples that the encoder has been given."""
+        """Samples that were given to the encoder."""
         self._repeated = 0
-        """Samples of silence that were written beside it."""
+        """Samples of silence that were written without it."""
 
     def packets(self, pieces: Iterator[_Piece]) -> Iterator[tuple[Fraction, Any]]:
-        """Time in seconds and packet of the pieces, which follow each other."""
+        """Yield time in seconds and packet of consecutive pieces."""
         for piece in pieces:
             if piece.samples is not None:
-                yield from self._encoded(piece.samples)
+                yield from self._encode(piece.samples)
             else:
                 yield from self._silence(piece.length)
-        yield from self._taken(None)
+        yield from self._encode_frame(None)
 
-    def _encoded(self, samples: NDArray[Any]) -> Iterator[tuple[Fraction, Any]]:
+    def _encode(self, samples: NDArray[Any]) -> Iterator[tuple[Fraction, Any]]:
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=self.layout)
         frame.sample_rate, frame.time_base = self.rate, Fraction(1, self.rate)
         frame.pts = self._given
         self._given += samples.shape[1]
-        yield from self._taken(frame)
+        yield from self._encode_frame(frame)
 
-    def _taken(self, frame: av.AudioFrame | None) -> Iterator[tuple[Fraction, Any]]:
-        """What comes of a frame, or of flushing the encoder."""
+    def _encode_frame(self, frame: av.AudioFrame | None) -> Iterator[tuple[Fraction, Any]]:
+        """Encode a frame, or flush the encoder with None; yield time and packet."""
         for packet in self._track.encode(frame):
             packet.pts = packet.dts = (packet.pts or 0) + self._repeated
             yield Fraction(packet.pts, self.rate), packet
 
     def _silence(self, length: int) -> Iterator[tuple[Fraction, Any]]:
-        """Silence of so many samples, a second at a time; of a long one the packets repeat."""
+        """Encode so many samples of silence, by the second; a long one repeats its packets."""
         second = np.zeros((1 if self.layout == "mono" else 2, self.rate), np.float32)
         size = self._track.codec_context.frame_size
         if length > LONG_SILENCE * self.rate and size:
             last: Any = None
             for _ in range(SETTLED):
-                for time, last in self._encoded(second):
+                for time, last in self._encode(second):
                     yield time, last
             copies = (length - 2 * SETTLED * self.rate) // size
             yield from self._copies(bytes(last), last.pts, size, copies)
             length -= SETTLED * self.rate + copies * size
             self._repeated += copies * size
         for begin in range(0, length, self.rate):
-            yield from self._encoded(second[:, : length - begin])
+            yield from self._encode(second[:, : length - begin])
 
     def _copies(self, data: bytes, pts: int, size: int, count: int) -> Iterator[Any]:
-        """Packets of the same silence, `size` samples each, that follow the one at `pts`."""
+        """Yield packets of the same silence, `size` samples each, after the one at `pts`."""
         for place in range(1, count + 1):
             packet: Any = av.Packet(data)
             packet.pts = packet.dts = pts + place * size

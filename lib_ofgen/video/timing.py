@@ -1,6 +1,6 @@
-"""Times of frames: repaired, set on a regular grid where they lie on one, exact.
+"""Exact times of frames: repaired, and set to a regular grid if they lie on one.
 
-A stamp is a presentation time in ticks of the stream's time base; None where the file has none.
+A stamp is a presentation time in ticks of the stream's time base; None if the file has none.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DISCONTINUITY = 10
 """Seconds: a jump further than this, or backwards by more than a second, restarts the clock."""
 
 
-class SeenJump(NamedTuple):
+class ClockJump(NamedTuple):
     """A jump of a clock, in ticks."""
 
     steady: int
@@ -43,7 +43,7 @@ class SeenJump(NamedTuple):
 
 
 class SteadyClock:
-    """Takes the jumps out of a clock, stamp by stamp: joined recordings follow each other."""
+    """Removes the jumps of a clock, stamp by stamp: joined recordings follow each other."""
 
     def __init__(self, step: int, time_base: Fraction) -> None:
         """`step` is the distance in ticks at which the clock goes on after a jump."""
@@ -53,12 +53,12 @@ class SteadyClock:
         self._shift = 0
         self._last: int | None = None
 
-    def jump_at(self, stamp: int) -> SeenJump | None:
+    def jump_at(self, stamp: int) -> ClockJump | None:
         """The jump of the clock between the stamp that was read last and this one, or None."""
         last, shift = self._last, self._shift
         if last is None or -self._back <= stamp + shift - last <= self._far:
             return None
-        return SeenJump(last + self._step, last + self._step - shift, stamp)
+        return ClockJump(last + self._step, last + self._step - shift, stamp)
 
     def read(self, stamp: int) -> int:
         """The time of `stamp` in ticks on a clock without jumps, counted as the first stamp is."""
@@ -70,15 +70,15 @@ class SteadyClock:
 
 
 class JoinedClock:
-    """Takes a file's sound to the clip's clock, with the jumps that its pictures have."""
+    """Maps a file's sound to the clip's clock, with the jumps of its pictures."""
 
     def __init__(self, start: Fraction, jumps: Sequence[Jump]) -> None:
-        """`start` is where the clip begins on the source's clock; `jumps` are the clip's."""
+        """`start` is the clip's start on the source's clock; `jumps` are the clip's."""
         self._jumps = list(jumps)
         self._shift = jumps[0].time - jumps[0].before if jumps else -start
         self._last: Fraction | None = None
         self.joins = 0
-        """How many jumps of the pictures the sound has followed."""
+        """Number of the pictures' jumps that the sound has followed."""
 
     def read(self, time: Fraction) -> Fraction:
         """Seconds into the clip of `time`, in seconds on the source's clock.
@@ -92,7 +92,7 @@ class JoinedClock:
         return time + self._shift
 
     def _follow(self, time: Fraction) -> None:
-        """Go behind the next jump of the pictures that fits, give or take a second."""
+        """Skip to the next jump of the pictures that fits, within a second."""
         ends = [jump.before for jump in self._jumps[1:]]
         for place, jump in enumerate(self._jumps):
             end = ends[place] if place < len(ends) else time
@@ -105,7 +105,7 @@ class JoinedClock:
 
 @dataclass(frozen=True)
 class FrameClock:
-    """When a run of frames begins and ends."""
+    """The times of consecutive frames."""
 
     time_base: Fraction
     """Seconds per tick."""
@@ -115,11 +115,11 @@ class FrameClock:
     """When the last one ends."""
 
     def on_grid(self, rates: Sequence[Fraction]) -> FrameClock:
-        """The same frames at whole multiples of 1 / rate, for the first rate that allows it.
+        """Move the times to whole multiples of 1 / rate, for the first possible rate.
 
-        Containers that count milliseconds round the times of a constant rate; undoing that keeps
-        30000/1001 what it is. Where every tick lies on a grid already nothing changes. Frames
-        may be missing from the grid, but none may be off it by more than the rounding.
+        Containers that count milliseconds round the times of a constant rate; this restores, for
+        example, 30000/1001. If every tick is on a grid already, nothing changes. Frames may be
+        missing from the grid, but none may be off it by more than the rounding.
         """
         if any(self._places(rate, within=0, least=2) for rate in rates):
             return self
@@ -131,9 +131,9 @@ class FrameClock:
         return self
 
     def _places(self, rate: Fraction, *, within: int, least: int) -> list[int]:
-        """Each time in frames of `rate`, if none is off by more than `within` ticks; else empty.
+        """Return each time in frames of `rate`; empty if one is off by more than `within` ticks.
 
-        A grid finer than `least` ticks would take in any time at all.
+        Any time would fit a grid that is finer than `least` ticks.
         """
         per_frame = 1 / (rate * self.time_base)
         times = (*self.ticks, self.end)
@@ -145,13 +145,13 @@ class FrameClock:
         return places if fits and all(a < b for a, b in pairwise(places)) else []
 
     def every(self, nth: int, most: int) -> FrameClock:
-        """Frames 0, nth, 2 nth, ...; the end stays. At most `most`, if that is not 0."""
+        """Keep frames 0, nth, 2 nth, ..., and the end; at most `most`, if that is not 0."""
         ticks = self.ticks[::nth]
         return FrameClock(self.time_base, ticks[:most] if most else ticks, self.end)
 
 
 def nominal_rate(rate: Fraction) -> Fraction:
-    """The broadcast or whole rate that a measured one stands for, or the rate itself."""
+    """Return the broadcast or whole rate nearest to a measured one, or the rate itself."""
     whole = round(rate)
     for candidate in (Fraction(whole), Fraction(round(rate * 1001 / 1000) * 1000, 1001)):
         if candidate and abs(rate / candidate - 1) < Fraction(1, 5000):
@@ -160,23 +160,23 @@ def nominal_rate(rate: Fraction) -> Fraction:
 
 
 def typical_step(stamps: Sequence[int | None], fallback: int) -> int:
-    """The median distance of neighbouring stamps in ticks; `fallback` where there is none."""
+    """Return the median distance of neighbouring stamps in ticks; `fallback` if there is none."""
     pairs = pairwise(stamps)
     steps = [b - a for a, b in pairs if a is not None and b is not None and b > a]
     return median_low(steps) if steps else max(1, fallback)
 
 
 def in_order(stamps: Sequence[int | None]) -> list[int | None]:
-    """The same stamps, those that are there in rising order; for files that store no other."""
+    """Sort the known stamps; for files that store them in the order of the packets."""
     rising = iter(sorted(stamp for stamp in stamps if stamp is not None))
     return [None if stamp is None else next(rising) for stamp in stamps]
 
 
 def mend(stamps: Sequence[int | None], step: int, time_base: Fraction) -> list[int]:
-    """Strictly rising times for frames whose stamps may be missing, repeated or out of order.
+    """Return strictly rising times for stamps that may be missing, repeated or out of order.
 
-    Stamps that rise are kept; the others are spread between them. Where the clock jumps (joined
-    recordings), it goes on one step later.
+    Rising stamps are kept; the others are interpolated. After a jump of the clock (joined
+    recordings), the times continue one step later.
     """
     known = _continuous(stamps, step, time_base)
     kept = _longest_rise(known)
@@ -195,15 +195,15 @@ def mend(stamps: Sequence[int | None], step: int, time_base: Fraction) -> list[i
 
 
 def _continuous(stamps: Sequence[int | None], step: int, time_base: Fraction) -> list[int | None]:
-    """The stamps with jumps of the clock taken out."""
+    """Return the stamps without the jumps of the clock."""
     clock = SteadyClock(step, time_base)
     return [None if stamp is None else clock.read(stamp) for stamp in stamps]
 
 
 def _longest_rise(stamps: Sequence[int | None]) -> list[int]:
-    """The places of the longest strictly rising run of stamps, by patience sorting."""
+    """Return the places of the longest strictly rising subsequence, by patience sorting."""
     lowest: list[int] = []  # the lowest stamp that ends a rise of each length
-    ends: list[int] = []  # and where it stands
+    ends: list[int] = []  # and its place
     before: dict[int, int] = {}
     for place, stamp in enumerate(stamps):
         if stamp is None:

@@ -1,6 +1,6 @@
 """Finished frames as a video file with the source's sound, or as a folder of pictures.
 
-Nothing appears under the output's name before it is whole.
+A file appears under its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -25,18 +25,15 @@ import PIL.PngImagePlugin
 from lib_ofgen.errors import VideoError
 from lib_ofgen.system import files
 from lib_ofgen.values import Clip, Frame, check_shape
-from lib_ofgen.video import png_marks
+from lib_ofgen.video import gif, png_marks
 from lib_ofgen.video.demuxing.container import silence
 from lib_ofgen.video.formats import KINDS, Kind
-from lib_ofgen.video.palette import Palette
 from lib_ofgen.video.soundtrack import Soundtrack, open_soundtrack
 
 __all__ = ["FrameFolder", "Writer", "check_output", "count_left_out", "write_video"]
 
-GIF_SHORTEST = 2
-"""Hundredths of a second: browsers show a picture that is to last less for ten."""
 _PICTURE = re.compile(r"([0-9]{6}|[1-9][0-9]{6,})\.png")
-"""Names of frames in a folder."""
+"""Names of the frames in a folder."""
 BT709 = 1
 LIMITED = 1
 
@@ -56,44 +53,38 @@ REMEDIES = {
 
 
 def check_output(path: Path) -> None:
-    """Nothing, if a video can be written to `path`; its folder is tried out.
+    """Check that a video can be written to `path`, by creating a file in its folder.
 
     Raises:
-        VideoError: the extension is unknown, or the folder cannot be written.
+        VideoError: if the extension is unknown, or the folder cannot be written.
     """
     if path.suffix.lower() not in KINDS:
         known = ", ".join(KINDS)
         raise VideoError(
-            f"{path.name!r} is no name of a video that can be written; end it in {known}",
+            f"{path.name!r} is not a video file name; end it in {known}",
             bad_input=True,
         )
-    with _told(path):
+    with _explain_errors(path):
         files.Partial(path).drop()
 
 
 def count_left_out(path: Path, clip: Clip) -> int:
-    """How many frames of the clip a file of that name cannot show: a GIF has at most 50 a second.
+    """Return how many of the clip's frames a file of that name cannot show.
 
-    The name has passed `check_output`.
+    A GIF shows at most 50 frames a second. The name has passed `check_output`.
     """
     return clip.length - len(_schedule(clip, KINDS[path.suffix.lower()])[0])
 
 
 def _schedule(clip: Clip, kind: Kind) -> tuple[dict[int, int], int, Fraction]:
-    """When each frame that is shown begins, when the last one ends, and the seconds per unit."""
+    """Return when each shown frame begins, when the last one ends, and the seconds per unit."""
     ticks = (*clip.ticks, clip.end)
     if kind.container != "gif":
         # Whole units: containers have no time base such as 1001/30000.
         times = [tick * clip.time_base.numerator for tick in ticks]
         return dict(enumerate(times[:-1])), times[-1], Fraction(1, clip.time_base.denominator)
-    times = [round(tick * clip.time_base * 100) for tick in ticks]
-    shown, last, end = {0: 0}, 0, max(times[-1], GIF_SHORTEST)
-    for index in range(1, clip.length):
-        begin = max(times[index], last + GIF_SHORTEST)
-        # One that would begin when the next is due is left out; the others wait a little.
-        if begin < times[index + 1] and begin + GIF_SHORTEST <= end:
-            shown[index] = last = begin
-    return shown, end, Fraction(1, 100)
+    times = [round(tick * clip.time_base / gif.TIME_BASE) for tick in ticks]
+    return *gif.choose_frames(times), gif.TIME_BASE
 
 
 def write_video(
@@ -104,23 +95,23 @@ def write_video(
     crf: int = 18,
     sounds: frozenset[str] | None = None,
 ) -> Writer:
-    """A sink for the clip's frames; the file appears once all are written and the sink is left.
+    """Return a writer of the clip's frames; the file appears when all are written.
 
-    Container by extension, times from the clip, sound from the same range of `sound_from`.
-    `crf` is x264's scale, from 0, lossless, to 51. `sounds` names the sound codecs that are copied
-    (None: all that the container holds); others are encoded anew.
+    The container follows from the extension, the times from the clip, and the sound from the same
+    range of `sound_from`. `crf` is x264's scale, from 0, lossless, to 51. `sounds` names the sound
+    codecs that are copied (None: all that the container can hold); others are encoded again.
 
     Raises:
-        VideoError: the extension is unknown, or the folder cannot be written.
+        VideoError: if the extension is unknown, or the folder cannot be written.
     """
     return Writer(Path(path), clip, sound_from=sound_from, crf=crf, sounds=sounds)
 
 
 class Writer:
-    """A video file in the making: a context manager whose `write` takes the frames in order.
+    """An unfinished video file: a context manager whose `write` takes the frames in order.
 
-    Leaving it with all frames written puts the file in place. Leaving it otherwise, or by an
-    exception, leaves nothing, and what was there before as it was.
+    Leaving it with all frames written puts the file in place. Otherwise, or after an exception,
+    the unfinished file is deleted and an existing one is not changed.
     """
 
     def __init__(
@@ -132,7 +123,7 @@ class Writer:
         crf: int,
         sounds: frozenset[str] | None,
     ) -> None:
-        """Try the output out; the file is begun on entering."""
+        """Check the output; the file is begun on entering."""
         check_output(path)
         self.path = path
         self._clip = clip
@@ -145,14 +136,14 @@ class Writer:
         self._written = 0
         self._output: Any = None
         self._stream: Any = None
-        self._palette: Palette | None = None
+        self._palette: gif.PaletteFilter | None = None
         self._sound: Soundtrack | None = None
         self._partial: files.Partial | None = None
 
     def __enter__(self) -> Writer:
-        """The sink, its file begun under a temporary name."""
+        """Begin the file under a temporary name."""
         try:
-            with _told(self.path):
+            with _explain_errors(self.path):
                 self._begin()
         except BaseException:
             self._abandon()
@@ -163,7 +154,7 @@ class Writer:
         """Append one frame.
 
         Raises:
-            VideoError: it is not the next one, or the disk does not take it.
+            VideoError: if it is not the next one, or cannot be written.
         """
         if frame.index != self._written or self._written >= self._clip.length:
             raise VideoError(
@@ -174,11 +165,11 @@ class Writer:
         self._written += 1
         if frame.index not in self._shown:
             return
-        with _told(self.path):
+        with _explain_errors(self.path):
             picture = av.VideoFrame.from_ndarray(frame.image, format="rgb24")
             picture.time_base = self._time_base
             picture.pts = self._shown[frame.index]
-            for shown in self._coloured(picture):
+            for shown in self._convert(picture):
                 self._encode(shown)
             if self._sound is not None:
                 self._sound.give(picture.pts * self._time_base)
@@ -189,7 +180,7 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Put the file in place, if every frame has come."""
+        """Put the file in place, if every frame was written."""
         if kind is not None:
             self._abandon()
             return
@@ -199,7 +190,7 @@ class Writer:
                     f"{self.path.name!r} got {self._written} of {self._clip.length} frames and was"
                     " not written; finish the missing frames"
                 )
-            with _told(self.path):
+            with _explain_errors(self.path):
                 self._finish()
         except BaseException:
             self._abandon()
@@ -223,7 +214,7 @@ class Writer:
         codec.time_base = self._stream.time_base = self._time_base
         if kind.container == "gif":
             codec.pix_fmt = "pal8"
-            self._palette = Palette(clip.size, self._time_base)
+            self._palette = gif.PaletteFilter(clip.size, self._time_base)
         else:
             codec.pix_fmt = "yuv420p"
             codec.colorspace = codec.color_primaries = codec.color_trc = BT709
@@ -233,39 +224,39 @@ class Writer:
             self._sound = open_soundtrack(self._sound_from, self._output, clip, kind, self._sounds)
 
     def _container_options(self) -> dict[str, str]:
-        """What the container is told."""
+        """Return the options of the container."""
         if self._kind.container not in ("mp4", "mov"):
             return {}
-        # Lengths are kept in this scale; the default of milliseconds would round them.
+        # Lengths are stored in this scale; the default of milliseconds would round them.
         scale = self._time_base.denominator
         scale *= -(-10_000 // scale)
         return {"movflags": "+faststart", "movie_timescale": str(min(scale, 1_000_000))}
 
     def _options(self) -> dict[str, str]:
-        """What the encoder is told."""
+        """Return the options of the encoder."""
         options = dict(self._kind.options)
         if self._kind.codec == "libx264":
             options["crf"] = str(self._crf)
-            # x264's AVX-512 code for macroblock trees reads past the picture at some widths, and
-            # the film would follow what lies there: the same frames would give another film.
+            # x264's AVX-512 code for macroblock trees reads outside the picture at some widths, so
+            # that the same frames could become another film.
             options["x264-params"] = "mbtree=0"
             steps = {b - a for a, b in zip(self._times, self._times[1:], strict=False)}
             if len(steps) > 1:
-                # Reordered frames would be stored with times that do not add up to the clip's.
+                # The times of reordered frames would not add up to the clip's.
                 options["bf"] = "0"
         else:
             options["crf"] = str(min(63, self._crf + 12))  # looks like x264's on VP9's 0..63
         return options
 
-    def _coloured(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
-        """The picture in the encoder's format; a GIF's comes one frame later."""
+    def _convert(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        """Convert a picture to the encoder's format; a GIF's comes one frame later."""
         if self._palette is not None:
             yield from self._palette.give(picture)
             return
         yield picture.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED)
 
     def _encode(self, picture: av.VideoFrame | None) -> None:
-        """Hand the encoder a picture, or none to flush it, and the container what comes of it."""
+        """Encode a picture, or flush the encoder with None, and write the packets."""
         if picture is not None:
             picture.pict_type = 0  # the encoder's choice, not the source's
         for packet in self._stream.encode(picture):
@@ -288,7 +279,7 @@ class Writer:
             self._partial.put()
 
     def _abandon(self) -> None:
-        """Close everything and leave nothing."""
+        """Close everything and delete the unfinished file."""
         silence()
         for part in (self._sound, self._output):
             with contextlib.suppress(av.error.FFmpegError, OSError):
@@ -299,58 +290,58 @@ class Writer:
 
 
 class FrameFolder:
-    """A sink that keeps the frames as PNG pictures: 000000.png, 000001.png, ..."""
+    """Writes the frames as PNG pictures: 000000.png, 000001.png, ..."""
 
     def __init__(self, folder: Path, texts: Mapping[int, str] | None = None) -> None:
         """Make the folder if it is missing; `texts` are the infotexts of some of the frames."""
         self.folder, self._texts = folder, texts or {}
-        with _told(folder):
+        with _explain_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
     def check(self, length: int) -> None:
-        """Nothing, if no picture of so many frames would be written over another's file.
+        """Check that none of so many pictures would overwrite a file that was not written here.
 
         Raises:
-            VideoError: one would; the message names it.
+            VideoError: if one would; the message names it.
         """
-        for index, path in self._held():
+        for index, path in self._list_pictures():
             if index < length and not png_marks.has_mark(path, index):
-                raise self._refused(path)
+                raise self._refusal(path)
 
     def write(self, frame: Frame) -> None:
-        """One picture; it appears when it is whole.
+        """Write one picture; it appears when it is complete.
 
         Raises:
-            VideoError: somebody else's file has its name, or it cannot be written.
+            VideoError: if a file that was not written here has its name, or it cannot be written.
         """
         check_shape(frame.image, "H W 3", "frame")
         path = self.folder / f"{frame.index:06d}.png"
         if os.path.lexists(path) and not png_marks.has_mark(path, frame.index):
-            raise self._refused(path)
+            raise self._refusal(path)
         kept = PIL.PngImagePlugin.PngInfo()
         if frame.index in self._texts:
-            # Bytes of the command line that are no text come as lone surrogates.
+            # Bytes of the command line that are not text come as lone surrogates.
             text = self._texts[frame.index].encode("utf-8", "backslashreplace").decode()
             kept.add_text("parameters", text)
         file = io.BytesIO()
         PIL.Image.fromarray(frame.image).save(file, format="PNG", compress_level=1, pnginfo=kept)
-        with _told(path):
+        with _explain_errors(path):
             files.write_file(path, png_marks.add_mark(file.getvalue(), frame.index))
 
     def end(self, length: int) -> None:
         """Delete pictures of a longer film that were written here before."""
-        for index, path in self._held():
+        for index, path in self._list_pictures():
             if index >= length and png_marks.has_mark(path, index):
-                with _told(path):
+                with _explain_errors(path):
                     path.unlink(missing_ok=True)
 
-    def _held(self) -> list[tuple[int, Path]]:
-        """What has the name of a frame's picture, whosesoever it is, with its index."""
-        with _told(self.folder):
+    def _list_pictures(self) -> list[tuple[int, Path]]:
+        """List all files with the name of a frame's picture, with their index."""
+        with _explain_errors(self.folder):
             found = [one for one in self.folder.iterdir() if _PICTURE.fullmatch(one.name)]
         return sorted((int(one.stem), one) for one in found)
 
-    def _refused(self, path: Path) -> VideoError:
+    def _refusal(self, path: Path) -> VideoError:
         return VideoError(
             f"'{path}' is not as ofgen wrote it, or another's, and would be written over; give "
             "--frames an empty folder",
@@ -359,8 +350,8 @@ class FrameFolder:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """What the system or libav refuses, as one line."""
+def _explain_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the system and libav into one line."""
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:

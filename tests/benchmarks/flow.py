@@ -29,8 +29,8 @@ import numpy as np
 
 from lib_ofgen.models.flow.pdcnet import PDCNetEstimator
 from lib_ofgen.values import Frame
+from support.pdcnet import seeded
 from tests.benchmarks import accuracy
-from tests.pdcnet import seeded
 
 SIZES = ((256, 256), (512, 512), (768, 512))
 ITERATIONS = ((6, 14), (3, 7))

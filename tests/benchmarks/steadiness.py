@@ -38,7 +38,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rendering import rendered
 
 from lib_ofgen import values
 from lib_ofgen.imaging import fusion, metrics
@@ -53,6 +52,7 @@ from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Frame, Image, Mask, Painted, Scene
 from lib_ofgen.video.reader import open_video
 from lib_ofgen.video.writer import write_video
+from support.rendering import rendered
 from tests.benchmarks.guided import WIDEST, Silent
 
 PAGE = Path(__file__).parents[2] / "docs" / "steadiness.md"

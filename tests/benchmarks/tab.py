@@ -1,6 +1,6 @@
 """What the tab costs in a real webui, and how soon its page answers while a plan is made.
 
-    PYTHONPATH=tests python -m tests.benchmarks.tab CLIP FILM [--rounds 3]
+    python -m tests.benchmarks.tab CLIP FILM [--rounds 3]
 
 It needs OFGEN_WEBUI and OFGEN_WEBUI_PYTHON, playwright and a Chromium (OFGEN_CHROMIUM).
 
@@ -25,11 +25,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import browser
-from browser import LONG, fill
-from webui.host import PYTHON, Host, waited
+from support import browser
+from support.browser import LONG, fill
+from support.webui.host import PYTHON, SUPPORT, Host, waited
 
-TINY = Path(__file__).parents[1] / "webui" / "tiny_checkpoint.py"
+TINY = SUPPORT / "tiny_checkpoint.py"
 TYPED = """async () => {
     const field = document.querySelector("#ofgen_prompt textarea");
     const begun = performance.now();

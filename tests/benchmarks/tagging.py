@@ -82,7 +82,7 @@ def made(folder: Path) -> Path:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    from tests import tiny_tagger
+    from support import tiny_tagger
 
     rng, nodes, weights = np.random.default_rng(1), [], []
     nodes.append(helper.make_node("Transpose", ["input"], ["x0"], perm=[0, 3, 1, 2]))

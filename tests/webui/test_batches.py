@@ -11,8 +11,8 @@ import pytest
 
 from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Image
-from webui.conftest import JOB, KEYS, frames_of
-from webui.host import Answer, Host
+from support.webui.films import JOB, KEYS, frames_of
+from support.webui.host import Answer, Host
 
 
 def _kept(answer: Answer, kind: str) -> dict[str, Image]:

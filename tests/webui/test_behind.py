@@ -11,15 +11,16 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from browser import LONG, expect, fill, started
-from conftest import ROOT
 
-from webui.conftest import walk
-from webui.host import TITLE, Host
-from webui.proxy import Proxy
-from webui.test_browser import pytestmark as pytestmark
+from support.browser import LONG, NEEDS_BROWSER, expect, fill, started
+from support.paths import ROOT
+from support.webui.films import walk
+from support.webui.host import TITLE, Host
+from support.webui.proxy import Proxy
 
 USER, PASSWORD = "ada", "one:two"
+pytestmark = NEEDS_BROWSER
+
 WORDS = json.loads((ROOT / "localizations" / "ja_JP.json").read_text("utf-8"))
 NAMES = {
     "walk", "aac", "dis", "DIS", "pdcnet", "raft", "ofgen", "weights", "list", "first", "last",

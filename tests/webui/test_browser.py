@@ -6,22 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import browser
 import pytest
-from browser import LONG, LOOKED, expect, fill
-from moving import make_video, walking
 
-from webui.conftest import LENGTH, RATE, frames_of
-from webui.host import Host
+from support import browser
+from support.browser import LONG, LOOKED, expect, fill
+from support.videos import make_video, walking
+from support.webui.films import LENGTH, RATE, frames_of
+from support.webui.host import Host
 
 BUSY = "#tab_ofgen [data-busy]"
 MANY = 16
 """Passages of a clip whose film is not done while a page looks 1200 times."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(browser.lacking()), reason=browser.lacking()),
-]
+pytestmark = browser.NEEDS_BROWSER
 
 
 @pytest.fixture(scope="module")

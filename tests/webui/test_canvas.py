@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from webui.conftest import JOB, KEYS, LENGTH, alike, frames_of, told_of
-from webui.host import Answer, Host
+from support.webui.films import JOB, KEYS, LENGTH, alike, frames_of, told_of
+from support.webui.host import Answer, Host
 
 
 @pytest.mark.usefixtures("restored")

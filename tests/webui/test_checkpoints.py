@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from webui.conftest import JOB, KEYS, alike, frames_of
-from webui.host import Host, waited
-from webui.test_stopping import Running
+from support.webui.films import JOB, KEYS, alike, frames_of
+from support.webui.host import Host, waited
+from support.webui.requests import Running
 
 
 @pytest.mark.usefixtures("restored")

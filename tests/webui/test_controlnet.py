@@ -25,9 +25,9 @@ from lib_ofgen.models.painters.webui_api import HttpPainter
 from lib_ofgen.settings import control_units
 from lib_ofgen.values import Repaint, Sampling
 from lib_ofgen.video.reader import open_video
-from webui.conftest import HERE, JOB, KEYS, LENGTH, alike, frames_of, walk
-from webui.host import PYTHON, Answer, Host, waited
-from webui.test_stopping import Running
+from support.webui.films import JOB, KEYS, LENGTH, alike, frames_of, walk
+from support.webui.host import PYTHON, SUPPORT, Answer, Host, waited
+from support.webui.requests import Running
 
 CONTROLNET = Path(os.environ.get("OFGEN_CONTROLNET") or ".").resolve()
 LIBRARIES = os.environ.get("OFGEN_CONTROLNET_LIBS", "")
@@ -86,11 +86,11 @@ def watched(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     data, seen = tmp_path_factory.mktemp("controlled"), tmp_path_factory.mktemp("seen")
     probe = tmp_path_factory.mktemp("more") / "probe"
     (probe / "scripts").mkdir(parents=True)
-    (probe / "scripts" / "probe.py").write_bytes((HERE / "probe.py").read_bytes())
+    (probe / "scripts" / "probe.py").write_bytes((SUPPORT / "probe.py").read_bytes())
     folder = data / "models" / "ControlNet"
     folder.mkdir(parents=True)
     subprocess.run(
-        [PYTHON, HERE / "tiny_adapter.py", folder / "tiny-canny.safetensors"], check=True
+        [PYTHON, SUPPORT / "tiny_adapter.py", folder / "tiny-canny.safetensors"], check=True
     )
     (folder / "empty.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     running = Host(

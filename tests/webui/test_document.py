@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lib_ofgen.settings import prompt_rows
-from webui.conftest import JOB, KEYS, LENGTH, frames_of, made_again, same_film
-from webui.host import TITLE, Answer, Host
+from support.webui.films import JOB, KEYS, LENGTH, frames_of, made_again, same_film
+from support.webui.host import TITLE, Answer, Host
 
 INSIDE = (12, 24, 52, 104)
 """Top, left, bottom, right of what the mask leaves to the painter."""

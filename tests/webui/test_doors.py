@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doors import BROKEN_URLS, DASH, OUTSIDE, SCRIPTS, Doors, data_url, furnish
-from doors import away as away
-from doors import made as made
-from doors import page as page
-from moving import make_video, walking
-from serving import watched
 
-from webui.conftest import JOB, RATE
-from webui.host import TITLE, Answer, Host
+from support.attacks import BROKEN_URLS, DASH, OUTSIDE, SCRIPTS, Doors, data_url, furnish
+from support.attacks import away as away
+from support.attacks import made as made
+from support.attacks import page as page
+from support.server import watched
+from support.videos import make_video, walking
+from support.webui.films import JOB, RATE
+from support.webui.host import TITLE, Answer, Host
 
 USER, SIGNED = "ada:one", "api:two"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import av
 import numpy as np
 import PIL.Image
-from moving import heard
 
-from webui.conftest import JOB, KEYS, LENGTH, RATE, frames_of, made_again, same_film
-from webui.host import TITLE, Answer, Host
+from support.videos import heard
+from support.webui.films import JOB, KEYS, LENGTH, RATE, frames_of, made_again, same_film
+from support.webui.host import TITLE, Answer, Host
 
 
 def test_the_script_takes_one_argument_in_both_tabs(host: Host) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 
-from webui.conftest import JOB, alike, frames_of
-from webui.host import PYTHON, Host
-from webui.page import Page
+from support.paths import ROOT
+from support.webui.films import JOB, alike, frames_of
+from support.webui.host import PYTHON, Host
+from support.webui.page import Page
 
 NETWORK: dict[str, Any] = {
     **JOB, "inpaint_checkpoint": "", "flow": "pdcnet", "key_interval": 4, "max_frames": 5,
@@ -23,7 +23,7 @@ NETWORK: dict[str, Any] = {
 NAME = "PDCNet_plus_megadepth.pth.tar"
 SAVE = """
 import sys, torch
-from pdcnet import seeded
+from support.pdcnet import seeded
 torch.save({"state_dict": seeded.state_dict()}, sys.argv[1])
 """
 LOAD = """
@@ -32,8 +32,8 @@ from modules import safe, shared  # what replaces torch.load
 import torch
 assert torch.load is not safe.unsafe_torch_load, "the host has not replaced torch.load"
 from pathlib import Path
-from lib_ofgen import checkpoints
-print(len(checkpoints.load(Path(os.environ["OFGEN_FILE"]))))
+from lib_ofgen.models.weights import checkpoint_io
+print(len(checkpoint_io.load(Path(os.environ["OFGEN_FILE"]))))
 """
 
 

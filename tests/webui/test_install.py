@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
-from webui.host import PYTHON, WEBUI
+from support.paths import ROOT
+from support.webui.host import PYTHON, WEBUI
 
 PINS = (
     "protobuf==3.20.0", "numpy==1.26.2", "Pillow==9.5.0", "opencv-python-headless==4.9.0.80",

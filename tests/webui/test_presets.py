@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from lib_ofgen.settings import presets
-from webui.host import TITLE, Host
-from webui.page import Page
+from support.webui.host import TITLE, Host
+from support.webui.page import Page
 
 SEA = 'a "quiet", blue: sea\nwith two lines \U0001f30a'
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from webui.conftest import JOB
-from webui.host import TITLE, Host
+from support.webui.films import JOB
+from support.webui.host import TITLE, Host
 
 HERE = object()
 """Stands for the clip's path."""

@@ -13,8 +13,8 @@ import pytest
 
 from lib_ofgen.settings import presets
 from lib_ofgen.settings.schema import schema
-from webui.conftest import JOB
-from webui.host import Answer, Host, waited
+from support.webui.films import JOB
+from support.webui.host import Answer, Host, waited
 
 ROUTES = ("settings", "presets", "jobs")
 

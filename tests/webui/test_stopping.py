@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -10,26 +9,9 @@ from typing import Any
 
 import pytest
 
-from webui.conftest import JOB, LENGTH, frames_of, same_film, told_of
-from webui.host import Answer, Host, waited
-
-
-class Running(threading.Thread):
-    """A request under way."""
-
-    def __init__(self, host: Host, job: dict[str, Any], **fields: Any) -> None:
-        super().__init__()
-        self.answer: Answer | None = None
-        self._ask = lambda: host.film(job, **fields)
-        self.start()
-
-    def run(self) -> None:
-        self.answer = self._ask()
-
-    def ended(self) -> Answer:
-        self.join()
-        assert self.answer is not None
-        return self.answer
+from support.webui.films import JOB, LENGTH, frames_of, same_film, told_of
+from support.webui.host import Answer, Host, waited
+from support.webui.requests import Running
 
 
 @pytest.fixture

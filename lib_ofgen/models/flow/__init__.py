@@ -18,21 +18,21 @@ __all__ = ["ESTIMATORS", "EstimatorChoice", "EstimatorOptions", "check_weights",
 
 @dataclass(frozen=True)
 class EstimatorOptions:
-    """What an estimator is to be like; each takes of it what concerns it."""
+    """Options of the estimators; each uses those that concern it."""
 
     radius: float = 1.0
-    """px: the error up to which a vector counts as right."""
+    """px: the largest error of a vector that counts as right."""
     models: Sequence[Path] = ()
     """Folders with weights."""
     global_iterations: int = 3
     local_iterations: int = 7
-    """Of PDC-Net+'s filters."""
+    """Iterations of PDC-Net+'s global and local filters."""
     half: bool = False
-    """Half precision, where a network can."""
+    """Whether networks that can do so run in half precision."""
 
 
 class EstimatorChoice(NamedTuple):
-    """An estimator, and why it was taken."""
+    """An estimator, and why it was chosen."""
 
     estimator: FlowEstimator
     name: str
@@ -40,7 +40,7 @@ class EstimatorChoice(NamedTuple):
 
 
 def _pdcnet(wanted: EstimatorOptions) -> FlowEstimator:
-    """PDC-Net+ with the weights that lie in one of the folders."""
+    """Make PDC-Net+ with the weights in one of the folders."""
     checkpoint = registry.need(registry.CHECKPOINTS["pdcnet-plus"], wanted.models)
     from lib_ofgen.models.flow.pdcnet import PDCNetEstimator
 
@@ -54,7 +54,7 @@ def _pdcnet(wanted: EstimatorOptions) -> FlowEstimator:
 
 
 def _raft(wanted: EstimatorOptions) -> FlowEstimator:
-    """RAFT with the weights that lie in one of the folders."""
+    """Make RAFT with the weights in one of the folders."""
     checkpoint = registry.need(registry.CHECKPOINTS["raft-large"], wanted.models)
     from lib_ofgen.models.flow.raft import RaftEstimator
 
@@ -62,7 +62,7 @@ def _raft(wanted: EstimatorOptions) -> FlowEstimator:
 
 
 def _dis(wanted: EstimatorOptions) -> FlowEstimator:
-    """DIS, which needs no weights."""
+    """Make DIS, which needs no weights."""
     return DisEstimator(wanted.radius)
 
 
@@ -79,15 +79,15 @@ ESTIMATORS = {
     "raft": _Kind(_raft, ("torch", "torchvision"), "raft-large"),
     "dis": _Kind(_dis),
 }
-"""By name, best first; the last can always run."""
+"""By name, best first; the last one can always run."""
 
 
 def choose_estimator(name: str, wanted: EstimatorOptions | None = None) -> EstimatorChoice:
-    """The estimator of that name; `auto` is the best that can run here.
+    """Return the estimator of that name; `auto` is the best one that can run here.
 
     Raises:
-        FlowError: there is no such estimator, or a library that it needs is missing.
-        WeightsError: its weights are in none of the folders.
+        FlowError: if there is no such estimator, or a library that it needs is missing.
+        WeightsError: if its weights are in none of the folders.
     """
     wanted = wanted or EstimatorOptions()
     if name != "auto":
@@ -95,13 +95,13 @@ def choose_estimator(name: str, wanted: EstimatorOptions | None = None) -> Estim
             raise FlowError(
                 f"no flow estimator {name!r}; take one of auto, {', '.join(ESTIMATORS)}"
             )
-        lacking = _lacking(name)
+        lacking = _missing_library(name)
         if lacking:
             raise FlowError(f"flow={name} cannot run: {lacking}, or take flow=dis")
         return EstimatorChoice(ESTIMATORS[name].make(wanted), name, "asked for")
     passed: list[str] = []
     for other in ESTIMATORS:
-        without = _without(other, wanted)
+        without = _why_not(other, wanted)
         if not without:
             reason = "; ".join([*passed, "the best that can run here"])
             return EstimatorChoice(ESTIMATORS[other].make(wanted), other, reason)
@@ -109,28 +109,29 @@ def choose_estimator(name: str, wanted: EstimatorOptions | None = None) -> Estim
     raise AssertionError("DIS needs nothing")
 
 
-def _lacking(name: str) -> str:
-    """Why the first library that the estimator needs cannot be imported; empty if all can."""
+def _missing_library(name: str) -> str:
+    """Say why the first library that the estimator needs cannot be imported; empty if all can."""
     return libraries.missing_library(*ESTIMATORS[name].libraries)
 
 
-def _without(name: str, wanted: EstimatorOptions) -> str:
-    """What the estimator lacks to run here; empty for nothing."""
+def _why_not(name: str, wanted: EstimatorOptions) -> str:
+    """Say what the estimator lacks to run here; empty if nothing."""
     kind = ESTIMATORS[name]
     if kind.checkpoint and not registry.find(registry.CHECKPOINTS[kind.checkpoint], wanted.models):
         return "has no weights here"
-    fault = _lacking(name)
+    fault = _missing_library(name)
     return f"cannot run: {fault}" if fault else ""
 
 
 def check_weights(name: str, path: Path) -> int:
-    """How many entries of the checkpoint `name` the file gives its network: all, or an error.
+    """Check a file as the checkpoint `name`; return the number of its network's entries.
 
     Raises:
-        WeightsError: it is damaged, or of another network.
+        WeightsError: if the file is damaged, or belongs to another network.
         FlowError: if a library that reads it is missing or broken.
     """
-    lacking = next(_lacking(one) for one, kind in ESTIMATORS.items() if kind.checkpoint == name)
+    user = next(one for one, kind in ESTIMATORS.items() if kind.checkpoint == name)
+    lacking = _missing_library(user)
     if lacking:
         raise FlowError(lacking)
     if name == "raft-large":

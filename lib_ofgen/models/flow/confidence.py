@@ -1,4 +1,4 @@
-"""Confidence of a flow from how well it agrees: with its way back, and with the pictures.
+"""Confidence of a flow from its agreement with the flow back, and with the pictures.
 
 A logistic model, fitted to the true flow of MPI-Sintel (Butler et al. 2012), makes both one
 probability (`python -m tests.benchmarks.calibrate`).
@@ -18,7 +18,7 @@ from lib_ofgen.values import Image, check_shape
 __all__ = ["BIAS", "ROUND_TRIP", "SAMENESS", "confidence", "difference", "features"]
 
 BIAS, ROUND_TRIP, SAMENESS = 1.238, -1.597, -1.143
-"""Logistic coefficients: constant, of the round trip, of the pictures' difference."""
+"""Logistic coefficients: constant, round trip, difference of the pictures."""
 
 
 def features(
@@ -27,7 +27,7 @@ def features(
     back: NDArray[np.float32],
     radius: float = 1.0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What the model knows of each of the target's pixels, (H, W) both.
+    """Return the model's two inputs for each of the target's pixels, (H, W) both.
 
     The logarithm of the round trip's miss in units of `radius`, and the logarithm of the mean
     absolute difference (0..255, smoothed over 1.5 px) between the target and the warped source.
@@ -40,7 +40,7 @@ def features(
 
 
 def difference(pair: tuple[Image, Image], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(H, W) 0..255: how much (source, target) differ along the vectors, smoothed over 1.5 px."""
+    """(H, W) 0..255: difference of (source, target) along the vectors, smoothed over 1.5 px."""
     source, target = pair
     moved = warp.warp_backward(source, vectors, smooth=False)
     grey = cv2.cvtColor(cv2.absdiff(moved, target), cv2.COLOR_RGB2GRAY).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What estimators with a network share: the device, batches that fit on it, and leaving it."""
+"""What estimators with a network share: the device, and batches that fit on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["OnDevice", "best_device"]
 _LOG = logging.getLogger(__name__)
 _Pair = tuple[Frame, Frame]
 _AT_ONCE = 8
-"""Pairs at a time on a device; on a CPU more than one is no faster."""
+"""Pairs at a time on a device; on a CPU, more than one is not faster."""
 
 
 class OnDevice:
@@ -49,7 +49,7 @@ class OnDevice:
         return self._batch
 
     def network(self) -> Any:
-        """The network, loaded if it is not."""
+        """Return the network; load it first if necessary."""
         if self._network is None:
             device = self._device or best_device()
             self._batch = self._batch or (1 if device == "cpu" else _AT_ONCE)
@@ -57,36 +57,36 @@ class OnDevice:
         return self._network
 
     def estimate(self, pairs: Sequence[_Pair]) -> Iterator[Flow]:
-        """The flow of each (source, target), in order.
+        """Yield the flow of each (source, target), in order.
 
         Raises:
-            WeightsError: the checkpoint cannot be used.
-            FlowError: the device has no room for a single pair.
+            WeightsError: if the checkpoint cannot be used.
+            FlowError: if the device has no room for a single pair.
         """
         network = self.network()
         at = 0
         while at < len(pairs):
             ahead = pairs[at : at + self._batch]
-            done = self._tried(network, list(takewhile(_like(ahead[0]), ahead)))
+            done = self._try_run(network, list(takewhile(_like(ahead[0]), ahead)))
             yield from done
             at += len(done)
 
     def release(self) -> None:
-        """Take everything off the device; the next estimate loads the network anew."""
+        """Free the device; the next estimate loads the network again."""
         self._network = None
         self._forget()
         gc.collect()
         _free_device_memory()
         _free_host_memory()
 
-    def _tried(self, network: Any, pairs: list[_Pair]) -> list[Flow]:
-        """The flows of the pairs, or of none if there was no room for so many at a time."""
+    def _try_run(self, network: Any, pairs: list[_Pair]) -> list[Flow]:
+        """Return the flows of the pairs; an empty list if they do not fit together."""
         try:
             return self._run(network, pairs)
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
-        # Out here the failed attempt's tensors are gone with its traceback.
+        # Outside the handler, the failed attempt's tensors are freed with its traceback.
         self._forget()
         _free_device_memory()
         where = self._device or best_device()
@@ -102,7 +102,7 @@ class OnDevice:
 
 
 def best_device() -> str:
-    """Torch's name of the fastest device that is there."""
+    """Return torch's name of the fastest device here."""
     import torch
 
     if torch.cuda.is_available():
@@ -111,12 +111,12 @@ def best_device() -> str:
 
 
 def _like(pair: _Pair) -> Callable[[_Pair], bool]:
-    """Whether a pair's target has the size of this one's, so that both fit into a batch."""
+    """Whether two pairs have targets of one size, so that both fit into a batch."""
     return lambda other: other[1].image.shape == pair[1].image.shape
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device refused memory: each kind says so in its own words."""
+    """Whether the device is out of memory: each kind of device has its own message."""
     said = str(error).lower()
     return isinstance(error, MemoryError) or any(
         words in said for words in ("out of memory", "can't allocate memory", "not enough memory")
@@ -124,7 +124,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _free_device_memory() -> None:
-    """Give back what torch holds in reserve."""
+    """Free the memory that torch holds in reserve."""
     import torch
 
     if torch.cuda.is_available():
@@ -134,7 +134,7 @@ def _free_device_memory() -> None:
 
 
 def _free_host_memory() -> None:
-    """Give back what the C library holds in reserve, which it otherwise keeps for good."""
+    """Free the memory that the C library holds in reserve; otherwise it never does."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others have none
         if trim is not None:

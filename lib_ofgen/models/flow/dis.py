@@ -24,7 +24,7 @@ _LARGEST_SIDE = 16_000
 class DisEstimator:
     """`FlowEstimator` on OpenCV's DIS, medium preset, with calibrated confidence.
 
-    Where it is unsure it takes the dominant motion's word.
+    Where it is unsure, the dominant motion is used.
     """
 
     def __init__(self, radius: float = 1.0) -> None:
@@ -38,7 +38,7 @@ class DisEstimator:
         return f"dis-medium/3 radius={self._radius:g}"
 
     def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
-        """The flow of each (source, target), in order."""
+        """Yield the flow of each (source, target), in order."""
         for source, target in pairs:
             vectors, back = self._both_ways(source.image, target.image)
             pair = source.image, target.image
@@ -51,7 +51,7 @@ class DisEstimator:
     def _both_ways(
         self, source: Image, target: Image
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Of a pair that is the last one turned round, what is known already."""
+        """Return the flows of a pair that is the last one in reverse; None for another pair."""
         if self._last and self._last[0] is target and self._last[1] is source:
             return self._last[3], self._last[2]
         vectors, back = both_ways(source, target)
@@ -59,7 +59,7 @@ class DisEstimator:
         return vectors, back
 
     def release(self) -> None:
-        """Forget the last pair; there is no device."""
+        """Forget the last pair; there is no device to free."""
         self._last = None
 
 
@@ -80,7 +80,7 @@ def both_ways(source: Image, target: Image) -> tuple[NDArray[np.float32], NDArra
 
 
 def _dis(here: NDArray[np.uint8], there: NDArray[np.uint8], size: Size) -> NDArray[np.float32]:
-    """Where each of `here`'s pixels is in `there`, on a grid of `size`."""
+    """Estimate where each of `here`'s pixels is in `there`, on a grid of `size`."""
     search = cv2.DISOpticalFlow.create(preset=cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     # OpenCV's stub wants the optional output; None asks for a fresh one.
     found = search.calc(here, there, cast("Any", None))

@@ -1,7 +1,7 @@
-"""The motion that most of a picture shares, where a flow is unsure.
+"""The motion of most of a picture, used where a flow is unsure.
 
-On a plain road under a moving camera, or in a clear sky, pictures do not tell where a pixel has
-gone, but what is around it does. A homography, which is exact for a plane and for a camera that
+On a plain road under a moving camera, or in a clear sky, the pictures do not show where a pixel
+has gone, but its surroundings do. A homography, which is exact for a plane and for a camera that
 turns (Hartley and Zisserman 2004, sections 13.1 and 8.4), is fitted to the vectors that are sure.
 Where the sure vectors around an unsure one follow it, it is the better guess; how good, was fitted
 to true flow as `agreement` was (`python -m tests.benchmarks.calibrate`). What has been covered
@@ -40,11 +40,11 @@ _SURE = 0.6
 _GRID = 8
 """px between the vectors that it is fitted to."""
 _LEAST = 64
-"""Vectors without which no homography is fitted."""
+"""Fewest vectors to which a homography is fitted."""
 _AROUND = 16.0
 """px: sigma of the surroundings of a pixel; 24, 32 and 48 tell right from wrong less well."""
 _FEW = 0.02
-"""Share of sure vectors around a pixel that counts as none."""
+"""Share of sure vectors around a pixel below which there are none."""
 _SAME = 0.0
 """`Guess.apart` up to which both vectors say the same, so that the estimated one is kept."""
 _OTHER = 16.0
@@ -52,11 +52,11 @@ _OTHER = 16.0
 
 Floats = NDArray[np.float32]
 
-_around = partial(images.with_border, sigma=_AROUND, grid=8)
+_around = partial(images.local_mean, sigma=_AROUND, grid=8)
 
 
 class GlobalMotion(NamedTuple):
-    """What the dominant motion says of each pixel."""
+    """The dominant motion at each pixel."""
 
     vectors: Floats
     """(2, H, W) px: the homography's."""
@@ -67,7 +67,7 @@ class GlobalMotion(NamedTuple):
 
 
 def estimate_global_motion(vectors: Floats, sure: Floats, radius: float) -> GlobalMotion | None:
-    """What the dominant motion says; None where there is none.
+    """Find the dominant motion; None if there is none.
 
     `vectors` (2, H, W) px and their confidence `sure` (H, W) are on the target's grid.
     """
@@ -85,7 +85,7 @@ def estimate_global_motion(vectors: Floats, sure: Floats, radius: float) -> Glob
 def complete_by_global_motion(
     pair: tuple[Image, Image], vectors: Floats, sure: Floats, radius: float
 ) -> tuple[Floats, Floats]:
-    """Vectors and confidence of (source, target), with the dominant motion's where it is surer.
+    """Return vectors and confidence of (source, target); the dominant motion's where it is surer.
 
     Shapes as in `guess`.
     """

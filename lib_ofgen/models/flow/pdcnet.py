@@ -53,7 +53,7 @@ class PDCNetEstimator:
         more is no faster. Features and filters of the frames last used stay within `cache_bytes`.
 
         Raises:
-            WeightsError: the file is missing, or another than at its first use.
+            WeightsError: if the file is missing, or another than at its first use.
         """
         self._digest = registry.verify(checkpoint, registry.CHECKPOINTS["pdcnet-plus"])
         self._checkpoint, self._radius = checkpoint, radius
@@ -72,16 +72,16 @@ class PDCNetEstimator:
         return f"pdcnet-plus/2 {self._digest[:16]} {kind} {first}/{then} radius={self._radius:g}"
 
     def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
-        """The flow of each (source, target), in order.
+        """Yield the flow of each (source, target), in order.
 
         Raises:
-            WeightsError: the checkpoint cannot be used.
-            FlowError: the device has no room for a single pair.
+            WeightsError: if the checkpoint cannot be used.
+            FlowError: if the device has no room for a single pair.
         """
         return self._on_device.estimate(pairs)
 
     def release(self) -> None:
-        """Take everything off the device; the next estimate loads the network anew."""
+        """Free the device; the next estimate loads the network again."""
         self._on_device.release()
 
     def _load(self, device: str) -> PDCNet:
@@ -95,9 +95,9 @@ class PDCNetEstimator:
         known = self._features(network, sources + targets)
         filters = self._filters(network, targets, known)
         found = network.estimate(
-            _joined([known[_key(image)] for image in sources]),
-            _joined([known[_key(image)] for image in targets]),
-            _joined([filters[_key(image)] for image in targets]),
+            _concatenate([known[_key(image)] for image in sources]),
+            _concatenate([known[_key(image)] for image in targets]),
+            _concatenate([filters[_key(image)] for image in targets]),
             iterations=self._iterations[0],
             size=size,
         )
@@ -106,7 +106,7 @@ class PDCNetEstimator:
         return [self._flow(*each) for each in both]
 
     def _features(self, network: PDCNet, pictures: list[Image]) -> dict[bytes, Features]:
-        """Features of each picture, made where they are not known."""
+        """Return the features of each picture; compute those that are not cached."""
         import torch
 
         by_key = {_key(picture): picture for picture in pictures}
@@ -122,10 +122,10 @@ class PDCNetEstimator:
     def _filters(
         self, network: PDCNet, targets: list[Image], known: dict[bytes, Features]
     ) -> dict[bytes, Filters]:
-        """Filters of each target, made where they are not known."""
+        """Return the filters of each target; compute those that are not cached."""
 
         def make(keys: list[bytes]) -> Filters:
-            return network.filters(_joined([known[key] for key in keys]), self._iterations[1])
+            return network.filters(_concatenate([known[key] for key in keys]), self._iterations[1])
 
         keys = list(dict.fromkeys(_key(target) for target in targets))
         return self._known.all("filters", keys, make, self._on_device.batch)
@@ -157,7 +157,7 @@ class _Known:
     def all(
         self, kind: str, keys: list[bytes], make: Callable[[list[bytes]], Any], batch: int
     ) -> dict[bytes, Any]:
-        """What is kept under each key; what is not is made, `batch` at a time, and then kept."""
+        """Return the value of each key; compute and cache missing ones, `batch` at a time."""
         found = {key: self._kept[kind, key] for key in keys if (kind, key) in self._kept}
         lacking = [key for key in keys if key not in found]
         for start in range(0, len(lacking), batch):
@@ -172,7 +172,7 @@ class _Known:
         return found
 
     def _keep(self, key: tuple[str, bytes], each: Any) -> None:
-        """Put it last in the queue, and drop the first ones until all fit."""
+        """Cache a value as the newest one, and drop the oldest until all fit."""
         self._bytes += 0 if key in self._kept else _size(each)
         self._kept[key] = each
         self._kept.move_to_end(key)
@@ -180,7 +180,7 @@ class _Known:
             self._bytes -= _size(self._kept.popitem(last=False)[1])
 
     def clear(self) -> None:
-        """Keep nothing."""
+        """Empty the cache."""
         self._kept.clear()
         self._bytes = 0
 
@@ -189,7 +189,7 @@ def network_of(checkpoint: Path) -> PDCNet:
     """The network with the checkpoint's weights, on the CPU.
 
     Raises:
-        WeightsError: the file is damaged, or of another network.
+        WeightsError: if the file is damaged, or of another network.
     """
     from lib_ofgen.models.flow._pdcnet import PDCNet
 
@@ -205,8 +205,8 @@ def _size(parts: tuple[Tensor, ...]) -> int:
     return sum(part.numel() * part.element_size() for part in parts)
 
 
-def _joined(each: list[_Parts]) -> _Parts:
-    """One batch of several; a single one as it is."""
+def _concatenate(each: list[_Parts]) -> _Parts:
+    """Join several batches into one; a single one is returned as it is."""
     import torch
 
     if len(each) == 1:
@@ -215,7 +215,7 @@ def _joined(each: list[_Parts]) -> _Parts:
 
 
 def _key(picture: Image) -> bytes:
-    """What tells a picture from every other."""
+    """Return a key that differs between different pictures."""
     content = hashlib.blake2b(picture.tobytes(), digest_size=16)
     content.update(repr(picture.shape).encode())
     return content.digest()

@@ -1,4 +1,4 @@
-"""RAFT (Teed and Deng 2020) by torchvision, for those to whom PDC-Net+'s licence is closed.
+"""RAFT (Teed and Deng 2020) by torchvision, for those who may not use PDC-Net+ under its licence.
 
 Its confidence is that of `agreement`: the round trip and the pictures. torchvision and torch are
 imported at the first estimate.
@@ -40,7 +40,7 @@ class RaftEstimator:
         see `OnDevice`.
 
         Raises:
-            WeightsError: the checkpoint is another file than at its first use.
+            WeightsError: if the checkpoint is another file than at its first use.
         """
         self._digest = registry.verify(checkpoint, registry.CHECKPOINTS["raft-large"])
         self._checkpoint, self._radius = checkpoint, radius
@@ -52,16 +52,16 @@ class RaftEstimator:
         return f"raft-large/2 {self._digest[:16]} {_UPDATES} radius={self._radius:g}"
 
     def estimate(self, pairs: Sequence[_Pair]) -> Iterator[Flow]:
-        """The flow of each (source, target), in order.
+        """Yield the flow of each (source, target), in order.
 
         Raises:
-            WeightsError: the checkpoint cannot be used.
-            FlowError: the device has no room for a single pair.
+            WeightsError: if the checkpoint cannot be used.
+            FlowError: if the device has no room for a single pair.
         """
         return self._on_device.estimate(pairs)
 
     def release(self) -> None:
-        """Take everything off the device; the next estimate loads the network anew."""
+        """Free the device; the next estimate loads the network again."""
         self._on_device.release()
 
     def _load(self, device: str) -> Any:
@@ -72,7 +72,7 @@ class RaftEstimator:
         size = images.size_of(pairs[0][1].image)
         sources = [images.resize(source.image, size) for source, _ in pairs]
         targets = [target.image for _, target in pairs]
-        found = _moved(network, targets + sources, sources + targets)
+        found = _estimate(network, targets + sources, sources + targets)
         both = zip(pairs, sources, found[: len(pairs)], found[len(pairs) :], strict=True)
         return [self._flow(*each) for each in both]
 
@@ -85,10 +85,10 @@ class RaftEstimator:
 
 
 def network_of(checkpoint: Path) -> Any:
-    """The network with the checkpoint's weights, on the CPU.
+    """Return the network with the checkpoint's weights, on the CPU.
 
     Raises:
-        WeightsError: the file is damaged, or of another network.
+        WeightsError: if the file is damaged, or of another network.
     """
     from torchvision.models.optical_flow import raft_large
 
@@ -99,7 +99,7 @@ def network_of(checkpoint: Path) -> Any:
     return network.eval()
 
 
-def _moved(network: Any, here: list[Image], there: list[Image]) -> NDArray[np.float32]:
+def _estimate(network: Any, here: list[Image], there: list[Image]) -> NDArray[np.float32]:
     """(B, 2, H, W) px: where each of `here`'s pixels is in `there`; pictures of one size."""
     import torch
 

@@ -1,4 +1,4 @@
-"""What a painter gave: a picture of the size that was asked for, or what is wrong with it."""
+"""Checks of a painter's answer: is it a picture, of the requested size, and not blank?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["BLANK", "decode_answer", "is_blank"]
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-"""Of 8 bits or less a channel; others would come out in other colours."""
+"""Pillow's modes with at most 8 bits a channel; others would change their colours."""
 _LEAST = 64
 """px: fewer may be of one colour by chance; this is one value of a latent picture."""
 _APART = 8.0
@@ -25,16 +25,16 @@ BLANK = (
     "in one flat colour, as a model does whose numbers are too large (NaN): start the webui with "
     "--no-half-vae or --no-half, or choose another checkpoint or VAE"
 )
-"""What to say of a picture that `is_blank`."""
+"""The message about a picture that `is_blank`."""
 
 
 def decode_answer(data: bytes, size: Size) -> Image:
-    """(H, W, 3) RGB picture of exactly `size`, of the bytes of a PNG, JPEG or WebP file.
+    """Return the (H, W, 3) RGB picture in a PNG, JPEG or WebP file, which must have this `size`.
 
-    Nothing is unpacked before the header has said that the size is right.
+    The header is checked before anything is unpacked.
 
     Raises:
-        ValueError: the file is something else; the message says what, and the remedy.
+        ValueError: if the file is something else; the message says what, and the remedy.
     """
     try:
         with warnings.catch_warnings():
@@ -42,7 +42,7 @@ def decode_answer(data: bytes, size: Size) -> Image:
             file = Pictures.open(io.BytesIO(data), formats=_FORMATS)
     except Pictures.DecompressionBombError as error:
         raise ValueError(f"painted far more than {size}: check that this is a webui") from error
-    except Exception as error:  # Pillow's readers have as many errors as formats
+    except Exception as error:  # Pillow's readers raise many kinds of errors
         raise ValueError("the answer holds no picture: look at the webui's own log") from error
     _check(file, size)
     try:
@@ -55,7 +55,7 @@ def decode_answer(data: bytes, size: Size) -> Image:
 
 
 def _check(file: Pictures.Image, size: Size) -> None:
-    """Nothing, if the header says what was asked for."""
+    """Check that the header has the requested format and size."""
     here = Size(file.height, file.width)
     if here != size:
         raise ValueError(
@@ -77,10 +77,10 @@ def _refuse_transparent(file: Pictures.Image) -> None:
 
 
 def is_blank(picture: Image, job: Repaint) -> bool:
-    """Whether what was to be painted has come out in one flat colour, where something else stood.
+    """Whether the painted part is one flat colour, and was not so before.
 
-    A model whose numbers overflow gives black, or grey. What was of one colour already, and what
-    was black and stays so, is no fault.
+    A model whose numbers overflow returns black or grey. A part that was of one colour already,
+    or was black and stays black, is not a fault.
     """
     inside = slice(None) if job.mask is None else job.mask > 0
     fresh, before = (image[inside].reshape(-1, 3) for image in (picture, job.image))

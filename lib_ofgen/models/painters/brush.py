@@ -40,13 +40,13 @@ class _Layer(NamedTuple):
     smoothing: float
     """Sigma of the picture in which a stroke sees its colour."""
     detail: float
-    """Levels by which canvas and picture must differ for a stroke to be worth it."""
+    """Levels by which canvas and picture must differ before a stroke is painted."""
     stop: float
     """Levels by which the picture may leave a stroke's colour before the stroke ends."""
     steps: int
     """Points of a stroke's course on each side of its centre."""
     bristle: float
-    """Levels by which the bristles' marks are lighter and darker; 0 for none."""
+    """Levels by which the bristles' marks are lighter and darker; 0: no marks."""
 
 
 _LAYERS = (
@@ -57,7 +57,7 @@ _LAYERS = (
 
 
 class _Region(NamedTuple):
-    """The part of a picture that is painted, and how."""
+    """The painted part of a picture, and how it is painted."""
 
     whole: Size
     left: int
@@ -80,16 +80,16 @@ class BrushPainter:
         return "brush 1"
 
     def stage(self, kind: Stage) -> AbstractContextManager[None]:
-        """Nothing: no stage has a model."""
+        """Do nothing: no stage has a model."""
         return nullcontext()
 
     def paint(self, jobs: Sequence[Repaint]) -> list[Image]:
-        """The paintings, each independent of the others in the batch."""
+        """Paint the pictures, each independent of the others in the batch."""
         return [_repaint(job) for job in jobs]
 
 
 def _repaint(job: Repaint) -> Image:
-    """The job's picture: its image where the mask is 0, and painted in the mask's proportion."""
+    """Paint one picture; it keeps its image where the mask is 0, and is blended by the mask."""
     height, width = check_shape(job.image, "H W 3", "image")
     mask = np.full((height, width), 255, np.uint8) if job.mask is None else job.mask
     if check_shape(mask, "H W", "mask") != (height, width):
@@ -104,14 +104,14 @@ def _repaint(job: Repaint) -> Image:
     region = region._replace(left=max(0, left - reach), top=max(0, top - reach))
     part = np.s_[region.top : top + down + reach, region.left : left + across + reach]
     picture, inside = np.ascontiguousarray(job.image[part]), np.ascontiguousarray(mask[part])
-    painted = _painting(picture, inside, region).astype(np.float32)
+    painted = _paint_layers(picture, inside, region).astype(np.float32)
     opacity = inside[..., None].astype(np.float32) * (min(1.0, strength / _OPAQUE_FROM) / 255)
     result[part] = np.rint(picture + opacity * (painted - picture))
     return result
 
 
-def _painting(picture: Image, inside: NDArray[np.uint8], region: _Region) -> Image:
-    """The region's picture, painted near and in `inside`, layer by layer."""
+def _paint_layers(picture: Image, inside: NDArray[np.uint8], region: _Region) -> Image:
+    """Paint the region's picture near and in `inside`, layer by layer."""
     scale = region.scale
     graded, field = _grade(picture), _directions(picture, region)
     canvas = picture.copy()
@@ -130,7 +130,7 @@ def _painting(picture: Image, inside: NDArray[np.uint8], region: _Region) -> Ima
 
 
 def _grade(picture: Image) -> Image:
-    """The picture as a painter mixes it: edges and colours a little stronger."""
+    """Strengthen the picture's edges and colours a little."""
     soft = cv2.GaussianBlur(picture, (0, 0), sigmaX=1.5)
     crisp = cv2.addWeighted(picture, 1.35, soft, -0.35, 0)
     grey = cv2.cvtColor(cv2.cvtColor(crisp, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

@@ -34,7 +34,7 @@ _SECRET = 6  # characters from which a password is looked for in the host's word
 
 
 class _AwayError(PainterError):
-    """What may pass: a connection refused or lost, an answer of 5xx."""
+    """A failure that may pass: a connection refused or lost, an answer of 5xx."""
 
     def __init__(self, message: str, *, crash: bool = False) -> None:
         super().__init__(message)
@@ -83,8 +83,8 @@ class Host:
         The route is one of `/sdapi/v1`, or begins with a slash.
 
         Raises:
-            PainterError: there is no answer, or it is none of a webui.
-            Stopped: the user asked to stop meanwhile.
+            PainterError: if there is no answer, or not a webui's.
+            Stopped: if the user asked to stop meanwhile.
         """
         timeout = min(self._timeout, _QUICK) if quick else self._timeout
         most = min(most, limits.current().answer * MIB)
@@ -94,7 +94,7 @@ class Host:
         except (OSError, http.client.HTTPException, ValueError) as error:
             failure = self._failure(error, timeout)
         except (TooLargeError, PackedError) as error:
-            failure = self._unwanted(error, most)
+            failure = self._refuse_answer(error, most)
         else:
             return self._read(reply, route)
         raise failure  # out here, for what was caught may quote the address
@@ -133,7 +133,7 @@ class Host:
 
     def refuse(self, text: str) -> PainterError:
         """An error that begins with the address; of `text` only what may be shown."""
-        return PainterError(f"{self.url}: {self._said(text, 2 * _LONGEST)}")
+        return PainterError(f"{self.url}: {self._clean_text(text, 2 * _LONGEST)}")
 
     def _ask(
         self,
@@ -169,7 +169,7 @@ class Host:
 
     def _refusal(self, reply: Reply, route: str) -> PainterError:
         """What an answer of 3xx to 5xx means, with the host's own words."""
-        said, code = self._said(_words(_document(reply.body))), reply.status
+        said, code = self._clean_text(_words(_document(reply.body))), reply.status
         what = f"{self.url}: answered {code} to {route}" + (f": {said}" if said else "")
         if code >= 500:
             return _AwayError(what, crash=code == 500)
@@ -178,7 +178,7 @@ class Host:
         if code == 404 and said in ("", "Not Found"):
             return NoRouteError(f"{what}: start the webui with --api")
         if code < 400:
-            place = self._said(hide_secrets(reply.headers.get("Location") or ""))
+            place = self._clean_text(hide_secrets(reply.headers.get("Location") or ""))
             return PainterError(f"{what}: give {place or 'where it leads'} as the address")
         return PainterError(what)
 
@@ -192,7 +192,7 @@ class Host:
         text = str(getattr(reason, "strerror", None) or reason or type(reason).__name__)
         if isinstance(reason, (ValueError, http.client.InvalidURL)):  # its text quotes the address
             text = "no valid address, or none of a proxy in http_proxy"
-        text = self._said(text)
+        text = self._clean_text(text)
         if isinstance(reason, ssl.SSLError) and not isinstance(reason, ssl.SSLEOFError):
             return PainterError(f"{self.url}: no secure connection ({text}): check the address")
         return _AwayError(
@@ -200,8 +200,8 @@ class Host:
             "check the address, and that the webui runs there with --api"
         )
 
-    def _unwanted(self, error: Exception, most: int) -> PainterError:
-        """What an answer means that was not read to its end."""
+    def _refuse_answer(self, error: Exception, most: int) -> PainterError:
+        """Return the refusal of an answer that was not read to its end."""
         if isinstance(error, PackedError):
             return self.refuse("the answer is compressed: switch that off there, or at its proxy")
         raised = most == limits.current().answer * MIB
@@ -209,8 +209,8 @@ class Host:
         why = "" if raised else ", more than was asked for"
         return self.refuse(f"the answer is larger than {most / MIB:.0f} MiB{why}: {hint}")
 
-    def _said(self, text: str, longest: int = _LONGEST) -> str:
-        """Words of the host on one line, without control codes and what it repeats of secrets."""
+    def _clean_text(self, text: str, longest: int = _LONGEST) -> str:
+        """Return the host's text on one line, without control codes and secrets."""
         text = to_one_line(" ".join(text[: 8 * longest].split()))
         for secret in self._secrets:
             text = text.replace(secret, "...")
@@ -218,11 +218,11 @@ class Host:
 
 
 def _address(url: str) -> tuple[str, bytes | None]:
-    """The webui's root without a trailing slash, and the user:password that the URL holds."""
+    """Return the webui's root without a trailing slash, and the user:password in the URL."""
     parts = _parts(url.strip())
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise PainterError(
-            f"{hide_secrets(url)!r} is no painter: give http://HOST:PORT of a webui, or 'brush'"
+            f"{hide_secrets(url)!r} is not a painter: give http://HOST:PORT of a webui, or 'brush'"
         )
     if "@" in parts.path + parts.query + parts.fragment:
         raise PainterError(
@@ -240,17 +240,17 @@ def _address(url: str) -> tuple[str, bytes | None]:
 
 
 def _parts(url: str) -> urllib.parse.SplitResult | None:
-    """The address in parts; None if it is none. What is raised for that quotes passwords."""
+    """Return the parts of an address; None if it is not one: the error would quote passwords."""
     try:
         parts = urllib.parse.urlsplit(url)
-        _ = parts.port  # raises if it is no number
+        _ = parts.port  # raises if it is not a number
     except ValueError:
         return None
     return parts
 
 
 def _forms(password: str) -> list[str]:
-    """How a password may stand in what a host says; none where it is too short to be looked for."""
+    """Return the forms of a password in a host's messages; none if it is too short to search."""
     if len(password) < _SECRET:
         return []
     found = {password, repr(password)[1:-1], json.dumps(password)[1:-1]}
@@ -260,7 +260,7 @@ def _forms(password: str) -> list[str]:
 
 
 def _is_local(name: str) -> bool:
-    """Whether the host is this machine, which no proxy stands before."""
+    """Whether the host is this machine, which is never behind a proxy."""
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
@@ -273,7 +273,7 @@ _NONE = object()
 
 
 def _document(body: bytearray) -> Any:
-    """What the JSON says, or `_NONE`; empties `body`, so that it is not held twice."""
+    """Parse JSON, or return `_NONE`; empty `body`, so that it is not in memory twice."""
     if sum(body.count(mark) for mark in b"[{,:") > _PARTS:
         return _NONE
     # One wide character, which may be escaped, makes the whole text four times as large.

@@ -73,10 +73,10 @@ class HttpPainter:
         """Learn the host's names, and refuse those asked for that it does not have.
 
         Raises:
-            PainterError: no such webui answers, or it lacks a checkpoint, sampler, scheduler or
+            PainterError: if no such webui answers, or it lacks a checkpoint, sampler, scheduler or
                 control unit.
         """
-        loaded = self._loaded()
+        loaded = self._loaded_checkpoint()
         self._models = _entries(self._host.call("sd-models", quick=True))
         wanted: dict[Stage, str] = {}
         for stage, name in self._asked.items():
@@ -99,7 +99,7 @@ class HttpPainter:
     @contextmanager
     def stage(self, kind: Stage) -> Iterator[None]:
         """The stage's checkpoint is loaded inside, and on leaving the one that was before."""
-        title, before = self._ready()[kind], self._loaded(patient=True)
+        title, before = self._ready()[kind], self._loaded_checkpoint(patient=True)
         switched = not self._same(before, title)
         self._staged, self._stage = title, kind
         back = {"sd_model_checkpoint": before} if switched and before else None
@@ -108,7 +108,7 @@ class HttpPainter:
                 self._host.insist("options", {"sd_model_checkpoint": title})
                 self._see(title)
             yield
-        except BaseException as error:  # what went wrong first is what the user must read
+        except BaseException as error:  # the user must read the first error
             if back:
                 stops = isinstance(error, Stopped) or not isinstance(error, Exception)
                 self._host.leave("options", back, brief=stops)
@@ -128,7 +128,7 @@ class HttpPainter:
         if job.strength <= 0 or (job.mask is not None and not job.mask.any()):
             return job.image.copy()
         request = self._request(job)
-        scripts, wanted = request["alwayson_scripts"], size_of(_padded(job.image))
+        scripts, wanted = request["alwayson_scripts"], size_of(_pad(job.image))
         maps = self._control.count(scripts)
         most = 8 * MIB + _BYTES * wanted.height * wanted.width * (1 + maps)
         answer = self._host.insist("img2img", request, self._reload, most=most)
@@ -143,8 +143,8 @@ class HttpPainter:
         return picture
 
     def _request(self, job: Repaint) -> dict[str, Any]:
-        """The body of the job's `img2img`."""
-        image = _padded(job.image)
+        """Return the body of an `img2img` request."""
+        image = _pad(job.image)
         request: dict[str, Any] = {
             "init_images": [_base64(image)],
             "prompt": job.prompt,
@@ -158,7 +158,7 @@ class HttpPainter:
             "do_not_save_samples": True,
             "do_not_save_grid": True,
             "send_images": True,
-            "alwayson_scripts": self._control.scripts(self._stage, job, _padded),
+            "alwayson_scripts": self._control.scripts(self._stage, job, _pad),
             **self._paint,
         }
         for key, kind in (("sampler_name", "sampler"), ("scheduler", "scheduler")):
@@ -166,7 +166,7 @@ class HttpPainter:
                 request[key] = self._named[kind]
         if job.mask is not None:
             request |= {
-                "mask": _base64(_padded(job.mask)),
+                "mask": _base64(_pad(job.mask)),
                 "mask_blur": 0,
                 "inpainting_fill": 1,  # start from the image
                 "inpaint_full_res": False,
@@ -175,7 +175,7 @@ class HttpPainter:
         return request
 
     def _first(self, answer: Any, most: int) -> str:
-        """The first picture of an answer of `most` pictures at most, as the host sends it."""
+        """Return the first picture of an answer, as sent; it may have at most `most` pictures."""
         images = answer.get("images") if isinstance(answer, dict) else None
         if not isinstance(images, list) or not images or not isinstance(images[0], str):
             raise self._host.refuse("the answer holds no picture: look at the webui's own log")
@@ -205,19 +205,19 @@ class HttpPainter:
             self.connect()
         return self._wanted or {}
 
-    def _loaded(self, *, patient: bool = False) -> str:
-        """The checkpoint that the host has loaded, as it calls it; may be empty."""
+    def _loaded_checkpoint(self, *, patient: bool = False) -> str:
+        """Return the host's name of its loaded checkpoint; may be empty."""
         host = self._host
         options = host.insist("options") if patient else host.call("options", quick=True)
         return _text(options.get("sd_model_checkpoint")) if isinstance(options, dict) else ""
 
     def _same(self, loaded: str, title: str) -> bool:
-        """Whether the checkpoint that is loaded is the one of that title; none asked for is."""
+        """Whether the loaded checkpoint has that title; true for an empty title."""
         return not title or _bare(self._title(loaded, strict=False)) == _bare(title)
 
     def _see(self, title: str) -> None:
-        """Refuse a host that did not load what it was asked to."""
-        loaded = self._loaded(patient=True)
+        """Check that the host has loaded the checkpoint that it was asked for."""
+        loaded = self._loaded_checkpoint(patient=True)
         if not self._same(loaded, title):
             raise self._host.refuse(
                 f"kept checkpoint {loaded[:_NEAR]!r} when asked for {title[:_NEAR]!r}: "
@@ -225,8 +225,8 @@ class HttpPainter:
             )
 
     def _reload(self) -> None:
-        """Switch again where a host that came back has forgotten the stage's checkpoint."""
-        if not self._same(self._loaded(), self._staged):
+        """Load the stage's checkpoint again if the host was restarted and has another one."""
+        if not self._same(self._loaded_checkpoint(), self._staged):
             self._host.call("options", {"sd_model_checkpoint": self._staged})
 
     def _title(self, name: str, *, strict: bool = True) -> str:
@@ -245,7 +245,7 @@ class HttpPainter:
         return name
 
     def _name_of(self, kind: str, name: str) -> str:
-        """The host's own name of a sampler or scheduler; empty stays empty."""
+        """Return the host's own name of a sampler or scheduler; empty stays empty."""
         if not name:
             return ""
         try:
@@ -261,7 +261,7 @@ class HttpPainter:
         raise self._unknown(kind, name, [_text(entry.get("name")) for entry in entries])
 
     def _unknown(self, kind: str, name: str, known: list[str]) -> PainterError:
-        """The refusal of a name that the host does not have."""
+        """Return the refusal of a name that the host does not have."""
         lower = {key.lower(): key for key in known[:_LOOKED_AT] if 0 < len(key) <= _NEAR}
         near = difflib.get_close_matches(name.lower()[:_NEAR], list(lower), n=1, cutoff=0.0)
         hint = f": the nearest it has is {lower[near[0]]!r}" if near else ": it has none"
@@ -286,8 +286,8 @@ def _entries(answer: Any) -> list[dict[str, Any]]:
     )
 
 
-def _padded(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture or mask with its edges repeated up to the next size that the host takes."""
+def _pad(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Repeat the edges of a picture or mask up to the next size that the host accepts."""
     height, width = image.shape[:2]
     below, beside = -height % _MULTIPLE, -width % _MULTIPLE
     rest = ((0, 0),) * (image.ndim - 2)

@@ -1,4 +1,4 @@
-"""ControlNet of a webui behind an address: what it has, and what it is told with each picture."""
+"""ControlNet of a webui behind an address: its units, and their part of each request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lib_ofgen.values import ControlUnit, Repaint, Stage
 __all__ = ["HttpControl"]
 
 _VERSIONS = (2, 3)
-"""Of its API, which mean the same to us; Forge does not tell its own."""
+"""Versions of its API that we know; Forge's API has no version."""
 _MOST = 10_000
 """Modules or models that are read of a list."""
 _LONGEST = 300
@@ -28,10 +28,10 @@ _SHOWS = 3
 
 
 class HttpControl:
-    """What pictures are steered by on a host; `connect` first where there are units."""
+    """The control units of a host's pictures; call `connect` first if there are units."""
 
     def __init__(self, host: Host, units: Sequence[ControlUnit]) -> None:
-        """Contacts nobody."""
+        """Keep the units; the host is not contacted yet."""
         self._host, self.units = host, tuple(units)
         self._shows = False
 
@@ -39,7 +39,7 @@ class HttpControl:
         """Learn the host's names, and refuse units that it does not have.
 
         Raises:
-            PainterError: the host has no ControlNet, one of an unknown version, or not these units.
+            PainterError: if the host lacks ControlNet or a unit, or its version is unknown.
         """
         if not self.units:
             return
@@ -53,8 +53,8 @@ class HttpControl:
         version = self._optional("version", "version", 2)
         if version not in _VERSIONS:
             known = version is None or isinstance(version, (int, float))
-            raise self._changed(f", of version {str(version)[:20]}," if known else "")
-        self.units = self._matched(modules, models)
+            raise self._refuse_answer(f", of version {str(version)[:20]}," if known else "")
+        self.units = self._match_units(modules, models)
         self._refuse_too_many()
         options = self._host.call("options", quick=True)
         hidden = isinstance(options, dict) and options.get("control_net_no_detectmap")
@@ -82,12 +82,12 @@ class HttpControl:
         return len(scripts["controlnet"]["args"]) if scripts else 0
 
     def check(self, answer: Any, scripts: dict[str, Any], target: int) -> None:
-        """Nothing, unless the host has painted without the units: it only logs that they failed.
+        """Check that the host has used the units: if they fail, it only logs that.
 
         `answer` holds a list of pictures.
 
         Raises:
-            PainterError: it has.
+            PainterError: if the host has painted without them.
         """
         if self._shows and len(answer["images"]) < 1 + self.count(scripts):
             raise self._host.refuse(
@@ -95,7 +95,9 @@ class HttpControl:
                 "the control units' models fit the checkpoint"
             )
 
-    def _matched(self, modules: dict[str, Any], models: dict[str, Any]) -> tuple[ControlUnit, ...]:
+    def _match_units(
+        self, modules: dict[str, Any], models: dict[str, Any]
+    ) -> tuple[ControlUnit, ...]:
         details = modules.get("module_detail")
         described = details.items() if isinstance(details, dict) else ()
         free = {
@@ -113,14 +115,14 @@ class HttpControl:
         """The names of a list; what is too long for one is left out."""
         names = answer.get(part)
         if not isinstance(names, list):
-            raise self._changed()
+            raise self._refuse_answer()
         return [name for name in names[:_MOST] if isinstance(name, str) and len(name) <= _LONGEST]
 
     def _refuse_too_many(self) -> None:
-        """Nothing, unless the host would pass over some of the units."""
+        """Check that the host would not ignore some of the units."""
         most = self._optional("settings", "control_net_unit_count", control_units.MOST)
         if not isinstance(most, int):
-            raise self._changed()
+            raise self._refuse_answer()
         if len(self.units) > most:
             raise self._host.refuse(
                 f"its ControlNet takes {most} units, and control_units has {len(self.units)}: "
@@ -137,11 +139,11 @@ class HttpControl:
     def _answer(self, route: str) -> dict[str, Any]:
         answer = self._host.call(f"/controlnet/{route}", quick=True)
         if not isinstance(answer, dict):
-            raise self._changed()
+            raise self._refuse_answer()
         return answer
 
-    def _changed(self, what: str = "") -> PainterError:
+    def _refuse_answer(self, what: str = "") -> PainterError:
         return self._host.refuse(
-            f"its ControlNet{what} answers otherwise than we know: "
+            f"its ControlNet{what} answers in an unknown form: "
             "install sd-webui-controlnet 1.1.455 there, or empty control_units"
         )

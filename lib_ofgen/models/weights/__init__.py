@@ -1,4 +1,4 @@
-"""Checkpoints: which there are, where they lie, and how they are read and fetched."""
+"""Published weights: where to find, how to download, verify and read them."""
 
 from __future__ import annotations
 

@@ -29,29 +29,29 @@ _LISTED = 5
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Name to tensor, on the CPU, of a state dictionary or of a training checkpoint with one.
+    """Read a state dictionary, or a training checkpoint with one: names to tensors on the CPU.
 
     Reads safetensors and torch's zip and legacy formats; runs nothing that the file names.
 
     Raises:
-        WeightsError: the file is missing, damaged, no checkpoint, or would run code.
+        WeightsError: if the file is missing, damaged, no checkpoint, or would run code.
     """
     if not path.is_file():
         raise WeightsError(f"no weights at '{path}'")
     try:
-        content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+        content = _safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     except OfgenError:
         raise
-    except Exception as error:  # unpickling damaged bytes can raise anything at all
+    except Exception as error:  # unpickling damaged bytes can raise any exception
         raise WeightsError(f"'{path}' is damaged or no checkpoint: download it again") from error
     return _state(content, path)
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Name to shape of the tensors of a checkpoint, of which only the list is read.
+    """Read only the list of a checkpoint's tensors: names to shapes.
 
     Raises:
-        WeightsError: the file is missing, damaged, no checkpoint, or would run code.
+        WeightsError: if the file is missing, damaged, no checkpoint, or would run code.
     """
     if not path.is_file():
         raise WeightsError(f"no weights at '{path}'")
@@ -59,7 +59,7 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
         content = _header(path) if path.suffix == ".safetensors" else _outline(path)
     except OfgenError:
         raise
-    except Exception as error:  # unpickling damaged bytes can raise anything at all
+    except Exception as error:  # unpickling damaged bytes can raise any exception
         raise WeightsError(f"'{path}' is damaged or no checkpoint: download it again") from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
@@ -68,7 +68,7 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _header(path: Path) -> object:
-    """The shapes that a safetensors file begins with."""
+    """Read the shapes from the header of a safetensors file."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > _LONGEST_HEADER:
@@ -78,7 +78,7 @@ def _header(path: Path) -> object:
 
 
 def _outline(path: Path) -> object:
-    """What a file of torch's pickles, with a shape where a tensor belongs."""
+    """Read a file of torch's pickles, with shapes in place of tensors."""
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:  # a magic number, a version, the machine, and the content
             for _ in range(3):
@@ -93,10 +93,10 @@ def _outline(path: Path) -> object:
 def fit(state: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]], path: Path) -> None:
     """Check that `state`, read from `path`, has the network's keys in their shapes.
 
-    More keys than wanted are worth a warning only.
+    Additional keys cause only a warning.
 
     Raises:
-        WeightsError: keys are missing, or of another shape; the message lists them.
+        WeightsError: if keys are missing, or of another shape; the message lists them.
     """
     missing = [key for key in wanted if key not in state]
     if missing:
@@ -114,7 +114,7 @@ def convert(path: Path, out: Path) -> None:
     """Write the checkpoint's tensors as safetensors, whole or not at all.
 
     Raises:
-        WeightsError: it cannot be read, or `out` cannot be written.
+        WeightsError: if it cannot be read, or `out` cannot be written.
     """
     with libraries.explain_imports():
         from safetensors.torch import save_file
@@ -141,7 +141,7 @@ def _safetensors(path: Path) -> object:
     return load_file(path)
 
 
-def _pickled(path: Path) -> object:
+def _read_pickle(path: Path) -> object:
     with libraries.explain_imports():
         import torch
 
@@ -151,7 +151,7 @@ def _pickled(path: Path) -> object:
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
                 raise WeightsError(f"'{path}' is a TorchScript program, not a checkpoint")
     guard = SimpleNamespace(
-        __name__="guarded_pickle", Unpickler=_GuardedUnpickler, load=_guarded_load
+        __name__="guarded_pickle", Unpickler=_GuardedUnpickler, load=_load_safely
     )
     # The webui replaces torch.load; this one stays as it is.
     loader = torch.serialization.load
@@ -159,7 +159,7 @@ def _pickled(path: Path) -> object:
 
 
 def _state(content: object, path: Path) -> dict[str, Any]:
-    """The tensors of a checkpoint, names without the `module.` of a parallel trainer."""
+    """Return the tensors of a checkpoint; a parallel trainer's `module.` is cut off the names."""
     with libraries.explain_imports():
         import torch
 
@@ -167,7 +167,7 @@ def _state(content: object, path: Path) -> dict[str, Any]:
         content = content["state_dict"]
     state = dict(content) if isinstance(content, Mapping) else {}
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"'{path}' holds no state dictionary: it is no checkpoint")
+        raise WeightsError(f"'{path}' holds no state dictionary: it is not a checkpoint")
     prefix = "module."
     if all(str(key).startswith(prefix) for key in state):
         return {key.removeprefix(prefix): value for key, value in state.items()}
@@ -200,7 +200,7 @@ _HARMLESS = {
     "_codecs", "argparse", "array", "collections", "copyreg", "datetime", "decimal", "enum",
     "fractions", "pathlib", "random", "time", "types", "uuid",
 }  # fmt: skip
-"""Modules of the standard library from which training code keeps objects; they come back inert."""
+"""Modules of the standard library whose objects training code stores; they become inert ones."""
 _HARMLESS_BUILTINS = {
     "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object",
     "range", "set", "slice", "str", "tuple",
@@ -239,7 +239,7 @@ class _Outliner(_GuardedUnpickler):
     """Builds shapes instead of tensors, and reads nothing of what these hold."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """As the guard, but for the functions that rebuild tensors."""
+        """Return the guard's replacements; functions that rebuild tensors return shapes."""
         if module_name == "torch._utils" and global_name == "_rebuild_tensor_v2":
             return _shape
         if module_name == "torch._utils" and global_name == "_rebuild_parameter":
@@ -247,7 +247,7 @@ class _Outliner(_GuardedUnpickler):
         return super().find_class(module_name, global_name)
 
     def persistent_load(self, pid: Any, /) -> None:
-        """No storage."""
+        """Return None in place of a storage."""
 
 
 def _shape(_storage: object, _offset: int, size: tuple[int, ...], *_: object) -> tuple[int, ...]:
@@ -258,5 +258,5 @@ def _of_parameter(shape: tuple[int, ...], *_: object) -> tuple[int, ...]:
     return shape
 
 
-def _guarded_load(file: Any, **options: Any) -> object:
+def _load_safely(file: Any, **options: Any) -> object:
     return _GuardedUnpickler(file, **options).load()

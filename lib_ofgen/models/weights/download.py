@@ -1,4 +1,4 @@
-"""One file from the web: resumed where it broke off, and whole or not at all."""
+"""Download of one file: resumed after a lost connection, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ _BLOCK = 1 << 18
 _TIMEOUT = 30.0
 """Seconds without a byte."""
 _TRIES = 3
-"""Attempts in a row that bring no byte more than was ever there, before it is given up."""
+"""Attempts in a row without a new byte after which a download fails."""
 _PAUSE = 1.0
 """Seconds before another attempt."""
 _MOST = 8 << 30
-"""Bytes of a file whose size nobody has told beforehand."""
+"""Most bytes of a file of unknown size."""
 _NOTE = 1 << 16
 """Bytes of a note that are read."""
 _PAGES = ("text/html", "application/xhtml+xml")
 _RANGE = re.compile(r"bytes (?P<start>\d{1,15})-\d{1,15}/(?P<whole>\d{1,15}|\*)")
 
 Told = Callable[[int, int], None]
-"""Hears how many bytes are there, and of how many; 0 where nobody knows."""
+"""Called with the number of bytes so far, and of all bytes; 0 if unknown."""
 
 
 def fetch(url: str, target: Path, told: Told, *, size: int = 0, whole: Path | None = None) -> None:
     """Put what is at `url`, an address of http or https, under `target`, or under `whole` instead.
 
-    What has come so far lies beside `target` and is gone on with, if the server says that the file
-    is still the same; a changed one begins anew. A line that breaks off is tried again. `size` is
-    how many bytes the file has, 0 where that is not known; no more than these come, or 8 GiB. Two
-    at once for one target are the caller's to prevent.
+    An incomplete file lies beside `target` and is resumed if the server says that the file is
+    still the same; a changed one begins again. A lost connection is tried again. `size` is
+    the number of the file's bytes, 0 if unknown; not more than these, or 8 GiB, are read. The
+    caller prevents two downloads of one target at once.
 
     Raises:
-        WeightsError: if it cannot be had; the message says why, in a few words.
+        WeightsError: if it cannot be downloaded; the message says why, in a few words.
     """
     _check_address(url)
     part = _Part(target, size)
@@ -82,7 +82,7 @@ def has_hub() -> bool:
     """Whether the Hugging Face hub's own client is installed, and can be imported."""
     try:
         import huggingface_hub  # noqa: F401
-    except Exception:  # a broken installation raises anything at all
+    except Exception:  # a broken installation raises any exception
         return False
     return True
 
@@ -90,11 +90,11 @@ def has_hub() -> bool:
 def from_hub(repository: str, revision: str, target: Path) -> None:
     """Put the file of `target`'s name, of that revision of a repository, under `target`.
 
-    By the hub's own client, so that its cache, its mirror and its proxy are the user's. On one
-    disk the cache's bytes and these are the same.
+    This uses the hub's own client, so that the user's cache, mirror and proxy are used. On one
+    disk, the file is a link to the cache.
 
     Raises:
-        WeightsError: it cannot be had; the message says why, in a few words.
+        WeightsError: if it cannot be downloaded; the message says why, in a few words.
     """
     import huggingface_hub
 
@@ -108,7 +108,7 @@ def from_hub(repository: str, revision: str, target: Path) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Put the bytes of `source` under `target` too: on one disk as a link, else as a copy.
+    """Put the bytes of `source` under `target` too: a link on the same disk, else a copy.
 
     Raises:
         OSError: if it cannot be written.
@@ -123,21 +123,21 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 class _BrokenError(Exception):
-    """The line broke off before all had come."""
+    """The connection was lost before the file was complete."""
 
 
 class _Part:
-    """What has come so far, and of which version of which file."""
+    """An incomplete file, with a note on the version of the file."""
 
     def __init__(self, target: Path, size: int) -> None:
         self.folder = target.parent
-        """Where it lies."""
+        """Its path."""
         self._file = target.with_name(f".{target.name}.part")
         self._note = target.with_name(f".{target.name}.part.json")
         self.wanted = size
         """Bytes; 0 where that is not known."""
         self.most = size or _MOST
-        """Bytes that are taken."""
+        """Most bytes that are accepted."""
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -145,11 +145,11 @@ class _Part:
 
     @property
     def size(self) -> int:
-        """Bytes that are there."""
+        """Bytes so far."""
         return self._file.stat().st_size if self._file.is_file() else 0
 
     def version(self, url: str) -> str:
-        """The validator of the version that is there; empty where nothing can be gone on with."""
+        """The validator of the version so far; empty if it cannot be resumed."""
         if not self._note.is_file():
             return ""
         try:
@@ -161,57 +161,57 @@ class _Part:
         return note["version"] if known and self.size and note["version"].isprintable() else ""
 
     def begin(self, url: str, version: str) -> None:
-        """Nothing is there any more; what comes is of this version."""
+        """Empty the file; the next bytes belong to this version."""
         # In this order: a note must never vouch for the bytes of another version.
-        with _written(self._file):
+        with _explain_errors(self._file):
             self._note.unlink(missing_ok=True)
             self._file.write_bytes(b"")
             # The address itself may hold what is secret.
             self._note.write_text(json.dumps({"address": _mark(url), "version": version}), "utf-8")
 
     def append(self, answer: Any, told: Told, of: int) -> None:
-        """Add what the server sends to what is there."""
+        """Append what the server sends."""
         there = self.size
-        with _written(self._file):
+        with _explain_errors(self._file):
             file = self._file.open("ab")
         with file:
-            # As it comes, not by the block: a slow line loses little, and shows that it lives.
+            # Not block by block: a slow connection then loses little, and shows progress.
             while block := answer.read1(_BLOCK):
                 there += len(block)
                 if there > self.most:
                     self.forget()
                     raise WeightsError(f"the server gives more than the file's {self.most} bytes")
-                with _written(self._file):
+                with _explain_errors(self._file):
                     file.write(block)
                     file.flush()
                 told(there, of)
 
     def forget(self) -> None:
-        """Have the file begin anew."""
+        """Begin the file again."""
         self._note.unlink(missing_ok=True)
 
     def finish(self, target: Path) -> None:
         """All is there."""
-        with _written(target):
+        with _explain_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             self._file.replace(target)
             self._note.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _written(path: Path) -> Any:
-    """An error of writing is told at once; only the line is worth another attempt."""
+def _explain_errors(path: Path) -> Any:
+    """Explain an error of writing at once: only a lost connection is tried again."""
     try:
         yield
     except OSError as error:
         raise WeightsError(
-            f"cannot write '{path}': {error.strerror or error}; see to it and run the same command "
-            "again: what has come is kept"
+            f"cannot write '{path}': {error.strerror or error}; mend it and run the same command "
+            "again: the part so far is kept"
         ) from error
 
 
 def _some(url: str, part: _Part, told: Told) -> None:
-    """As much of the file as one connection gives."""
+    """Download as much of the file as one connection gives."""
     version, have = part.version(url), part.size
     request = urllib.request.Request(url, headers={"User-Agent": "ofgen"})
     if version:
@@ -246,13 +246,13 @@ def _some(url: str, part: _Part, told: Told) -> None:
 
 
 def _is_all(refusal: Any, version: str, have: int) -> bool:
-    """Whether nothing is left to come, by an answer that no such range is there."""
+    """Whether the file is complete, by an answer that the range does not exist."""
     whole = str(refusal.headers.get("Content-Range", "")).strip() == f"bytes */{have}"
     return whole and _validator(refusal) in ("", version)
 
 
 def _check_kind(answer: Any) -> None:
-    """Do nothing if the answer is a file or a part of one.
+    """Check that the answer is a file or a part of one.
 
     Raises:
         WeightsError: if it is something else.
@@ -266,7 +266,7 @@ def _check_kind(answer: Any) -> None:
 
 
 def _place(answer: Any) -> tuple[int, int]:
-    """Where in the file the answer's bytes begin, and how many it has; 0 where nobody tells."""
+    """Return where in the file the answer's bytes begin, and the file's size; 0 if unknown."""
     if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
         return 0, answer.length or 0
     found = _RANGE.fullmatch(str(answer.headers.get("Content-Range", "")).strip())
@@ -277,10 +277,10 @@ def _place(answer: Any) -> tuple[int, int]:
 
 
 def _check_size(whole: int, part: _Part) -> None:
-    """Do nothing if the file may be so large; 0 is unknown.
+    """Check that a file may be so large; 0 is unknown.
 
     Raises:
-        WeightsError: if it may not.
+        WeightsError: if it is too large.
     """
     if whole > part.most:
         raise WeightsError(
@@ -294,7 +294,7 @@ class _OnlyHttp(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Any:
-        """The request that is made in the place of `req`."""
+        """Return the request that replaces `req`."""
         address = newurl.replace(" ", "%20")
         with contextlib.ExitStack() as refused:
             refused.callback(fp.close)
@@ -308,7 +308,7 @@ class _OnlyHttp(urllib.request.HTTPRedirectHandler):
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """What opens addresses of http and https alone."""
+    """Return an opener for addresses of http and https only."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler,
@@ -319,22 +319,22 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _check_address(url: str) -> None:
-    """Do nothing if it is an address that may be fetched.
+    """Check that an address may be fetched.
 
     Raises:
         WeightsError: if it is not.
     """
     if not is_address(url):
-        raise WeightsError(f"{safe_text.hide_secrets(url)!r} is no address of http or https")
+        raise WeightsError(f"{safe_text.hide_secrets(url)!r} is not an address of http or https")
 
 
 def _mark(url: str) -> str:
-    """A mark by which an address is known again, and which does not tell it."""
+    """Return a digest that identifies an address without revealing it."""
     return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _validator(answer: Any) -> str:
-    """What tells this version of the file from others; empty where the server gives none."""
+    """Return the validator of this version of the file; empty if the server sends none."""
     tag = str(answer.headers.get("ETag") or "")
     # A weak tag does not vouch for bytes, RFC 9110 section 13.1.5.
     return str(answer.headers.get("Last-Modified") or "") if tag[:2] in ("", "W/") else tag
@@ -350,7 +350,7 @@ def _check_room(part: _Part, length: int) -> None:
 
 
 def _why(error: Exception) -> str:
-    """In a few words."""
+    """Describe an error in a few words."""
     if isinstance(error, urllib.error.HTTPError):
         if error.code // 100 == 3:
             return f"the server answers {error.code} and sends us on to no file of http or https"

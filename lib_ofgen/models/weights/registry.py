@@ -1,11 +1,10 @@
-"""Weights that a user brings or downloads: which there are, where they lie, whether they are whole.
+"""Weights that a user downloads: the published ones, their places, and checks of their files.
 
-They never come with this project: each has a licence of its own.
+This project never contains them: each has a licence of its own.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from lib_ofgen.errors import WeightsError
-from lib_ofgen.system.regular_file import regular_file
+from lib_ofgen.system.regular_file import hash_file
 
 __all__ = [
     "CHECKPOINTS",
@@ -44,22 +43,22 @@ class Hub:
 
     repository: str
     revision: str
-    """The commit's hash: what was published later is not taken."""
+    """The commit's hash; later versions are not used."""
 
     def url(self, file: str) -> str:
-        """Where the bytes of a file of it are."""
+        """Return the address of one of its files."""
         return f"https://huggingface.co/{self.repository}/resolve/{self.revision}/{file}"
 
 
 @dataclass(frozen=True)
 class Companion:
-    """A file that belongs beside the weights."""
+    """A further file that the weights need beside them."""
 
     file: str
     url: str
     sha256: str
     size: int = 0
-    """Bytes; 0 where that is not known."""
+    """Bytes; 0 if unknown."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +72,16 @@ class Checkpoint:
     also: tuple[str, ...]
     """Other names under which it is accepted, best first."""
     page: str
-    """Where a person finds it."""
+    """Address of its page, for people."""
     url: str
-    """Where its bytes are."""
+    """Address of its bytes."""
     sha256: str
-    """Of the file, in hex, or as much of the beginning as is published; empty where nothing is."""
+    """SHA-256 of the file, in hex, or its published beginning; empty if none is published."""
     licence: str
     source: str
-    """Who made it, and where that is said."""
+    """Its authors, and where that is stated."""
     size: int = 0
-    """Bytes of the file; 0 where that is not known."""
+    """Bytes of the file; 0 if unknown."""
     kind: Literal["flow", "tagger"] = "flow"
     beside: tuple[Companion, ...] = ()
     hub: Hub | None = None
@@ -99,7 +98,7 @@ class Checkpoint:
 
     @property
     def pinned(self) -> str:
-        """By what a file is known to be the published one, in words."""
+        """How a file is recognised as the published one, in words."""
         if self.is_pinned:
             return "by its full SHA-256"
         if self.sha256:
@@ -107,7 +106,7 @@ class Checkpoint:
         return "by nothing: the first use is recorded, and compared from then on"
 
     def companions(self, place: Path) -> list[tuple[Companion, Path]]:
-        """The files that belong beside `place`, each with its own place."""
+        """Return the further files that belong beside `place`, each with its path."""
         return [(one, place.with_name(one.file)) for one in self.beside]
 
 
@@ -179,21 +178,21 @@ CHECKPOINTS = {
 
 
 def names_of_kind(kind: str) -> list[str]:
-    """The names of the published weights of a kind."""
+    """Return the names of the published weights of a kind."""
     return [one.name for one in CHECKPOINTS.values() if one.kind == kind]
 
 
 def find(checkpoint: Checkpoint, folders: Sequence[Path]) -> Path | None:
-    """The first of the checkpoint's files that is in one of the folders."""
+    """Return the first of the checkpoint's files that is in one of the folders, or None."""
     places = (folder / name for folder in folders for name in checkpoint.files)
     return next((place for place in places if place.is_file()), None)
 
 
 def need(checkpoint: Checkpoint, folders: Sequence[Path]) -> Path:
-    """The checkpoint's file.
+    """Return the checkpoint's file.
 
     Raises:
-        WeightsError: it is nowhere; the message says where to get it and where to put it.
+        WeightsError: if it is in none of the folders; the message says how to get it.
     """
     found = find(checkpoint, folders)
     if found is None:
@@ -207,42 +206,38 @@ def need(checkpoint: Checkpoint, folders: Sequence[Path]) -> Path:
 
 
 def digest(path: Path) -> str:
-    """The file's SHA-256, in hex.
+    """Return the file's SHA-256, 64 hex digits.
 
     Raises:
-        WeightsError: if it cannot be read, or is no file.
+        WeightsError: if it cannot be read, or is not a regular file.
     """
-    state = hashlib.sha256()
     try:
-        with regular_file(path) as file:
-            while block := file.read(1 << 20):
-                state.update(block)
+        return hash_file(path)
     except OSError as error:
         raise WeightsError(f"cannot read '{path}': {error.strerror or error}") from error
-    return state.hexdigest()
 
 
 def verify(path: Path, checkpoint: Checkpoint | None) -> str:
-    """The file's SHA-256, which must be the published one, and that of its first use.
+    """Check a file's SHA-256 against the published one and that of its first use; return it.
 
-    Where nothing is published, the first use is recorded beside it.
+    If none is published, that of the first use is recorded beside the file.
 
     Raises:
-        WeightsError: it is another file than it was, or than it should be.
+        WeightsError: if the file is not the published one, or has changed.
     """
-    found = _compared(path, path, checkpoint)
+    found = _compare(path, path, checkpoint)
     record(path, found)
     return found
 
 
-def _compared(path: Path, lies: Path, checkpoint: Checkpoint | None) -> str:
-    """The SHA-256 of what lies or is to lie at `path`, if it is what was published and recorded."""
+def _compare(path: Path, lies: Path, checkpoint: Checkpoint | None) -> str:
+    """Check the file `lies`, whose final place is `path`; return its SHA-256."""
     found = digest(lies)
     same = checkpoint is not None and path.name == Path(checkpoint.file).name
     published = checkpoint.sha256 if checkpoint and same else ""
     if not found.startswith(published):
         raise WeightsError(f"'{path}' has SHA-256 {found}, not {published}: download it again")
-    known = _recorded(path)
+    known = _read_record(path)
     if not found.startswith(known):
         raise WeightsError(
             f"'{path}' has SHA-256 {found}, not {known}: download it again, or delete"
@@ -251,8 +246,8 @@ def _compared(path: Path, lies: Path, checkpoint: Checkpoint | None) -> str:
     return found
 
 
-def _recorded(path: Path) -> str:
-    """The SHA-256 that was recorded at the first use; empty where there is no record."""
+def _read_record(path: Path) -> str:
+    """Read the SHA-256 that was recorded at the first use; empty if there is no record."""
     place = path.with_name(path.name + _RECORD)
     try:
         if not place.is_file():
@@ -264,8 +259,8 @@ def _recorded(path: Path) -> str:
 
 
 def record(path: Path, found: str) -> None:
-    """Note the SHA-256 of a file at its first use, beside it, if nothing is noted yet."""
-    if _recorded(path):
+    """Record the SHA-256 of a file beside it, if there is no record yet."""
+    if _read_record(path):
         return
     try:
         path.with_name(path.name + _RECORD).write_text(found + "\n", "ascii")
@@ -276,13 +271,12 @@ def record(path: Path, found: str) -> None:
 def verify_all(
     path: Path, checkpoint: Checkpoint, staged: Mapping[Path, Path] | None = None
 ) -> str:
-    """The file's SHA-256, as `verify` gives it; what belongs beside it is there and whole, too.
+    """Check a file as `verify` does, and the further files beside it; return its SHA-256.
 
-    `staged` says where files lie that are to be put into their places later; then nothing is
-    recorded.
+    `staged` maps final places to where the files lie now; with it, nothing is recorded.
 
     Raises:
-        WeightsError: a file is missing, or is another than it was or should be.
+        WeightsError: if a file is missing, is not the published one, or has changed.
     """
     lies = staged or {}
     for companion, place in checkpoint.companions(path):
@@ -295,4 +289,4 @@ def verify_all(
             )
     if staged is None:
         return verify(path, checkpoint)
-    return _compared(path, lies.get(path, path), checkpoint)
+    return _compare(path, lies.get(path, path), checkpoint)

@@ -1,4 +1,4 @@
-"""Which family of Stable Diffusion a checkpoint is of, from the shapes of its tensors."""
+"""The family of Stable Diffusion that a checkpoint belongs to, by the shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _THIRD = "model.diffusion_model.x_embedder.proj.weight"
 
 
 def family_of(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """`SD 1.x`, `SD 2.x`, `SDXL`, `SDXL refiner` or `SD 3`; empty where the shapes tell none."""
+    """`SD 1.x`, `SD 2.x`, `SDXL`, `SDXL refiner` or `SD 3`; empty if the shapes do not show it."""
     if _THIRD in shapes:
         return "SD 3"
     widths = {
@@ -30,18 +30,18 @@ def family_of(shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def family_of_file(path: Path) -> str:
-    """The family of a checkpoint file, of which only the list of tensors is read; or empty."""
+    """Return the family of a checkpoint file, or empty; only its list of tensors is read."""
     try:
         return family_of(checkpoint_io.shapes(path))
     except (OSError, WeightsError):
-        return ""  # whoever loads it says what is wrong with it
+        return ""  # an error is reported when it is loaded
 
 
 def refuse_mixture(base: tuple[str, str], holes: tuple[str, str]) -> None:
-    """Nothing, unless two checkpoints, each a name and a family, cannot share a job.
+    """Check that two checkpoints, each a name and a family, can be used in one job.
 
     Raises:
-        SettingsError: they are of different families.
+        SettingsError: if they are of different families.
     """
     (base_name, base_family), (holes_name, holes_family) = base, holes
     if base_family and holes_family and base_family != holes_family:

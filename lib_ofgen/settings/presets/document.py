@@ -148,7 +148,8 @@ def read(document: object) -> Preset:
     settings = known.get("settings", {})
     if not isinstance(settings, dict):
         raise SettingsError("the preset's settings must be an object, such as {}")
-    _refuse_newer(known, cast("dict[str, Any]", settings))
+    settings = cast("dict[str, Any]", settings)
+    _refuse_newer(known, settings)
     changes = migrate(settings, known.get("defaults", 1))
     return make(known.get("name", ""), changes, known.get("description", ""))
 

@@ -1,7 +1,7 @@
-"""Files opened for reading, and what their sound is.
+"""Files opened for reading, and the format of their sound.
 
-libav is given a file's bytes and nothing else: no path, no protocol, and only formats that hold
-their own data. So no file can name another one to be read in its place.
+libav gets only the file's bytes: no path, no protocol, and only formats that contain their own
+data. So a file cannot make libav read another file.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ __all__ = [
 ]
 
 LEAST = (17, 1)
-"""The oldest PyAV that is fit: earlier ones write beyond their memory if a format shows its streams
-late, as MPEG does, and decoders are given options."""
+"""The oldest safe PyAV: earlier ones write out of bounds if a format reveals its streams late, as
+MPEG does, and decoders are given options."""
 
 _EXTENSIONS = {
     "mov": ".mp4",
@@ -79,8 +79,9 @@ _EXTENSIONS = {
 }
 """The first name of each demuxer that may be used, and the extension of its files.
 
-Each finds all it reads in the file itself. Left out are play lists (hls, dash, concat, sdp, imf),
-numbered pictures (image2), what draws text or vectors (tty, svg_pipe) and what has no signature.
+Each finds all its data in the file itself. Left out are play lists (hls, dash, concat, sdp, imf),
+numbered pictures (image2), renderers of text or vectors (tty, svg_pipe), and formats without a
+signature.
 """
 
 _LISTS = {
@@ -94,32 +95,32 @@ _LISTS = {
     "IMF": rb"(?s).*<(\w+:)?(CompositionPlaylist|AssetMap)[\s>]",
     "Smooth Streaming": rb"(?s).*<SmoothStreamingMedia[\s>]",
 }
-"""How files begin that name other files."""
+"""Beginnings of files that name other files."""
 _HEAD = 4096
-"""Bytes that are looked at to say what a file is."""
+"""Bytes that are read to recognise a file."""
 _BUFFER = 1 << 16
-"""Bytes that libav asks for at a time."""
+"""Bytes that libav reads at a time."""
 
 
 class _Contents:
-    """A file's bytes as libav asks for them; closed when its container is gone."""
+    """A file's bytes as libav reads them; closed when its container is deleted."""
 
     def __init__(self, path: Path) -> None:
         self._file = regular_file(path)
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes from where it stands; none at the end."""
+        """Read up to `size` bytes from the current position; none at the end."""
         return self._file.read(size) or b""
 
     def seek(self, offset: int, whence: int) -> int:
-        """Where it stands then; below 0, which is libav's sign of an error, if that cannot be."""
+        """Seek and return the new position; -1, which is an error for libav, if it fails."""
         try:
             return self._file.seek(offset, whence)
         except OSError:
             return -1
 
     def tell(self) -> int:
-        """Where it stands."""
+        """Return the current position."""
         return self._file.tell()
 
     def __del__(self) -> None:
@@ -128,32 +129,32 @@ class _Contents:
 
 
 def open_container(path: Path) -> av.container.InputContainer:
-    """The file opened for reading, if it is of a format that holds its own data.
+    """Open a file for reading, if its format contains its own data.
 
     Raises:
-        VideoError: it is not there, may not be read, is no video, or its pictures are too large.
+        VideoError: if it is missing, unreadable or not a video, or its pictures are too large.
     """
-    _probed(path).close()
-    return _opened(path, decoder_options(), {})  # libav itself opens decoders, to find details
+    _probe(path).close()
+    return _open(path, decoder_options(), {})  # libav opens decoders itself, to find details
 
 
 def decoder_options() -> dict[str, str]:
-    """What a decoder is told, so that it asks for no memory for pictures over the limit.
+    """Return options for decoders, so that they allocate no memory for pictures over the limit.
 
-    It counts the pixels of padded rows, hence the eighth: what it lets pass is to be checked.
+    libav counts the pixels of padded rows, hence the additional eighth: check the pictures again.
     """
     return {"max_pixels": str(limits.current().pixels * 9 // 8)}
 
 
 def extension_of(path: Path) -> str:
-    """The extension, such as ".mp4", of the container that a file is found to be by its bytes.
+    """Return the extension, such as ".mp4", of a file's container, by its bytes.
 
-    Its name is not asked, and nothing is decoded. Only what `open_container` opens has one.
+    Its name is not used, and nothing is decoded. Files that `open_container` refuses have none.
 
     Raises:
-        VideoError: it cannot be read, is no video, or its pictures are too large.
+        VideoError: if it cannot be read, is not a video, or its pictures are too large.
     """
-    container = _probed(path)
+    container = _probe(path)
     name = container.format.name.split(",")[0]
     container.close()
     with regular_file(path) as file:
@@ -163,13 +164,13 @@ def extension_of(path: Path) -> str:
     return ".webm" if name == "matroska" and b"\x42\x82\x84webm" in head else _EXTENSIONS[name]
 
 
-def _probed(path: Path) -> av.container.InputContainer:
-    """The file opened by its headers alone; no decoder is opened, so it cannot ask for much.
+def _probe(path: Path) -> av.container.InputContainer:
+    """Open a file by its headers alone; no decoder is opened, so little memory can be used.
 
     Raises:
         VideoError: as `open_container`.
     """
-    container = _opened(path, {}, {"codec_whitelist": "none"})
+    container = _open(path, {}, {"codec_whitelist": "none"})
     try:
         for stream in container.streams.video:
             codec = stream.codec_context
@@ -181,10 +182,8 @@ def _probed(path: Path) -> av.container.InputContainer:
     return container
 
 
-def _opened(
-    path: Path, options: dict[str, str], more: dict[str, str]
-) -> av.container.InputContainer:
-    """The file opened with options of its streams, and more of its container."""
+def _open(path: Path, options: dict[str, str], more: dict[str, str]) -> av.container.InputContainer:
+    """Open a file with options for its streams, and more options for its container."""
     name = repr(path.name)
     if tuple(int(part) for part in av.__version__.split(".")[:2]) < LEAST:
         raise VideoError(
@@ -222,12 +221,12 @@ def _opened(
 
 
 def _refuse(url: str, flags: int, options: dict[str, str]) -> Any:
-    """Open no other file, whatever names one."""
+    """Refuse to open another file."""
     raise av.error.PermissionError(errno.EACCES, "it names another file")
 
 
 def _why(head: bytes, error: Exception) -> str:
-    """What a file that was refused is, and the remedy."""
+    """Say why a file was refused, with the remedy."""
     for kind, pattern in _LISTS.items():
         if re.match(pattern, head.removeprefix(b"\xef\xbb\xbf")):
             return f"is a playlist ({kind}) that names other files; give the video itself"
@@ -243,22 +242,22 @@ def _why(head: bytes, error: Exception) -> str:
 
 
 def silence() -> None:
-    """Have libav's own threads write no log; to be called before a codec is opened or closed.
+    """Turn off the log of libav's threads; call this before a codec is opened or closed.
 
-    A line of theirs waits for the interpreter, and closing a codec holds the interpreter until its
-    threads have ended: neither goes on. They are silent by default, but importing torchvision lets
-    them speak.
+    A thread that logs waits for the interpreter lock, and closing a codec holds that lock until the
+    codec's threads have ended: a deadlock. The log is off by default, but importing torchvision
+    turns it on.
     """
     av.logging.set_level(None)
 
 
 def _lenient() -> dict[str, Any]:
-    """Have PyAV read past tags that are not UTF-8: a choice up to 18, and always so from 19."""
+    """Return options with which PyAV accepts tags that are not UTF-8; PyAV 19 always does."""
     return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def sound_of(container: av.container.InputContainer) -> Sound | None:
-    """What the container's sound is, or none."""
+    """Return the format of the container's sound, or None."""
     stream = sound_stream(container)
     if stream is None:
         return None
@@ -267,5 +266,5 @@ def sound_of(container: av.container.InputContainer) -> Sound | None:
 
 
 def sound_codec(stream: Any) -> str:
-    """The name of a sound stream's codec, without what is the decoder's (`mp3float`)."""
+    """Return the name of a sound stream's codec, without the decoder's part (`mp3float`)."""
     return stream.codec_context.name.removeprefix("lib").removesuffix("float")

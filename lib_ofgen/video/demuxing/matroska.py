@@ -1,4 +1,4 @@
-"""How much of its pictures a Matroska or WebM file shows, which libav reads and PyAV does not tell.
+"""The visible part of a Matroska or WebM file's pictures, which PyAV does not report.
 
 Elements and their numbers: RFC 9559, sections 5.1.4.1.28 (Video) and RFC 8794 (EBML).
 """
@@ -21,7 +21,7 @@ _LARGEST = 1 << 24
 
 
 class VisiblePart(NamedTuple):
-    """What of a track's pictures is shown, and how wide its pixels are."""
+    """The visible part of a track's pictures, and the shape of its pixels."""
 
     top: int
     """px that are cut off."""
@@ -32,8 +32,8 @@ class VisiblePart(NamedTuple):
     """px of the whole picture."""
     height: int
     aspects: tuple[Fraction, ...]
-    """Width of a pixel over its height: by the standard, and as muxers write it that leave the
-    shown size as it was before cropping. Empty: the file tells none."""
+    """Width of a pixel over its height: by the standard, and by muxers that do not change the
+    display size when they crop. Empty if the file has none."""
 
     @property
     def cuts(self) -> bool:
@@ -43,16 +43,16 @@ class VisiblePart(NamedTuple):
 
 
 def read_visible_parts(file: IO[bytes]) -> list[VisiblePart]:
-    """Of each video track of a Matroska file, in their order; empty if it is none, or damaged."""
+    """Read the visible part of each video track, in order; empty if not Matroska, or damaged."""
     try:
         file.seek(0)
-        return [_shown_of(video) for video in _videos(file)]
+        return [_visible_part(video) for video in _videos(file)]
     except (OSError, ValueError, IndexError):
         return []
 
 
 def _videos(file: IO[bytes]) -> Iterator[dict[int, bytes]]:
-    """The elements of each video track's description."""
+    """Yield the elements of each video track's description."""
     for track in _children(_tracks(file)):
         if track[0] == _TRACK:
             parts = dict(_children(track[1]))
@@ -61,7 +61,7 @@ def _videos(file: IO[bytes]) -> Iterator[dict[int, bytes]]:
 
 
 def _tracks(file: IO[bytes]) -> bytes:
-    """The content of the list of tracks; only heads of what comes before it are read."""
+    """Read the list of tracks; only the headers of earlier elements are read."""
     while True:
         head = file.read(12)
         name, start = _vint(head, 0, marked=True)
@@ -78,7 +78,7 @@ def _tracks(file: IO[bytes]) -> bytes:
 
 
 def _children(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and content of the elements that follow each other in `data`."""
+    """Yield number and content of the consecutive elements in `data`."""
     place = 0
     while place < len(data):
         name, place = _vint(data, place, marked=True)
@@ -88,10 +88,13 @@ def _children(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _vint(data: bytes, place: int, *, marked: bool) -> tuple[int, int]:
-    """A number of variable length and the place behind it; `marked`: its length mark stays."""
+    """Read a number of variable length; return it and the place after it.
+
+    With `marked`, the number keeps its length mark.
+    """
     length = 9 - data[place].bit_length()
     if length > 8 or place + length > len(data):
-        raise ValueError("no number of EBML")
+        raise ValueError("not a number of EBML")
     value = int.from_bytes(data[place : place + length], "big")
     return value if marked else value & ((1 << 7 * length) - 1), place + length
 
@@ -100,7 +103,7 @@ def _number(data: bytes) -> int:
     return int.from_bytes(data[:8], "big")
 
 
-def _shown_of(parts: dict[int, bytes]) -> VisiblePart:
+def _visible_part(parts: dict[int, bytes]) -> VisiblePart:
     numbers = {name: _number(data) for name, data in parts.items()}
     width, height = numbers.get(_WIDTH, 0), numbers.get(_HEIGHT, 0)
     top, left, bottom, right = (numbers.get(one, 0) for one in (_TOP, _LEFT, _BOTTOM, _RIGHT))

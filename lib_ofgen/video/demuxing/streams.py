@@ -1,4 +1,4 @@
-"""Which streams of a file are its film and its sound, as players choose, and their packets."""
+"""The film and sound streams of a file, chosen as players do, and their packets."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lib_ofgen.errors import VideoError
 __all__ = ["TRIES", "film_stream", "is_cover", "packets_of", "sound_stream"]
 
 DEFAULT, COVER, THUMBNAIL, STILL = 0x1, 0x400, 0x800, 0x100000
-"""Flags of a stream's disposition; players take a default stream if nobody chooses."""
+"""Flags of a stream's disposition; players take a default stream if the user does not choose."""
 TRIES = 50
-"""Reads in a row that may fail before a file counts as ended."""
+"""Failed reads in a row after which a file counts as ended."""
 LOOKED_AT = 200
-"""Packets that are read to tell moving pictures from stills, where there are several streams."""
+"""Packets that are read to distinguish films from stills if there are several streams."""
 
 
 def film_stream(
@@ -26,7 +26,7 @@ def film_stream(
     name: str,
     again: Callable[[], av.container.InputContainer],
 ) -> Any:
-    """The stream of moving pictures that plays: no cover, and no still beside a film.
+    """Choose the stream of moving pictures: not a cover, nor a still beside a film.
 
     `again` opens the same file once more; `name` is for messages.
 
@@ -48,12 +48,12 @@ def film_stream(
         )
     if len(films) > 1:
         with again() as other:
-            films = _moving(films, other)
-    return _preferred(container, films)
+            films = _find_moving(films, other)
+    return _choose(container, films)
 
 
-def _moving(films: list[Any], other: av.container.InputContainer) -> list[Any]:
-    """Those of several streams that have more than one picture; all, if none has."""
+def _find_moving(films: list[Any], other: av.container.InputContainer) -> list[Any]:
+    """Return those of several streams that have more than one picture; all if none has."""
     counts = dict.fromkeys((one.index for one in films), 0)
     same = [other.streams[index] for index in counts]
     for packet in islice(packets_of(other, same), LOOKED_AT):
@@ -64,7 +64,7 @@ def _moving(films: list[Any], other: av.container.InputContainer) -> list[Any]:
 
 
 def sound_stream(container: av.container.InputContainer) -> Any:
-    """The sound stream that plays, of those that can be decoded, or none."""
+    """Choose the sound stream, of those that can be decoded, or None."""
     streams = [
         one
         for one in container.streams.audio
@@ -72,23 +72,23 @@ def sound_stream(container: av.container.InputContainer) -> Any:
         and one.codec_context.sample_rate
         and one.codec_context.channels
     ]
-    return _preferred(container, streams) if streams else None
+    return _choose(container, streams) if streams else None
 
 
-def _preferred(container: av.container.InputContainer, streams: Sequence[Any]) -> Any:
-    """The stream that players take: one that is marked as default, of these libav's choice."""
+def _choose(container: av.container.InputContainer, streams: Sequence[Any]) -> Any:
+    """Choose a stream as players do: libav's choice of those that are marked as default."""
     marked = [one for one in streams if _flags(one) & DEFAULT] or list(streams)
     best = container.streams.best(marked[0].type)
     return next((one for one in marked if best is not None and one.index == best.index), marked[0])
 
 
 def is_cover(stream: Any) -> bool:
-    """Whether a video stream is the picture of a song, or of the film: no moving one."""
+    """Whether a video stream is a cover picture."""
     return bool(_flags(stream) & COVER)
 
 
 def _flags(stream: Any) -> int:
-    """Libav's flags of what a stream is for."""
+    """Return libav's flags of a stream's disposition."""
     flags = getattr(stream, "disposition", 0)  # an int, or some kind of enum
     return int(getattr(flags, "value", flags))
 
@@ -96,9 +96,9 @@ def _flags(stream: Any) -> int:
 def packets_of(
     container: av.container.InputContainer, stream: Any, failed: Callable[[], None] = lambda: None
 ) -> Iterator[Any]:
-    """The stream's packets, the empty one at the end too; reading goes on behind damage.
+    """Yield the stream's packets, and an empty one at the end; damaged parts are skipped.
 
-    `failed` hears of each read that fails.
+    `failed` is called for each read that fails.
     """
     tries = 0
     while tries < TRIES:

@@ -102,9 +102,13 @@ class WebuiPainter:
         """The host's entry of the checkpoint that paints key frames."""
         return self._checkpoints["keys"]
 
-    @cached_property
+    @property
     def identity(self) -> str:
         """Checkpoints by content, sampler, scripts, and the host's options that change a pixel."""
+        return self._identity
+
+    @cached_property
+    def _identity(self) -> str:
         hashes = {
             stage: info.calculate_shorthash() or info.name
             for stage, info in self._checkpoints.items()

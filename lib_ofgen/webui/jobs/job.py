@@ -303,8 +303,8 @@ def described(document: Document) -> str:
         sound = f", sound ({video.sound.codec})" if video.sound else ", no sound"
         seconds = float(video.expected / video.rate)
         return (
-            f"{video.path.name}: {video.shown}{sound}. Taken: about {video.expected} frames of "
-            f"{video.size} at {float(video.rate):.4g} a second, {seconds:.1f} s"
+            f"{video.path.name}: {video.display_size}{sound}. Taken: about {video.expected} "
+            f"frames of {video.size} at {float(video.rate):.4g} a second, {seconds:.1f} s"
         )
 
 

@@ -11,6 +11,7 @@ from modules.ui_components import ToolButton
 
 from lib_ofgen.errors import SettingsError
 from lib_ofgen.settings.fields import Settings, choices
+from lib_ofgen.settings.infotext import LABELS
 from lib_ofgen.webui.host import checkpoints as lookup
 from lib_ofgen.webui.jobs.job import TITLE
 from lib_ofgen.webui.messages import note
@@ -24,12 +25,7 @@ _TABS = ("txt2img", "img2img")
 _FIELDS = {
     "prompt": "Prompt",
     "negative_prompt": "Negative prompt",
-    "sampler": "Sampler",
-    "scheduler": "Schedule type",
-    "steps": "Steps",
-    "cfg_scale": "CFG scale",
-    "strength": "Denoising strength",
-    "seed": "Seed",
+    **{name: label for name, label in LABELS.items() if name != "size"},
     "checkpoint": "Model hash",
 }
 """Our settings, and the host's names for them in infotext."""

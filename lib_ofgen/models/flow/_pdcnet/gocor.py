@@ -115,7 +115,7 @@ class _SeparableRegulariser(nn.Module):
 
     def forward(self, kernel: Tensor, scores: Tensor) -> Tensor:
         """K^T K of scores B x Q x P, of the same shape."""
-        return self._transposed(kernel, self._direct(kernel, scores))
+        return self._transpose(kernel, self._direct(kernel, scores))
 
     @staticmethod
     def _direct(kernel: Tensor, scores: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ class _SeparableRegulariser(nn.Module):
         return conv2d(channels, kernel, padding=1)
 
     @staticmethod
-    def _transposed(kernel: Tensor, z: Tensor) -> Tensor:
+    def _transpose(kernel: Tensor, z: Tensor) -> Tensor:
         """K^T: B x Q x P of what K gives."""
         adjoint = kernel.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
         shifted = conv2d(z, adjoint, padding=1).reshape(-1, 16, 16, 9, 256)
@@ -211,14 +211,14 @@ class LocalGOCor(nn.Module):
         A portion goes through all iterations before the next one is begun.
         """
         tiling = tiles.Tiling.of(target)
-        windowed = tiling.windowed(target)
+        windowed = tiling.make_windows(target)
         room = tiling.empty(target, tiling.channels)
         for part in tiling.portions(portion):
             windows = tiles.windows_in(windowed, part)
-            tiles.put(room, part, self._optimised(windows, iterations))
+            tiles.put(room, part, self._optimise(windows, iterations))
         return tiling.whole(room)
 
-    def _optimised(self, windows: Tensor, iterations: int) -> Tensor:
+    def _optimise(self, windows: Tensor, iterations: int) -> Tensor:
         """N x TILE^2 x C filters of a tile each, from N x WINDOW^2 x C features.
 
         A filter stays in the span of its pixel's 81 neighbours, so that descent runs on 81

@@ -197,10 +197,10 @@ def fold_batch_norms(network: nn.Module) -> None:
         for name, child in list(parent.named_children()):
             layers = list(child) if isinstance(child, nn.Sequential) else []
             if len(layers) > 1 and isinstance(layers[1], nn.BatchNorm2d):
-                setattr(parent, name, nn.Sequential(_folded(layers[0], layers[1]), *layers[2:]))
+                setattr(parent, name, nn.Sequential(_fold(layers[0], layers[1]), *layers[2:]))
 
 
-def _folded(conv: nn.Module, norm: nn.BatchNorm2d) -> nn.Conv2d:
+def _fold(conv: nn.Module, norm: nn.BatchNorm2d) -> nn.Conv2d:
     assert isinstance(conv, nn.Conv2d)
     assert norm.running_mean is not None
     assert norm.running_var is not None

@@ -99,7 +99,11 @@ class PDCNet(nn.Module):
             self.add_module(f"decoder{level}", decoder)
             self.add_module(f"corr_uncertainty_decoder{level}", correlations)
             self.add_module(f"uncertainty_decoder{level}", uncertainty)
-        self.deconv4, self.deconv2, self.upfeat2 = _doubling(2), _doubling(2), _doubling(32)
+        self.deconv4, self.deconv2, self.upfeat2 = (
+            _upsampling(2),
+            _upsampling(2),
+            _upsampling(32),
+        )
         for prefix in _REFINED.values():
             for name, module in layers.refinement(prefix).items():
                 self.add_module(name, module)
@@ -129,8 +133,8 @@ class PDCNet(nn.Module):
     def features(self, images: Tensor) -> Features:
         """Features of B x 3 x H x W pictures, 0..255, any type."""
         size = working_size(*images.shape[-2:])
-        fine = self.pyramid(self._normalised(images, size), coarse=False)
-        coarse = self.pyramid_256(self._normalised(images, (_SMALL, _SMALL)), coarse=True)
+        fine = self.pyramid(self._normalise(images, size), coarse=False)
+        coarse = self.pyramid_256(self._normalise(images, (_SMALL, _SMALL)), coarse=True)
         c1, c2, c3, c4 = (each.to(self.deconv4.weight.dtype) for each in (*fine, *coarse))
         return Features(c1, c2, c3, l2_normalised(c4))
 
@@ -151,7 +155,7 @@ class PDCNet(nn.Module):
         flow = self.deconv4(level4.flow)
         level3 = self._local_level(3, source.c3, target.c3, filters.level3, (level4, flow))
         height, width = target.c2.shape[-2:]
-        flow = _resized(level3.flow, (height, width)) * _pair(8 * width, 8 * height, flow) / _SMALL
+        flow = _resize(level3.flow, (height, width)) * _pair(8 * width, 8 * height, flow) / _SMALL
         level2 = self._local_level(2, source.c2, target.c2, filters.level2, (level3, flow))
         flow, more = self.deconv2(level2.flow), layers.apply(self.upfeat2, level2.decoded)
         level1 = self._local_level(
@@ -174,11 +178,11 @@ class PDCNet(nn.Module):
         last = self.levels(source, target, filters, iterations)[-1]
         height, width = working_size(*size)
         scale = _pair(size[1] / width, size[0] / height, last.flow)
-        log_variance = _resized(last.log_variance, size)
+        log_variance = _resize(last.log_variance, size)
         both = torch.cat([torch.zeros_like(log_variance), log_variance], 1)
-        return Estimate(_resized(last.flow, size) * scale, both, _resized(last.logits, size))
+        return Estimate(_resize(last.flow, size) * scale, both, _resize(last.logits, size))
 
-    def _normalised(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+    def _normalise(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         """The pictures at `size`, by area, as VGG wants them."""
         dtype = self.deconv4.weight.dtype
         if images.shape[-2:] != size:
@@ -225,7 +229,7 @@ class PDCNet(nn.Module):
         """
         before, flow = coarser
         size = (flow.shape[-2], flow.shape[-1])
-        log_variance, logits = _resized(before.log_variance, size), _resized(before.logits, size)
+        log_variance, logits = _resize(before.log_variance, size), _resize(before.logits, size)
         sure = torch.cat([torch.zeros_like(log_variance), log_variance, logits], 1)
         warped = warp(source, flow / _PIXEL[level])
         corr, plain = tiles.correlate(filters, target, warped, self._portion())
@@ -233,12 +237,12 @@ class PDCNet(nn.Module):
         decoded, residual = decoder(torch.cat([corr, flow, *more, sure], 1))
         found = flow + residual
         if level in _REFINED:
-            refined, residual = self._refined(_REFINED[level], decoded, found)
+            refined, residual = self._refine(_REFINED[level], decoded, found)
             decoded, found = decoded + refined, found + residual
         seen = self._seen(level, plain)
         return Level(found, *self._uncertainty(level, [seen, decoded, sure, flow]), decoded)
 
-    def _refined(self, prefix: str, decoded: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+    def _refine(self, prefix: str, decoded: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
         """B x 32 x h x w to add to the decoded features, B x 2 x h x w px to add to the flow."""
         x = torch.cat([decoded.to(flow), flow], 1)
         for index in range(1, 7):
@@ -275,7 +279,7 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
     return grid_sample(x, torch.stack([at_x, at_y], -1), padding_mode="zeros", align_corners=True)
 
 
-def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
+def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """B x C x h x w at another size, bilinear."""
     return interpolate(x, size, mode="bilinear", align_corners=False)
 
@@ -285,6 +289,6 @@ def _pair(x: float, y: float, like: Tensor) -> Tensor:
     return like.new_tensor([x, y])[:, None, None]
 
 
-def _doubling(inputs: int) -> nn.ConvTranspose2d:
+def _upsampling(inputs: int) -> nn.ConvTranspose2d:
     """To two channels on a grid twice as fine."""
     return nn.ConvTranspose2d(inputs, 2, 4, stride=2, padding=1)

@@ -83,7 +83,7 @@ class Tiling:
         full = tiled.view(self.batch, self.rows * TILE, self.columns * TILE, channels)
         return full[:, : self.height, : self.width].permute(0, 3, 1, 2)
 
-    def tiled(self, features: Tensor) -> Tensor:
+    def split(self, features: Tensor) -> Tensor:
         """The map as a B x rows x TILE x columns x TILE x C view, zeros beyond its edge."""
         last = features.permute(0, 2, 3, 1)
         below = self.rows * TILE - self.height
@@ -91,7 +91,7 @@ class Tiling:
         full = pad(last, (0, 0, 0, beside, 0, below)).contiguous()
         return full.view(self.batch, self.rows, TILE, self.columns, TILE, self.channels)
 
-    def windowed(self, features: Tensor) -> Tensor:
+    def make_windows(self, features: Tensor) -> Tensor:
         """Every tile's window: a B x rows x columns x WINDOW x WINDOW x C view."""
         last = features.permute(0, 2, 3, 1)
         below = self.rows * TILE - self.height + REACH
@@ -103,12 +103,12 @@ class Tiling:
 
 
 def tiles_in(tiled: Tensor, portion: tuple[slice, slice]) -> Tensor:
-    """N x TILE^2 x C of a portion of what `Tiling.tiled` gave."""
+    """N x TILE^2 x C of a portion of what `Tiling.split` gave."""
     return tiled[portion].permute(0, 1, 3, 2, 4, 5).reshape(-1, TILE * TILE, tiled.shape[-1])
 
 
 def windows_in(windowed: Tensor, portion: tuple[slice, slice]) -> Tensor:
-    """N x WINDOW^2 x C of a portion of what `Tiling.windowed` gave."""
+    """N x WINDOW^2 x C of a portion of what `Tiling.make_windows` gave."""
     return windowed[portion].reshape(-1, WINDOW * WINDOW, windowed.shape[-1])
 
 
@@ -136,8 +136,8 @@ def correlate(filters: Tensor, target: Tensor, source: Tensor, tiles: int) -> tu
     All B x C x H x W; gives B x 81 x H x W twice, means over C. `tiles` at a time.
     """
     tiling = Tiling.of(target)
-    windowed = tiling.windowed(source)
-    both = [tiling.tiled(filters), tiling.tiled(target)]
+    windowed = tiling.make_windows(source)
+    both = [tiling.split(filters), tiling.split(target)]
     maps = [tiling.empty(target, SHIFTS) for _ in both]
     for portion in tiling.portions(tiles):
         windows = windows_in(windowed, portion).transpose(1, 2)

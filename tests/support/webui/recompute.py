@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rendering import rendered
 
 from lib_ofgen.imaging import fusion
 from lib_ofgen.imaging.render import Renderer
@@ -31,6 +30,7 @@ from lib_ofgen.settings import prompt_rows
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Draft, Image, Painted, Repaint, Stage
+from support.rendering import rendered
 
 
 class Keeper:

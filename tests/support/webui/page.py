@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
 
-from webui.host import PATIENCE
+from support.webui.host import PATIENCE
 
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 

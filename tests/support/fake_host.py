@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
-from serving import Server, free_port
+
+from support.paths import ROOT
+from support.server import Server, free_port
 
 __all__ = ["FakeHost", "interpreter"]
 

@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
-from conftest import ROOT
-from serving import PATIENCE
+import pytest
+
+from support.paths import ROOT
+from support.server import PATIENCE
 
 PROGRAM = (
     os.environ.get("OFGEN_CHROMIUM")
@@ -36,13 +38,18 @@ LONG = PATIENCE * 1000
 """Milliseconds."""
 
 
-def lacking() -> str:
+def why_missing() -> str:
     """Why there is no browser to drive; empty where there is one."""
     if find_spec("playwright") is None:
         return "playwright is not installed: pip install '.[test]'"
     return "" if PROGRAM else "no Chromium on the path, and OFGEN_CHROMIUM names none"
 
 
+NEEDS_BROWSER = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(why_missing()), reason=why_missing()),
+]
+"""Marks of tests that drive a browser."""
 LOOKED = """async (times) => {
     const at = () => document.querySelector("#ofgen_beat [data-beat]")?.dataset.beat;
     for (let turn = 0; turn < times; turn++) {

@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from hostile_answers import ANSWERS
 
 from lib_ofgen.imaging.images import decode_png, encode_png
+from support.hostile_answers import ANSWERS
 
 MODELS = [
     {

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import ROOT
 from numpy.typing import NDArray
-from serving import PATIENCE, Answer, Server, free_port, waited
 
-__all__ = ["PATIENCE", "PYTHON", "TITLE", "WEBUI", "Answer", "Host", "waited"]
+from support.paths import ROOT
+from support.server import PATIENCE, Answer, Server, free_port, waited
 
+__all__ = ["PATIENCE", "PYTHON", "SUPPORT", "TITLE", "WEBUI", "Answer", "Host", "waited"]
+
+SUPPORT = Path(__file__).parent
+"""Where the programs are that run in the webui's own Python."""
 TITLE = "Optical Flow Animation"
 WEBUI = Path(os.environ.get("OFGEN_WEBUI") or ".").resolve()
 PYTHON = os.environ.get("OFGEN_WEBUI_PYTHON") or sys.executable

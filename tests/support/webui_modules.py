@@ -10,10 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from conftest import ROOT
-from serving import waited
-
 import lib_ofgen.webui
+from support.paths import ROOT
+from support.server import waited
 
 _ROOMS = ("host", "jobs", "tab")
 """Rooms whose modules know the host, or a module that does."""

@@ -13,8 +13,9 @@ from urllib.error import HTTPError
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving import Server, waited
-from webui.page import Page
+
+from support.server import Server, waited
+from support.webui.page import Page
 
 SMALL = {"ofgen_steps": 1, "ofgen_end": 0.25, "ofgen_seed": 5}
 DASH = (

@@ -1,0 +1,3 @@
+data_path: str
+default_output_dir: str
+models_path: str

@@ -1,0 +1,9 @@
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from gradio import Blocks
+
+def on_after_component(callback: Callable[..., None]) -> None: ...
+def on_app_started(callback: Callable[[Blocks, FastAPI], object]) -> None: ...
+def on_ui_tabs(callback: Callable[[], list[tuple[Any, str, str]]]) -> None: ...

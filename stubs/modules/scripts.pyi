@@ -1,0 +1,23 @@
+from typing import Any
+
+from modules.processing import Processed, StableDiffusionProcessing
+
+class Script:
+    args_from: int
+    args_to: int
+    infotext_fields: list[tuple[Any, str]] | None
+    def title(self) -> str: ...
+    def show(self, is_img2img: bool) -> Any: ...
+    def ui(self, is_img2img: bool) -> Any: ...
+    def run(self, *args: Any, **kwargs: Any) -> Any: ...
+
+class ScriptBuiltinUI(Script): ...
+
+class ScriptRunner:
+    alwayson_scripts: list[Any]
+    callback_map: dict[str, Any]
+    inputs: list[Any]
+    def ordered_scripts(self, method_name: str) -> list[Any]: ...
+    def postprocess(self, p: StableDiffusionProcessing, processed: Processed) -> None: ...
+
+scripts_img2img: ScriptRunner

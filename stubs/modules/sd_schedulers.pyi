@@ -1,0 +1,5 @@
+class Scheduler:
+    name: str
+    label: str
+
+schedulers: list[Scheduler]

@@ -1,0 +1,3 @@
+from typing import Any
+
+def reload_vae_weights() -> Any: ...

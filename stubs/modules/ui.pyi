@@ -1,0 +1,6 @@
+def update_negative_prompt_token_counter(
+    text: str, steps: int, styles: list[str], *, is_positive: bool = False
+) -> str: ...
+def update_token_counter(
+    text: str, steps: int, styles: list[str], *, is_positive: bool = True
+) -> str: ...

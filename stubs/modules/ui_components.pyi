@@ -1,0 +1,3 @@
+from gradio import Button
+
+class ToolButton(Button): ...
