@@ -115,7 +115,7 @@ def test_later_keys_stand_between_finished_ones(
     finished = film(space)
     with open_video(clip) as frames:
         source = [frame.image for frame in frames]
-    assert [key["index"] for key in outcome.facts["keys"]] == KEYS
+    assert [key.index for key in outcome.facts.keys] == KEYS
     jobs, given = painter.jobs[: len(KEYS)], painter.given[: len(KEYS)]
     assert [job.target for job in jobs] == KEYS
     assert jobs[0].mask is None
@@ -149,11 +149,11 @@ def test_painting_starts_from_what_the_keys_supply(
     first = finished[0][60:80, 30:126].astype(int)
     moved, unpainted = (picture[60:80, 24:120] for picture in (start, source))
     assert np.abs(moved - first).mean() < 0.5 * np.abs(unpainted - first).mean()
-    facts = {frame["index"]: frame for frame in outcome.facts["frames"]}
+    facts = {frame.index: frame for frame in outcome.facts.frames}
     for key in KEYS:
-        assert facts[key]["painted"] == 1
-        assert facts[key]["sources"] == []
-    assert 0.3 < facts[6]["coverage"] < 1
+        assert facts[key].painted == 1
+        assert facts[key].sources == ()
+    assert 0.3 < facts[6].coverage < 1
 
 
 def test_what_is_finished_is_not_painted_again(

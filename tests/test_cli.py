@@ -312,7 +312,7 @@ def test_a_full_disk_is_told_and_what_is_done_is_kept(
         ("key_frames=all", "is none of"),
         ("key_indices=1,two", "a list of whole numbers"),
         ("key_indices=-1", "outside 0 and up"),
-        ("width=100", "no multiple of 8"),
+        ("width=100", "is not a multiple of 8"),
         ("width=80000", "outside 0..8192 px"),
         ("end=nan", "not a number"),
         ("key_gap_min=20", "longer than key_gap_max"),

@@ -36,18 +36,18 @@ def test_a_line_is_a_unit() -> None:
         "  canny/control  start = 0.1 end=0.9 threshold_a=100 threshold_b=200 stages=holes \n"
         "reference_only"
     )
-    assert control_units.read(text) == (
+    assert control_units.parse_units(text) == (
         ControlUnit("softedge_hed", "control_v11p_sd15_softedge [a8575a2a]", 0.7),
         ControlUnit("canny", "control", 1.0, 0.1, 0.9, 100, 200, "frame", ("holes",)),
         ControlUnit("reference_only", source="anchor"),
     )
-    assert control_units.read("") == control_units.read(" \n") == ()
-    (plain,) = control_units.read("ip-adapter (auto) / ip source=anchor stages=keys")
+    assert control_units.parse_units("") == control_units.parse_units(" \n") == ()
+    (plain,) = control_units.parse_units("ip-adapter (auto) / ip source=anchor stages=keys")
     assert plain == ControlUnit("ip-adapter (auto)", "ip", source="anchor", stages=("keys",))
 
 
 def test_the_preset_lines_is_what_the_seed_had() -> None:
-    assert control_units.read(LINES) == (
+    assert control_units.parse_units(LINES) == (
         ControlUnit("softedge_hed", "control_v11p_sd15_softedge", 0.7),
         ControlUnit("canny", "control_v11p_sd15_canny", 0.3, threshold_a=100, threshold_b=200),
     )
@@ -84,12 +84,12 @@ def test_what_is_no_unit_is_refused_in_one_line(case: str) -> None:
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
     with pytest.raises(SettingsError):
-        presets.make("mine", {"control_units": text})
+        presets.make_preset("mine", {"control_units": text})
 
 
 def test_names_are_matched_as_controlnet_spells_them() -> None:
     models = ["None", "control_v11p_sd15_canny [d14c016b]", "Tile"]
-    asked = control_units.read("CANNY / control_v11p_sd15_Canny\ntile / tile [abcdef12]")
+    asked = control_units.parse_units("CANNY / control_v11p_sd15_Canny\ntile / tile [abcdef12]")
     found = control_units.match_models(asked, ["none", "canny", "tile"], models)
     assert [(unit.module, unit.model) for unit in found] == [("canny", models[1]), ("tile", "Tile")]
     for text, words in {
@@ -98,12 +98,12 @@ def test_names_are_matched_as_controlnet_spells_them() -> None:
         "canny": "unit 1: 'canny' needs a model",
     }.items():
         with pytest.raises(SettingsError) as caught:
-            control_units.match_models(control_units.read(text), ["none", "canny"], models)
+            control_units.match_models(control_units.parse_units(text), ["none", "canny"], models)
         assert words in str(caught.value)
     with pytest.raises(SettingsError, match="models/ControlNet"):
         control_units.match_models(asked, ["canny", "tile"], ["None"])
     (free,) = control_units.match_models(
-        control_units.read("invert"), ["invert"], [], {"invert": True}
+        control_units.parse_units("invert"), ["invert"], [], {"invert": True}
     )
     assert free.model == ""
 
@@ -148,7 +148,7 @@ def test_a_reference_is_the_scenes_first_key_as_painted(
         key_agreement=agreement,
         paint_batch=batch,
     )
-    starts = [scene["start"] for scene in outcome.facts["scenes"]]
+    starts = [scene.start for scene in outcome.facts.scenes]
     assert len(starts) == 2
     whole = {job.target: _as_painted(job) for job in painter.jobs if job.mask is None}
     for job in painter.jobs:
@@ -183,7 +183,7 @@ def test_of_a_masked_frame_the_reference_is_its_paint_over_the_source(
     space, painter = tmp_path / "space", Counting()
     job = Job(two_scenes, tmp_path / "o.mp4", space, settings, mask=tmp_path / "mask.png")
     outcome = run_job(job, painter, Patience())
-    starts = [scene["start"] for scene in outcome.facts["scenes"]]
+    starts = [scene.start for scene in outcome.facts.scenes]
     first = {job.target: job for job in painter.jobs if job.target in starts}
     assert sorted(first) == starts
     assert all(job.anchor is None for job in first.values())
@@ -209,14 +209,14 @@ def test_another_anchor_paints_anew_what_looked_at_it(two_scenes: Path, tmp_path
         folder = _made(tmp_path / (units or "none"))
         same: dict[str, object] = {"control_units": units, "key_agreement": "independent"}
         outcome = run_prompted(two_scenes, folder, Counting(), **same)
-        scene = outcome.facts["scenes"][1]
-        later = [key["index"] for key in outcome.facts["keys"] if scene["start"] < key["index"]]
+        scene = outcome.facts.scenes[1]
+        later = [key.index for key in outcome.facts.keys if scene.start < key.index]
         painter = Counting()
         run_prompted(two_scenes, folder, painter, **same)
         assert painter.jobs == [], "nothing has changed"
-        rows = [PromptRow(scene["start"], scene["start"] + 1, "another", "")]
+        rows = [PromptRow(scene.start, scene.start + 1, "another", "")]
         run_prompted(two_scenes, folder, painter, rows=rows, **same)
-        assert painter.whole == [scene["start"], *(later if units else [])]
+        assert painter.whole == [scene.start, *(later if units else [])]
 
 
 # what a webui is told
@@ -245,7 +245,7 @@ CANNY = "canny / control_v11p_sd15_canny weight=0.3 threshold_a=100 threshold_b=
 
 
 def _painter(host: FakeSdApi, text: str) -> HttpPainter:
-    return HttpPainter(host.url, patience=0.3, timeout=5.0, units=control_units.read(text))
+    return HttpPainter(host.url, patience=0.3, timeout=5.0, units=control_units.parse_units(text))
 
 
 def _job(rng: np.random.Generator, **changes: Any) -> Repaint:

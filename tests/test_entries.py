@@ -61,7 +61,7 @@ def running(tab: Any, name: str) -> Any:
 
     def there() -> Any:
         job = tab.job.JOBS.get(name)
-        return job if job and job.growing and job.growing.count() else None
+        return job if job and job.growing and job.growing.count_finished() else None
 
     return waited(there, f"frame of {name}")
 

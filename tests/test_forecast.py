@@ -15,7 +15,7 @@ from lib_ofgen.pipeline.run import Job, run_job
 from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning import estimate
 from lib_ofgen.planning.coverage import Gap
-from lib_ofgen.planning.estimate import PaintSpeed
+from lib_ofgen.planning.estimate import JobTiming, PaintSpeed
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Image, Size
@@ -26,15 +26,11 @@ SIZE = Size(48, 80)
 STAGES = {"decode": 1, "analyse": 2, "flow": 8, "paint": 20, "fuse": 4, "encode": 1, "measure": 1}
 
 
-def facts(**seconds: float) -> dict[str, Any]:
-    """Of a report: 10 frames, two of them in keys, one in holes."""
-    return {
-        "clip": {"frames": 10, "width": 80, "height": 48},
-        "seconds": {**STAGES, **seconds},
-        "flow": {"estimator": "dis"},
-        "painted": {"keys": 0.2, "holes": 0.1},
-        "settings": {"steps": 10, "strength": 0.5, "hole_strength": 0.25},
-    }
+def timing(**seconds: float) -> JobTiming:
+    """Of 10 frames, two of them in keys at half strength, one in holes at a quarter."""
+    pixels = 10 * 80 * 48
+    painted = pixels * (0.2 * 0.5 + 0.1 * 0.25)
+    return JobTiming(pixels, {**STAGES, **seconds}, "dis", painted, steps=10)
 
 
 def foretold(pace: PaintSpeed, frames: int = 10, **changes: Any) -> float | None:
@@ -46,7 +42,7 @@ def foretold(pace: PaintSpeed, frames: int = 10, **changes: Any) -> float | None
 def test_the_same_job_again_takes_the_same_time(tmp_path: Path) -> None:
     pace = PaintSpeed(tmp_path / "pace.json")
     assert foretold(pace) is None
-    pace.learn(facts(), "a")
+    pace.learn(timing(), "a")
     assert foretold(pace) == pytest.approx(sum(STAGES.values()))
     assert foretold(pace, 20) == pytest.approx(2 * sum(STAGES.values()))
     assert foretold(pace, steps=20) == pytest.approx(sum(STAGES.values()) + 20)
@@ -54,7 +50,7 @@ def test_the_same_job_again_takes_the_same_time(tmp_path: Path) -> None:
 
 def test_what_was_never_measured_is_not_guessed(tmp_path: Path) -> None:
     pace = PaintSpeed(tmp_path / "pace.json")
-    pace.learn(facts(), "a")
+    pace.learn(timing(), "a")
     assert foretold(pace, painter="another") is None
     assert foretold(pace, flow="raft") is None
     (tmp_path / "pace.json").write_text("[1]", encoding="utf-8")
@@ -63,14 +59,14 @@ def test_what_was_never_measured_is_not_guessed(tmp_path: Path) -> None:
 
 def test_a_slower_job_moves_the_rate_towards_it(tmp_path: Path) -> None:
     pace = PaintSpeed(tmp_path / "pace.json")
-    pace.learn(facts(), "a")
-    pace.learn(facts(paint=40), "a")
+    pace.learn(timing(), "a")
+    pace.learn(timing(paint=40), "a")
     assert foretold(PaintSpeed(tmp_path / "pace.json")) == pytest.approx(sum(STAGES.values()) + 10)
 
 
 def test_only_gaps_that_lack_a_hole_are_painted() -> None:
     gaps = [Gap(0, 4, 0.5, 0.5), Gap(4, 9, 0.999, 0.0)]
-    todo = estimate.work(10, SIZE, whole=1, keys=3, gaps=gaps, least=100)
+    todo = estimate.estimate_work(10, SIZE, whole=1, keys=3, gaps=gaps, least=100)
     assert todo.calls == 3 + 3
     assert todo.painted == 1.5 * 48 * 80
 
@@ -87,7 +83,7 @@ def test_only_gaps_that_lack_a_hole_are_painted() -> None:
     ],
 )
 def test_what_needs_a_remedy_is_told(size: Size, native: int, free: int, told: list[str]) -> None:
-    lines = estimate.advice(size, native, free * 10**9, 10 * 10**9)
+    lines = estimate.list_advice(size, native, free * 10**9, 10 * 10**9)
     assert len(lines) == len(told)
     assert all(word in line for word, line in zip(told, lines, strict=True))
 
@@ -152,11 +148,11 @@ def test_a_job_takes_no_more_room_than_was_told(
     gaps = run.estimate_gaps(known, settings, scale)
     whole, size = run.count_whole_frames(known, settings), known.spool.clip.size
     keys = len(known.keys)
-    told = estimate.room(
-        estimate.work(FRAMES, size, whole, keys, gaps, settings.hole_min),
+    told = estimate.disk_space(
+        estimate.estimate_work(FRAMES, size, whole, keys, gaps, settings.hole_min),
         _taken(workspace.folder / "spool"),
         gaps,
-        waiting=estimate.drafts_in_memory(FRAMES, whole, keys, gaps, settings.track_reach),
+        waiting=estimate.count_waiting_drafts(FRAMES, whole, keys, gaps, settings.track_reach),
         passes=bool(settings.second_pass) + bool(settings.deflicker),
         quality=settings.quality,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline.run import Job, run_job
 from lib_ofgen.report import live_preview
-from lib_ofgen.report.figures import Glimpse
+from lib_ofgen.report.figures import FrameView
 from lib_ofgen.report.live_preview import LivePreview
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image
@@ -26,23 +26,23 @@ class Watcher:
         self.film: LivePreview | None = None
         self.counts: list[int] = []
         self.films: list[int] = []
-        self.glimpses: dict[int, Glimpse] = {}
+        self.views: dict[int, FrameView] = {}
 
     def watched(self, film: LivePreview) -> None:
         self.film = film
         assert film.newest() is None
-        assert film.so_far(self.folder / "none.mp4") == 0
+        assert film.write_partial(self.folder / "none.mp4") == 0
 
     def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
         if stage != "paint" or self.film is None or self.film.newest() is None:
             return
         newest = self.film.newest()
         assert newest is not None
-        self.glimpses[newest] = self.film.glimpse(newest)
-        if self.film.count() not in self.counts:
-            self.counts.append(self.film.count())
+        self.views[newest] = self.film.view_frame(newest)
+        if self.film.count_finished() not in self.counts:
+            self.counts.append(self.film.count_finished())
             path = self.folder / f"{done}.mp4"
-            assert self.film.so_far(path) == self.film.count()
+            assert self.film.write_partial(path) == self.film.count_finished()
             with open_video(path) as video:
                 self.films.append(sum(1 for _ in video))
 
@@ -63,9 +63,9 @@ def test_a_film_can_be_watched_while_it_is_made(tmp_path: Path) -> None:
     assert watcher.films == watcher.counts
     assert watcher.counts == sorted(watcher.counts)
     assert len(watcher.counts) > 2
-    whole = [one for one in watcher.glimpses.values() if one.whole]
-    between = [one for one in watcher.glimpses.values() if not one.whole]
+    whole = [one for one in watcher.views.values() if one.whole]
+    between = [one for one in watcher.views.values() if not one.whole]
     assert all(one.painted == 1 for one in whole)
     assert any(0 < one.painted < 1 for one in between)
     assert all(one.legend for one in between)
-    assert "Where its pixels were painted" in live_preview.glimpse_html(between[0])
+    assert "Where its pixels were painted" in live_preview.frame_view_html(between[0])

@@ -10,10 +10,9 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,9 +21,10 @@ import pytest
 from lib_ofgen.errors import PainterError, Stopped, VideoError, WorkspaceError
 from lib_ofgen.pipeline.run import Job, JobResult, run_job
 from lib_ofgen.report import facts as report
+from lib_ofgen.report.model import KeyFacts, Report
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace
-from lib_ofgen.values import Clip, Image, KeyFrame, Repaint
+from lib_ofgen.values import Clip, Image, KeyFrame, Repaint, Scene
 from lib_ofgen.video.reader import open_video
 from support.jobs import BASE, SIZE, Counting, Patience, decoded, differing, kept, pictures, run
 from support.videos import make_video
@@ -143,7 +143,7 @@ def test_a_job_of_one_frame_has_a_page(tmp_path: Path) -> None:
 
 
 def test_a_second_report_names_every_stage_too(again: Path, clip: Path) -> None:
-    seconds = run(clip, again).facts["seconds"]
+    seconds = run(clip, again).facts.seconds
     assert {"decode", "analyse", "flow", "paint", "fuse", "encode", "total"} <= set(seconds)
     assert seconds["paint"] == 0
 
@@ -162,11 +162,11 @@ def test_the_film_has_the_clips_frames_and_sound(
 # what it never does
 
 
-def _scenes_kept(facts: dict[str, Any]) -> None:
-    scene_of = {i: s["start"] for s in facts["scenes"] for i in range(s["start"], s["stop"])}
-    assert set(scene_of) == {frame["index"] for frame in facts["frames"]}
-    for frame in facts["frames"]:
-        assert {scene_of[i] for i in frame["sources"]} <= {scene_of[frame["index"]]}
+def _scenes_kept(facts: Report) -> None:
+    scene_of = {i: scene.start for scene in facts.scenes for i in range(*scene)}
+    assert set(scene_of) == {frame.index for frame in facts.frames}
+    for frame in facts.frames:
+        assert {scene_of[i] for i in frame.sources} <= {scene_of[frame.index]}
 
 
 @pytest.mark.parametrize("agreement", ["independent", "guided", "canvas"])
@@ -176,15 +176,15 @@ def test_nothing_crosses_a_cut(tmp_path: Path, agreement: str) -> None:
     grey = [np.repeat(image[..., :1], 3, axis=2) for image in shots]
     clip = make_video(tmp_path / "cut.mp4", grey)
     facts = run(clip, tmp_path, key_agreement=agreement).facts
-    assert facts["scenes"] == [{"start": 0, "stop": 8}, {"start": 8, "stop": 15}]
-    assert [key["cause"] for key in facts["keys"]].count("cut") == 1
+    assert facts.scenes == (Scene(0, 8), Scene(8, 15))
+    assert [key.cause for key in facts.keys].count("cut") == 1
     _scenes_kept(facts)
 
 
 def test_nothing_crosses_a_cut_of_a_real_clip(data: Path, tmp_path: Path) -> None:
     clip = data / "clips" / "sintel_cuts_9s_640x272.mp4"
     facts = run(clip, tmp_path, start=1, end=3.6, width=160, key_interval=12).facts
-    assert [scene["start"] for scene in facts["scenes"]] == [0, 7, 57]
+    assert [scene.start for scene in facts.scenes] == [0, 7, 57]
     _scenes_kept(facts)
 
 
@@ -195,15 +195,15 @@ def test_frames_are_their_contributions_bit_for_bit(
     """Each contribution samples paint of the frame it names, once; only holes pass the painter."""
     facts = run(clip, tmp_path, key_agreement=agreement).facts
     frames = list(compared(tmp_path / "out.mp4.ofgen", clip))
-    assert {f["index"] for f in frames} == {f["index"] for f in facts["frames"] if f["sources"]}
+    assert {f["index"] for f in frames} == {f.index for f in facts.frames if f.sources}
     assert any(frame["holes"] for frame in frames)
     for frame in frames:
         assert frame["wrong"] == frame["stray"] == frame["unmapped"] == 0, frame
         assert frame["whole"] < 1e-3, frame
         assert (frame["own"] > 0) == frame["holes"], frame
-        told = facts["frames"][frame["index"]]
-        assert frame["sources"] == told["sources"]
-        assert frame["own"] <= told["painted"]
+        told = facts.frames[frame["index"]]
+        assert frame["sources"] == list(told.sources)
+        assert frame["own"] <= told.painted
 
 
 def test_holes_that_are_not_lent_are_painted_in_every_frame(clip: Path, tmp_path: Path) -> None:
@@ -214,10 +214,10 @@ def test_holes_that_are_not_lent_are_painted_in_every_frame(clip: Path, tmp_path
     baseline = run(clip, other, afresh, hole_lending=False).facts
     assert afresh.whole == lent.whole
     assert afresh.holes >= lent.holes
-    assert baseline["painted_mean"] > facts["painted_mean"]
-    keys = {key["index"] for key in baseline["keys"]}
-    for frame in baseline["frames"]:
-        assert set(frame["sources"]) - keys <= set(range(frame["index"] - 4, frame["index"] + 5))
+    assert (baseline.painted_mean or 0) > (facts.painted_mean or 0)
+    keys = {key.index for key in baseline.keys}
+    for frame in baseline.frames:
+        assert set(frame.sources) - keys <= set(range(frame.index - 4, frame.index + 5))
 
 
 # what it keeps
@@ -232,9 +232,7 @@ def test_the_same_job_again_paints_nothing(
     assert painter.stages == []
     assert kept(again, "frames", "painted", "spool", "facts") == before
     assert differing(decoded(outcome.video), decoded(done[1].video)) == []
-    timed = ("seconds",)
-    for name in set(done[1].facts) - set(timed):
-        assert outcome.facts[name] == done[1].facts[name], name
+    assert replace(outcome.facts, seconds=done[1].facts.seconds) == done[1].facts
 
 
 @pytest.mark.parametrize(
@@ -256,11 +254,11 @@ def test_hole_strength_paints_holes_and_what_borrows_from_them(
     facts = run(clip, again, painter, hole_strength=0.7).facts
     assert painter.whole == []
     assert painter.holes
-    assert painter.holes <= done[2].holes | {f["index"] for f in facts["frames"] if f["sources"]}
+    assert painter.holes <= done[2].holes | {f.index for f in facts.frames if f.sources}
     after = kept(again, "frames", "painted")
     assert before.items() <= after.items()
     new = len([name for name in after.keys() - before.keys() if name.startswith("frames")])
-    between = [frame for frame in facts["frames"] if frame["sources"]]
+    between = [frame for frame in facts.frames if frame.sources]
     assert 0 < new <= len(between)
 
 
@@ -302,7 +300,7 @@ def test_more_keys_paint_only_the_new_ones(again: Path, clip: Path) -> None:
 def test_a_longer_part_of_the_clip_is_another_job(again: Path, clip: Path) -> None:
     painter = Counting()
     facts = run(clip, again, painter, max_frames=8).facts
-    assert len(facts["frames"]) == 8
+    assert len(facts.frames) == 8
     assert painter.whole == [0, 6, 7]
 
 
@@ -316,14 +314,14 @@ def test_another_source_under_the_same_name_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_drawn_seed_is_drawn_once(clip: Path, tmp_path: Path) -> None:
-    first = run(clip, tmp_path, seed=-1, max_frames=3).facts["seed"]
+    first = run(clip, tmp_path, seed=-1, max_frames=3).facts.seed
     painter = Counting()
     facts = run(clip, tmp_path, painter, seed=-1, max_frames=3).facts
-    assert facts["seed"] == first >= 0
-    assert facts["settings"]["seed"] == -1
+    assert facts.seed == first >= 0
+    assert facts.settings["seed"] == -1
     assert painter.jobs == []
     others = {
-        run(clip, tmp_path / str(n), seed=-1, max_frames=1).facts["seed"]
+        run(clip, tmp_path / str(n), seed=-1, max_frames=1).facts.seed
         for n in range(3)
         if not (tmp_path / str(n)).mkdir()
     }
@@ -557,14 +555,14 @@ def test_guided_keys_are_moved_there_and_completed(tmp_path: Path, still: bool) 
     clip, painter = make_video(tmp_path / "clip.mp4", shown), Counting()
     facts = run(clip, tmp_path, painter, key_agreement="guided").facts
     assert painter.whole == [0]
-    assert [frame["index"] for frame in facts["frames"] if not frame["sources"]] == [0]
+    assert [frame.index for frame in facts.frames if not frame.sources] == [0]
     if still:
         assert painter.holes == set()
-        assert facts["painted_mean"] == pytest.approx(1 / 14, rel=1e-5)
+        assert facts.painted_mean == pytest.approx(1 / 14, rel=1e-5)
         film = decoded(tmp_path / "out.mp4")
         assert np.abs(film[0].astype(int) - film[-1]).mean() < 2
     else:
-        assert 12 in facts["frames"][13]["sources"] or painter.holes
+        assert 12 in facts.frames[13].sources or painter.holes
     painter = Counting()
     run(clip, tmp_path, painter, key_agreement="guided")
     assert painter.jobs == []
@@ -576,10 +574,8 @@ def test_the_shortest_clips_are_films_too(tmp_path: Path, length: int, choice: s
     clip = make_video(tmp_path / "short.mp4", pictures(length), sound="aac", click=0.0)
     facts = run(clip, tmp_path, key_frames=choice).facts
     assert len(decoded(tmp_path / "out.mp4")) == length
-    assert facts["keys"][0] == {
-        "index": 0, "cause": "first", "prompt": "", "negative_prompt": "", "seed": 0
-    }  # fmt: skip
-    assert length > 1 or facts["warp_error"]["result"] is None
+    assert facts.keys[0] == KeyFacts(0, "first", "", "", 0)
+    assert length > 1 or facts.warp_error.result is None
 
 
 @pytest.mark.parametrize(
@@ -597,7 +593,7 @@ def test_key_frames_are_those_that_were_asked_for(
 ) -> None:
     painter = Counting()
     facts = run(clip, tmp_path, painter, **changes).facts
-    assert [key["index"] for key in facts["keys"]] == keys
+    assert [key.index for key in facts.keys] == keys
     assert painter.whole == keys
 
 

@@ -157,10 +157,10 @@ def test_a_kept_background_is_the_source_bit_for_bit(done: Done, clip: Path) -> 
     for number, job in enumerate(painter.jobs):
         assert not (painter.painted(number) & ~grown(white(job.target), MARGIN + 1)).any()
     assert painter.whole == []
-    assert outcome.facts["painted"]["keys"] > 0
-    assert outcome.facts["painted_mean"] < 0.5
-    assert {frame["index"] for frame in outcome.facts["frames"]} == set(range(LENGTH))
-    assert 0.5 < outcome.facts["coverage_mean"] <= 1
+    assert (outcome.facts.painted.keys or 0) > 0
+    assert (outcome.facts.painted_mean or 1) < 0.5
+    assert {frame.index for frame in outcome.facts.frames} == set(range(LENGTH))
+    assert 0.5 < (outcome.facts.coverage_mean or 0) <= 1
 
 
 def test_a_background_painted_once_holds_still(done: Done) -> None:
@@ -205,7 +205,7 @@ def test_guided_keys_take_the_subject_from_the_first(
     assert painter.whole == ([] if background == "keep" else [0])
     later = [number for number, job in enumerate(painter.jobs) if job.target]
     assert not any(painter.painted(number)[white(0)].all() for number in later)
-    assert 0 in facts["frames"][12]["sources"]
+    assert 0 in facts.frames[12].sources
 
 
 def drawn(space: Path, clip: Path, mask: Path, **changes: object) -> Sequence[Draft]:
@@ -273,8 +273,8 @@ def test_a_frame_with_nothing_to_animate_is_a_copy(clip: Path, tmp_path: Path) -
     for index, (shown, before) in enumerate(zip(film(tmp_path), source(clip), strict=True)):
         assert (shown == before).all() == (index <= 4)
     assert {job.target for job in painter.jobs} <= set(range(5, LENGTH))
-    assert all(f["painted"] == 0 and f["coverage"] == 1 for f in facts["frames"][:5])
-    assert all(f["sources"] == [] for f in facts["frames"][:5])
+    assert all(f.painted == 0 and f.coverage == 1 for f in facts.frames[:5])
+    assert all(f.sources == () for f in facts.frames[:5])
 
 
 def test_a_black_mask_copies_the_clip(clip: Path, tmp_path: Path) -> None:
@@ -282,8 +282,8 @@ def test_a_black_mask_copies_the_clip(clip: Path, tmp_path: Path) -> None:
     black = write(tmp_path / "black.png", np.zeros((*SIZE, 3), np.uint8))
     facts = run(clip, tmp_path, black, painter, key_frames="coverage", key_agreement="guided").facts
     assert painter.jobs == painter.stages == []
-    assert facts["painted_mean"] == 0
-    assert [key["cause"] for key in facts["keys"]] == ["first", "last"]
+    assert facts.painted_mean == 0
+    assert [key.cause for key in facts.keys] == ["first", "last"]
     assert all((a == b).all() for a, b in zip(film(tmp_path), source(clip), strict=True))
 
 
@@ -506,8 +506,8 @@ def test_the_same_job_again_paints_nothing(
     outcome = run(clip, tmp_path, moving_mask, painter, background=background)
     assert painter.jobs == painter.stages == []
     assert kept(tmp_path, "frames", "painted", "spool", "facts") == before
-    assert outcome.facts["frames"] == done[background][1].facts["frames"]
-    assert outcome.facts["flicker"] == done[background][1].facts["flicker"]
+    assert outcome.facts.frames == done[background][1].facts.frames
+    assert outcome.facts.flicker == done[background][1].facts.flicker
 
 
 @pytest.mark.parametrize("background", ["keep", "once"])

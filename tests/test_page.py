@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,14 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib_ofgen.imaging import images
-from lib_ofgen.report.facts import Errors, mean_or_none, plan_facts, versions
-from lib_ofgen.report.figures import PAINT, Film, Thumb, closeups, thumbs, worst
+from lib_ofgen.report.figures import (
+    PAINT_COLOUR,
+    FilmPictures,
+    Thumbnail,
+    find_worst_pairs,
+    make_thumbnails,
+    view_worst_pairs,
+)
 from lib_ofgen.report.html import charts
 from lib_ofgen.report.html.charts import Span, TimePlot
 from lib_ofgen.report.html.page import PageContent, report_html
-from lib_ofgen.settings.fields import Settings
+from lib_ofgen.report.model import FrameFacts, PairError, Report
 from lib_ofgen.values import Image, KeyFrame, Mask, Scene, Size
 from support.html_reader import Reader
+from support.reports import make_report
 from support.videos import plain_clip
 
 SMALL = Size(48, 80)
@@ -33,34 +40,16 @@ def facts_of(
     keys: Sequence[int] = (0, 12, 24),
     pairs: Sequence[int] = (0, 4, 11, 13, 23, 28),
     **changes: object,
-) -> dict[str, Any]:
+) -> Report:
     """A job's report."""
-    chosen = [KeyFrame(index, 0.0, "interval") for index in keys]
-    errors = Errors(set(keys))
-    for pair in pairs:
-        errors.add(pair, 0.00123456 + pair / 1e5, 0.000654321)
-    return {
-        **plan_facts(plain_clip(length), scenes, chosen),
-        "frames": [
-            {"index": i, "sources": [] if i in keys else [0], "painted": 1.0 if i in keys else 0.1,
-             "coverage": 0.0 if i in keys else 0.93}
-            for i in range(length)
-        ],
-        "painted_mean": 0.0778899, "painted": {"keys": 0.0112233, "holes": 0.0666666},
-        "coverage_mean": 0.9715524 if length > len(keys) else None,
-        "warp_error": {**errors.facts(), "judge": "farneback"},
-        "flicker": mean_or_none([0.0027819]) if pairs else None,
-        "sharpness": {"result": 370.6117, "painted": 368.6593},
-        "seconds": {"decode": 0.376, "flow": 19.744, "total": 48.337},
-        "settings": Settings().replace(changes).to_json(),
-        "versions": versions(),
-        "seed": 0, "prompts": [],
-        "flow": {"estimator": "dis", "asked": "auto", "reason": "the best there is"},
-        "painter": "brush 1",
-    }  # fmt: skip
+    frames = [
+        FrameFacts(i, (), 0.0, 1.0) if i in keys else FrameFacts(i, (0,), 0.93, 0.1)
+        for i in range(length)
+    ]
+    return make_report(frames, keys, scenes, pairs, **changes)
 
 
-def film(size: Size = SMALL, holes: int = 9) -> Film:
+def film(size: Size = SMALL, holes: int = 9) -> FilmPictures:
     """A film of noise, another one each frame; all but one corner comes from frame 0."""
 
     def picture(index: int) -> Image:
@@ -76,20 +65,22 @@ def film(size: Size = SMALL, holes: int = 9) -> Film:
         found[:holes, :holes] = index
         return found
 
-    return Film(picture, picture, repainted, origins)
+    return FilmPictures(picture, picture, repainted, origins)
 
 
 def page_of(
-    facts: dict[str, Any],
-    shown: Film | None = None,
+    facts: Report,
+    shown: FilmPictures | None = None,
     names: tuple[str, str] = ("walk.mp4", "out.mp4"),
 ) -> bytes:
     """The page of a report, with pictures of `shown`."""
-    shown, clip = shown or film(), plain_clip(facts["clip"]["frames"])
-    keys = [KeyFrame(key["index"], 0.0, key["cause"]) for key in facts["keys"]]
-    whole = {frame["index"] for frame in facts["frames"] if not frame["sources"]}
-    close = closeups(shown, facts["warp_error"]["each"], whole)
-    return report_html(facts, PageContent(*names, clip, thumbs(keys, clip, shown.result), close))
+    shown, clip = shown or film(), plain_clip(facts.clip.frames)
+    keys = [KeyFrame(key.index, 0.0, "interval") for key in facts.keys]
+    whole = {frame.index for frame in facts.frames if not frame.sources}
+    close = view_worst_pairs(shown, facts.warp_error.each, whole)
+    return report_html(
+        facts, PageContent(*names, clip, make_thumbnails(keys, clip, shown.result), close)
+    )
 
 
 def test_the_page_is_whole_and_loads_nothing() -> None:
@@ -123,10 +114,10 @@ HARMFUL = st.one_of(
 @settings(max_examples=40, deadline=None)
 @given(HARMFUL, HARMFUL, HARMFUL)
 def test_no_name_and_no_prompt_becomes_markup(name: str, prompt: str, painter: str) -> None:
-    facts = {**facts_of(pairs=(), prompt="calm", seed=1), "painter": "calm"}
+    facts = replace(facts_of(pairs=(), prompt="calm", seed=1), painter="calm")
     still = Reader(page_of(facts))
-    told = {**facts_of(pairs=(), prompt=prompt or "calm", seed=1), "painter": painter}
-    told["flow"] = {**told["flow"], "reason": painter}
+    told = facts_of(pairs=(), prompt=prompt or "calm", seed=1)
+    told = replace(told, painter=painter, flow=replace(told.flow, reason=painter))
     read = Reader(page_of(told, names=(name, name)))
     assert read.tags == still.tags
     assert [sorted(one) for _, one in read.attributes] == [
@@ -145,13 +136,13 @@ def test_a_name_that_is_no_text_is_shown_all_the_same() -> None:
 def test_its_numbers_are_the_reports() -> None:
     facts = facts_of()
     read = Reader(page_of(facts))
-    error = facts["warp_error"]
-    told = [error[name] for name in ("result", "source", "straddling", "within")]
-    told += [facts["flicker"], *facts["sharpness"].values(), facts["coverage_mean"]]
-    told += [facts["painted_mean"], *facts["painted"].values(), *facts["seconds"].values()]
-    told += [one[name] for one in error["each"] for name in ("result", "source")]
+    error = facts.warp_error
+    told = [error.result, error.source, error.straddling, error.within]
+    told += [facts.flicker, *vars(facts.sharpness).values(), facts.coverage_mean]
+    told += [facts.painted_mean, *vars(facts.painted).values(), *facts.seconds.values()]
+    told += [value for one in error.each for value in (one.result, one.source)]
     assert not Counter(told) - Counter(read.numbers)
-    assert {"dis (asked: auto; the best there is)", "brush 1", *facts["versions"].values()} <= {
+    assert {"dis (asked: auto; the best there is)", "brush 1", *facts.versions.values()} <= {
         *read.text
     }
 
@@ -166,13 +157,13 @@ def test_only_what_differs_from_the_defaults_is_listed() -> None:
 def test_each_judged_pair_is_a_point_of_the_film_and_of_its_source() -> None:
     facts = facts_of()
     read = Reader(page_of(facts))
-    pairs = facts["warp_error"]["each"]
+    pairs = facts.warp_error.each
     assert len(read.of("path", "result")) - 1 == len(read.of("path", "source")) - 1 == len(pairs)
-    straddling = [one for one in pairs if one["straddles"]]
+    straddling = [one for one in pairs if one.straddles]
     assert len(read.of("path", "hollow")) == len(straddling) == 3
     titles = [text for text in read.text if text.startswith("frames ")]
     assert "frames 4 and 5: 0.001275" in titles
-    assert read.of("path", "line")[0]["d"].count("M") == len(facts["scenes"])
+    assert read.of("path", "line")[0]["d"].count("M") == len(facts.scenes)
 
 
 def test_keys_and_cuts_are_marked_in_both_plots() -> None:
@@ -192,9 +183,9 @@ def test_a_clip_with_nothing_to_judge_has_a_page(length: int) -> None:
 
 
 def test_a_film_without_holes_has_a_page() -> None:
-    facts = {**facts_of(), "flicker": None}
-    for frame in facts["frames"]:
-        frame["painted"] = float(not frame["sources"])
+    facts = facts_of()
+    frames = tuple(replace(one, painted=float(not one.sources)) for one in facts.frames)
+    facts = replace(facts, flicker=None, frames=frames)
     read = Reader(page_of(facts, film(holes=0)))
     assert read.tags["img"] == 3 + 6 * 4
     assert "none" in read.text
@@ -202,9 +193,11 @@ def test_a_film_without_holes_has_a_page() -> None:
 
 def test_pairs_of_which_nothing_was_seen_are_no_points() -> None:
     facts = facts_of()
-    facts["warp_error"]["each"][1]["result"] = None
+    each = list(facts.warp_error.each)
+    each[1] = replace(each[1], result=None)
+    facts = replace(facts, warp_error=replace(facts.warp_error, each=tuple(each)))
     read = Reader(page_of(facts))
-    assert len(read.of("path", "source")) - 1 == len(facts["warp_error"]["each"]) - 1
+    assert len(read.of("path", "source")) - 1 == len(facts.warp_error.each) - 1
 
 
 def test_a_long_film_of_noise_has_a_small_page() -> None:
@@ -222,15 +215,15 @@ def test_a_long_film_of_noise_has_a_small_page() -> None:
 def test_many_frames_share_a_span_that_shows_the_worst() -> None:
     values = [0.25] * 2000
     values[1234] = 1.0
-    found = charts.spans(values, max)
+    found = charts.group_spans(values, max)
     assert len(found) <= 500
     assert [one for one in found if one.value == 1.0] == [Span(1232, 1236, 1.0)]
-    assert charts.spans([None, 0.5, None], min) == [Span(1, 2, 0.5)]
+    assert charts.group_spans([None, 0.5, None], min) == [Span(1, 2, 0.5)]
 
 
 @pytest.mark.parametrize("top", [3e-7, 0.00053, 0.0021, 0.9, 7.0])
 def test_an_axis_ends_at_a_round_number_above_all_values(top: float) -> None:
-    end, ticks = charts.levels(top)
+    end, ticks = charts.axis_ticks(top)
     assert top <= end <= 2 * top
     assert [value for value, _ in ticks] == pytest.approx([float(text) for _, text in ticks])
     assert 3 <= len(ticks) <= 6
@@ -245,15 +238,15 @@ def test_a_line_goes_through_its_points() -> None:
 # its pictures
 
 
-def pair(index: int, result: float | None, source: float) -> dict[str, Any]:
+def pair(index: int, result: float | None, source: float) -> PairError:
     """A judged pair, as the report has it."""
-    return {"index": index, "result": result, "source": source, "straddles": False}
+    return PairError(index, result, source, straddles=False)
 
 
 def test_the_worst_pairs_are_the_worst_beside_the_source() -> None:
     pairs = [pair(i, 0.001 * (i + 1), 0.001) for i in range(9)]
     pairs += [pair(9, 0.008, 0.01), pair(10, None, 0.0), pair(11, 1e-6, 0.0)]
-    assert [one["index"] for one in worst(pairs)] == [8, 7, 6, 5, 4, 3]
+    assert [one.index for one in find_worst_pairs(pairs)] == [8, 7, 6, 5, 4, 3]
 
 
 def test_a_closeup_shows_holes_origins_and_where_the_error_is() -> None:
@@ -266,10 +259,10 @@ def test_a_closeup_shows_holes_origins_and_where_the_error_is() -> None:
     fresh[8:24, 8:24] = True
     origins = np.repeat([[0] * 24 + [9] * 24], 32, axis=0).astype(np.int32)
     origins[4:12, 4:12] = 3
-    shown = Film(
+    shown = FilmPictures(
         lambda _: still, lambda i: popped if i == 4 else still, lambda _: fresh, lambda _: origins
     )
-    (close,) = closeups(shown, [pair(3, 0.01, 0.0)], {0, 9})
+    (close,) = view_worst_pairs(shown, [pair(3, 0.01, 0.0)], {0, 9})
     assert (close.frame, close.whole, close.size) == (3, False, size)
     assert close.painted == pytest.approx(fresh.mean())
     assert [one.frames for one in close.legend] == [(9,), (0,), (3,)]
@@ -282,7 +275,7 @@ def test_a_closeup_shows_holes_origins_and_where_the_error_is() -> None:
     assert apart[10:22, 10:22].min() > 20
     assert apart[:, 40:].max() < 8
     colours = {one.frames[0]: np.array(one.colour) for one in close.legend}
-    assert tuple(colours[3]) == PAINT
+    assert tuple(colours[3]) == PAINT_COLOUR
     for frame, place in ((0, (50, 20)), (9, (30, 80)), (3, (16, 16))):
         lit = mapped[place] / np.linalg.norm(mapped[place])
         assert lit @ (colours[frame] / np.linalg.norm(colours[frame])) > 0.97
@@ -290,7 +283,9 @@ def test_a_closeup_shows_holes_origins_and_where_the_error_is() -> None:
 
 
 def test_a_frame_that_was_painted_whole_leaves_its_place_to_its_neighbour() -> None:
-    one, both = (closeups(film(), [pair(3, 0.01, 0.0)], whole)[0] for whole in ({3}, {3, 4}))
+    one, both = (
+        view_worst_pairs(film(), [pair(3, 0.01, 0.0)], whole)[0] for whole in ({3}, {3, 4})
+    )
     assert (one.frame, one.whole) == (4, False)
     assert (both.frame, both.whole) == (3, True)
 
@@ -298,21 +293,21 @@ def test_a_frame_that_was_painted_whole_leaves_its_place_to_its_neighbour() -> N
 def test_sources_beyond_the_palette_share_an_entry() -> None:
     many = np.repeat(np.arange(20, dtype=np.int32)[None], 4, axis=0)
     shown = film()._replace(origins=lambda _: many)
-    (close,) = closeups(shown, [pair(3, 0.01, 0.0)], set())
+    (close,) = view_worst_pairs(shown, [pair(3, 0.01, 0.0)], set())
     assert sum(one.share for one in close.legend) == pytest.approx(1)
     assert sorted(index for one in close.legend for index in one.frames) == list(range(20))
     assert len({one.colour for one in close.legend}) == len(close.legend) <= 9
 
 
 def test_no_picture_is_larger_than_it_may_be() -> None:
-    (close,) = closeups(film(Size(720, 400)), [pair(3, 0.01, 0.0)], set())
+    (close,) = view_worst_pairs(film(Size(720, 400)), [pair(3, 0.01, 0.0)], set())
     assert close.size == Size(360, 200)
     assert all(
         images.size_of(images.decode_png(data)) == close.size
         for data in (close.result, close.holes, close.origins, close.error)
     )
     keys = [KeyFrame(i, 0.0, "every") for i in range(100)]
-    found = thumbs(keys, plain_clip(100), film().result)
+    found = make_thumbnails(keys, plain_clip(100), film().result)
     assert len(found) == 24
-    assert found[0] == Thumb(0, 0.0, "every", found[0].jpeg)
+    assert found[0] == Thumbnail(0, 0.0, "every", found[0].jpeg)
     assert found[-1].frame == 99

@@ -90,7 +90,7 @@ def test_deflickering_evens_out_brightness_and_leaves_detail(clip: Path, tmp_pat
     assert max(brightness(even)) < 0.4 * min(brightness(raw))
     sharp = [np.mean([metrics.sharpness(image) for image in frames]) for frames in (raw, even)]
     assert 0.95 * sharp[0] < sharp[1] < 1.05 * sharp[0]
-    assert outcome.facts["settings"]["deflicker"] == 1.0
+    assert outcome.facts.settings["deflicker"] == 1.0
 
 
 def test_deflickering_stops_at_a_cut(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_deflickering_stops_at_a_cut(tmp_path: Path) -> None:
     bright = [(255 - image // 3).astype(np.uint8) for image in pictures(8, seed=9)]
     clip = make_video(tmp_path / "cut.mp4", [*dark, *bright])
     outcome = run(clip, tmp_path / "even", Copying(), deflicker=1.0)
-    assert [scene["start"] for scene in outcome.facts["scenes"]] == [0, 8]
+    assert [scene.start for scene in outcome.facts.scenes] == [0, 8]
     with open_video(clip) as source:
         means = [float(frame.image.mean()) for frame in source]
     for image, mean in zip(film(tmp_path / "even"), means, strict=True):
@@ -116,7 +116,7 @@ def test_a_second_pass_repaints_the_patch_that_its_neighbours_do_not_have(
     assert {job.strength for job in again} == {0.2}
     picture = film(tmp_path / "two")[ODD]
     assert (np.abs(picture[45:65, 14:42] - np.array([250, 30, 30])).mean(axis=2) > 40).mean() > 0.9
-    shares = {one["index"]: one["second"] for one in outcome.facts["frames"]}
+    shares = {one.index: one.second for one in outcome.facts.frames}
     assert 0 < shares.pop(ODD) < 0.5
     assert not any(shares.values())
 
@@ -125,7 +125,7 @@ def test_what_agrees_is_not_painted_twice(clip: Path, tmp_path: Path) -> None:
     painter = Copying()
     outcome = run(clip, tmp_path / "same", painter, second_pass=0.2, second_tolerance=60.0)
     assert all(job.mask is None for job in painter.jobs)
-    assert not any(one["second"] for one in outcome.facts["frames"])
+    assert not any(one.second for one in outcome.facts.frames)
 
 
 def test_passes_repeat_nothing_that_is_done(clip: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from support.videos import make_video
 
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SEA = 'a "quiet", blue: sea\nof ink \U0001f30a'
-MINE = presets.make("mein Ölbild", {"strength": 0.55, "prompt": SEA, "seed": 0})
+MINE = presets.make_preset("mein Ölbild", {"strength": 0.55, "prompt": SEA, "seed": 0})
 
 
 def refused(content: str | bytes) -> str:
@@ -128,17 +128,17 @@ def test_a_small_link_of_a_large_document_is_refused() -> None:
             ["ofgen version is 3", "defaults version is 9", "'hue', 'tint'", "'aura', 'halo'"],
         ),
         ({"ofgen": 1, "settings": {f"x{i}": 1 for i in range(10**4)}}, ["and 9988 more"]),
-        ({"ofgen": 1, "defaults": 0}, ["defaults=0 is no version"]),
-        ({"ofgen": 1, "defaults": True}, ["defaults=True is no version"]),
-        ({"ofgen": "1"}, ["ofgen='1' is no version"]),
+        ({"ofgen": 1, "defaults": 0}, ["defaults=0 is not a version"]),
+        ({"ofgen": 1, "defaults": True}, ["defaults=True is not a version"]),
+        ({"ofgen": "1"}, ["ofgen='1' is not a version"]),
         ({"ofgen": 1, "name": 7}, ["name is 7"]),
         ({"ofgen": 1, "name": "a/b"}, ["name", "path"]),
         ({"ofgen": 1, "name": ".."}, ["name", "path"]),
         ({"ofgen": 1, "name": "C:x"}, ["name", "path"]),
         ({"ofgen": 1, "name": "x" * 61}, ["at most 60"]),
-        ({"ofgen": 1, "name": "a\nb"}, ["no line"]),
-        ({"ofgen": 1, "name": "a\u202eb"}, ["no line"]),
-        ({"ofgen": 1, "description": "two\nlines"}, ["no line"]),
+        ({"ofgen": 1, "name": "a\nb"}, ["is not a line"]),
+        ({"ofgen": 1, "name": "a\u202eb"}, ["is not a line"]),
+        ({"ofgen": 1, "description": "two\nlines"}, ["is not a line"]),
         ({"ofgen": 1, "settings": {"steps": "x" * 10**5}}, ["steps=", "whole number"]),
     ],
 )
@@ -159,12 +159,12 @@ def test_no_path_and_no_address_is_taken(setting: str, place: str) -> None:
     document = {"ofgen": 1, "settings": {setting: place}}
     assert setting in refused(json.dumps(document))
     with pytest.raises(SettingsError, match=setting):
-        presets.make("mine", {setting: place})
+        presets.make_preset("mine", {setting: place})
 
 
 def test_prompts_are_prose() -> None:
     prompt = "and/or <lora:ink:0.8>, see https://example.org $(rm -rf ~) {{x}} C:\\ ../"
-    assert presets.make("mine", {"prompt": prompt}).settings == {"prompt": prompt}
+    assert presets.make_preset("mine", {"prompt": prompt}).settings == {"prompt": prompt}
 
 
 # older ones
@@ -197,7 +197,7 @@ def test_an_older_job_document_keeps_its_defaults_too() -> None:
 @SLOW
 def test_every_form_comes_back(one: Settings, words: str) -> None:
     words = " ".join(part for part in words.split() if "\\" not in part)
-    preset = presets.make("mine", one.differences(), words[:80])
+    preset = presets.make_preset("mine", one.differences(), words[:80])
     assert presets.load(presets.dump(preset)) == preset
     link = presets.to_link(preset)
     assert presets.from_link(link) == preset
@@ -221,7 +221,7 @@ def test_a_link_is_found_in_what_a_chat_makes_of_it(form: str) -> None:
 
 def test_links_of_version_1_stay_readable() -> None:
     link = "ofgen:preset:1:AqtyOJlqw6I9My8bjwYUJ5mheby2FgA"
-    assert presets.from_link(link) == presets.make("ink", {"strength": 0.6, "hole_box": 512})
+    assert presets.from_link(link) == presets.make_preset("ink", {"strength": 0.6, "hole_box": 512})
     assert "version 2" in refused(link.replace(":1:", ":2:"))
     assert len(presets.to_link(presets.bundled_presets()["seeds-original"])) < 500
 
@@ -230,7 +230,7 @@ def test_links_of_version_1_stay_readable() -> None:
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
 def test_the_infotext_in_a_picture_is_read(tmp_path: Path, quoted: bool, packed: bool) -> None:
     prompt = 'a "sea", with: commas\nand lines' + (" \U0001f30a" if quoted else "")
-    text = presets.to_infotext(presets.make("x", {"prompt": prompt, "steps": 7, "end": 3.0}))
+    text = presets.to_infotext(presets.make_preset("x", {"prompt": prompt, "steps": 7, "end": 3.0}))
     info = PngImagePlugin.PngInfo()
     info.add_text("Software", "none")
     info.add_text("parameters", text, zip=packed)
@@ -282,8 +282,8 @@ def test_any_chunk_before_the_pixels_is_read_or_refused(content: bytes, kind: st
 
 
 def test_a_prompt_that_quotes_an_infotext_is_not_taken_for_it() -> None:
-    inner = presets.to_infotext(presets.make("", {"steps": 99}))
-    outer = presets.to_infotext(presets.make("", {"steps": 5, "prompt": inner}))
+    inner = presets.to_infotext(presets.make_preset("", {"steps": 99}))
+    outer = presets.to_infotext(presets.make_preset("", {"steps": 5, "prompt": inner}))
     assert presets.from_infotext(outer).settings["steps"] == 5
 
 
@@ -305,7 +305,7 @@ def test_what_an_infotext_says_of_a_clip_stays_there() -> None:
 def test_names_that_look_alike_are_one(tmp_path: Path) -> None:
     store = Store(tmp_path / "presets")
     name = "Café 1"
-    store.save(presets.make(name, {"steps": 5}))
+    store.save(presets.make_preset(name, {"steps": 5}))
     for other in (
         "café 1",
         "CAFÉ 1",
@@ -313,10 +313,10 @@ def test_names_that_look_alike_are_one(tmp_path: Path) -> None:
         "Café  \uff11",
         " café 1",
     ):
-        assert store.get(other) == presets.make(name, {"steps": 5}), other
+        assert store.get(other) == presets.make_preset(name, {"steps": 5}), other
         with pytest.raises(SettingsError, match="already"):
-            store.save(presets.make(other, {}))
-    store.save(presets.make("CAFÉ 1", {"steps": 6}), replace=True)
+            store.save(presets.make_preset(other, {}))
+    store.save(presets.make_preset("CAFÉ 1", {"steps": 6}), replace=True)
     assert list(store.all()) == ["CAFÉ 1"]
     assert len(list(store.folder.iterdir())) == 1
     store.delete("café 1")
@@ -334,27 +334,27 @@ def test_any_name_is_kept_or_refused(tmp_path: Path, names: list[str]) -> None:
     store, kept = Store(folder), {}
     for name in names:
         told = refused(json.dumps({"ofgen": 1, "name": name}))
-        if told or not name.strip() or presets.fold(name) in presets.bundled_presets():
+        if told or not name.strip() or presets.fold_name(name) in presets.bundled_presets():
             with pytest.raises(SettingsError):
-                store.save(presets.make(name, {}))
+                store.save(presets.make_preset(name, {}))
             continue
-        preset = presets.make(name, {"steps": len(kept) + 1})
+        preset = presets.make_preset(name, {"steps": len(kept) + 1})
         path = store.save(preset, replace=True)
         assert path.parent == folder
         assert set(path.name) <= set(string.ascii_lowercase + string.digits + "-.")
         assert path.name.split(".")[0] not in ("con", "nul", "aux")
-        kept[presets.fold(name)] = preset
-    assert {presets.fold(name): one for name, one in store.all().items()} == kept
+        kept[presets.fold_name(name)] = preset
+    assert {presets.fold_name(name): one for name, one in store.all().items()} == kept
 
 
 def test_bundled_names_cannot_be_taken(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(SettingsError, match="bundled"):
-        store.save(presets.make("Steady", {}))
+        store.save(presets.make_preset("Steady", {}))
     with pytest.raises(SettingsError, match="bundled"):
         store.delete("steady")
     with pytest.raises(SettingsError, match="needs a name"):
-        store.save(presets.make("", {}))
+        store.save(presets.make_preset("", {}))
     (tmp_path / "by hand.json").write_text('{"ofgen": 1, "name": "STEADY", "defaults": 2}')
     assert presets.get_preset("steady", store).settings
     assert "STEADY" not in presets.list_presets(store)
@@ -510,7 +510,9 @@ def test_a_preset_on_the_controls_leaves_what_is_the_films() -> None:
 def test_a_checkpoint_is_found_where_it_lies_here() -> None:
     first = Settings()
     lists = {"checkpoint": ["", "other.ckpt", "anime/ink.safetensors"], "sampler": ["", "Euler"]}
-    preset = presets.make("x", {"checkpoint": "ink.safetensors [0a1b2c3d]", "sampler": "Heun"})
+    preset = presets.make_preset(
+        "x", {"checkpoint": "ink.safetensors [0a1b2c3d]", "sampler": "Heun"}
+    )
     changes, notes = preset_choice.chosen(preset, _on_controls(first), {}, first, lists)
     assert changes["checkpoint"] == "anime/ink.safetensors"
     assert "sampler" not in changes

@@ -14,6 +14,7 @@ import pytest
 
 from lib_ofgen.errors import SettingsError, Stopped, TaggerError, WeightsError
 from lib_ofgen.models import tagger
+from lib_ofgen.report.model import TaggerFacts
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, PromptRow, Tags
@@ -90,16 +91,14 @@ def test_prompts_are_told(tmp_path: Path, clip: Path) -> None:
     rows = [PromptRow(6, None, "über (b:1.2)", "blur")]
     changes = {"prompt": "a", "prompt_prefix": "best", "seed": 5}
     facts = run_prompted(clip, tmp_path, None, rows, frames=tmp_path / "png", **changes).facts
-    assert [(key["index"], key["prompt"], key["negative_prompt"]) for key in facts["keys"]] == [
+    assert [(key.index, key.prompt, key.negative_prompt) for key in facts.keys] == [
         (0, "best, a", ""),
         *((index, "über (b:1.2)", "blur") for index in KEYS[1:]),
     ]
-    assert facts["prompts"][0] == {
-        "start": 0, "stop": 6, "prompt": "best, a", "negative_prompt": ""
-    }  # fmt: skip
-    assert facts["tagger"] == {"asked": "off", "provider": None, "reason": "off"}
+    assert facts.prompts[0] == PromptRow(0, 6, "best, a", "")
+    assert facts.tagger == TaggerFacts("off", None, "off")
     written = prompt_rows.read_rows(tmp_path / "out.mp4.ofgen" / "prompts.csv")
-    assert prompt_rows.to_json(written) == facts["prompts"]
+    assert written == facts.prompts
     texts = {}
     for path in sorted((tmp_path / "png").glob("*.png")):
         with PIL.Image.open(path) as picture:
@@ -143,9 +142,9 @@ def test_key_frames_alone_are_tagged_and_each_once(
     first, changes = Counting(), {"tagger": "tiny", "tag_threshold": 0.97, "models": [models]}
     facts = run_prompted(clip, tmp_path, first, prompt="a", **changes).facts
     assert len(seen) == len(KEYS)
-    assert facts["tagger"]["asked"] == "tiny"
-    assert facts["tagger"]["provider"].endswith("ExecutionProvider")
-    told = {key["index"]: key["prompt"] for key in facts["keys"]}
+    assert facts.tagger.asked == "tiny"
+    assert (facts.tagger.provider or "").endswith("ExecutionProvider")
+    told = {key.index: key.prompt for key in facts.keys}
     assert all(prompt.startswith("a, ") for prompt in told.values())
     for job in first.jobs:
         assert job.prompt == told[max(key for key in KEYS if key <= job.target)]
@@ -169,17 +168,15 @@ def test_damaged_tags_are_found_again(
     for path, form in zip(tags, ("0.9", '{"general": {}}', "", '"b"'), strict=True):
         text = path.read_text("utf-8")
         path.write_text(text.replace("0.9", "0.1", 1) if form == "0.9" else form, "utf-8")
-    assert (
-        run_prompted(clip, tmp_path, painter, prompt="a", **changes).facts["keys"] == facts["keys"]
-    )
+    assert run_prompted(clip, tmp_path, painter, prompt="a", **changes).facts.keys == facts.keys
     assert painter.jobs == []
     assert len(seen) == 2 * len(KEYS)
 
 
 def test_a_list_wins_over_tags(clip: Path, tmp_path: Path, models: Path) -> None:
     rows = [PromptRow(0, 7, "mine", "")]
-    told = run_prompted(clip, tmp_path, None, rows, tagger="tiny", models=[models]).facts["keys"]
-    assert [key["prompt"] == "mine" for key in told] == [True, True, False, False]
+    told = run_prompted(clip, tmp_path, None, rows, tagger="tiny", models=[models]).facts.keys
+    assert [key.prompt == "mine" for key in told] == [True, True, False, False]
 
 
 def test_another_model_of_the_same_name_tags_anew(
@@ -225,8 +222,8 @@ def test_a_tagger_that_cannot_run_is_optional_only_if_said(
     facts = run_prompted(
         clip, tmp_path, prompt="a", max_frames=3, tagger_optional=True, **changes
     ).facts
-    assert {key["prompt"] for key in facts["keys"]} == {"a"}
-    assert facts["tagger"]["reason"] == str(caught.value)
+    assert {key.prompt for key in facts.keys} == {"a"}
+    assert facts.tagger.reason == str(caught.value)
 
 
 def test_rules_are_read_before_anything_is_done(clip: Path, tmp_path: Path) -> None:

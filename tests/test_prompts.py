@@ -152,7 +152,7 @@ def test_the_blacklist_takes_either_spelling() -> None:
     [
         ("a -> b\nno rule", "line 2 'no rule'"),
         ("-> b", "line 1 '-> b'"),
-        ("a -> b\nA -> c", "line 2 has another rule for 'A'"),
+        ("a -> b\nA -> c", "line 2 has a second rule for 'A'"),
     ],
 )
 def test_a_rule_that_is_none_is_named(text: str, said: str) -> None:
@@ -306,12 +306,12 @@ def test_rows_with_a_seed_alone_keep_their_order(form: str, text: str) -> None:
         ("a.json", '[{"start": 0, "seed": [1]}]', ["row 1", "seed [1]"]),
         ("a.json", f'[{{"start": 0, "seed": {"9" * 5000}}}]', ["not JSON"]),
         ("a.csv", "", ["column names"]),
-        ("a.csv", 'start,prompt\n0,"a', ["no CSV", "quotes"]),
+        ("a.csv", 'start,prompt\n0,"a', ["is not CSV", "quotes"]),
         ("a.json", "{", ["not JSON"]),
         ("a.json", "[" * 100000, ["not JSON"]),
-        ("a.json", "{}", ["no list of rows"]),
-        ("a.json", "[7]", ["row 1", "no object"]),
-        ("a.json", '[{"start": 0, "prompt": 7}]', ["row 1", "no text"]),
+        ("a.json", "{}", ["is not a list of rows"]),
+        ("a.json", "[7]", ["row 1", "is not an object"]),
+        ("a.json", '[{"start": 0, "prompt": 7}]', ["row 1", "is not text"]),
         ("a.json", '[{"start": true}]', ["row 1", "start True"]),
         ("a.json", '[{"start": 0.5}]', ["row 1", "start 0.5"]),
         ("a.json", '[{"start": 0}, {"start": 3, "stop": 2}]', ["row 2", "stops at frame 2"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -100,7 +101,8 @@ def test_other_frames_are_another_film_and_the_old_one_goes(job: Job) -> None:
     old = side_by_side.side_by_side_file(reel)
     assert len(list(side_by_side.write_side_by_side(reel, job.output.with_name("none.mp4")))) == 5
     assert _sound(old) == ""
-    reel.facts["kept"]["frames"].reverse()
+    kept = replace(reel.facts.kept, frames=reel.facts.kept.frames[::-1])
+    reel.facts = replace(reel.facts, kept=kept)
     list(side_by_side.write_side_by_side(reel, job.output))
     assert sorted(job.workspace.glob("*beside*")) == [side_by_side.side_by_side_file(reel)] != [old]
 
@@ -109,7 +111,7 @@ def test_what_is_missing_leaves_nothing(job: Job, tmp_path: Path) -> None:
     space = tmp_path / "space"
     shutil.copytree(job.workspace, space)
     reel = ResultFrames(space)
-    (space / "frames" / f"{reel.facts['kept']['frames'][3]}.qoi").unlink()
+    (space / "frames" / f"{reel.facts.kept.frames[3]}.qoi").unlink()
     for old in space.glob("*beside*"):
         old.unlink()
     with pytest.raises(WorkspaceError, match=r"frame 3 is missing.*run the same job again"):

@@ -23,11 +23,13 @@ from lib_ofgen.pipeline.run import Job, JobResult, run_job
 from lib_ofgen.pipeline.stage_options import render_rules
 from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning.prompts import Prompts
+from lib_ofgen.report.model import FrameFacts, Report
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import PromptRow, Words
 from lib_ofgen.webui.jobs import document
 from support.jobs import BASE, Counting, Patience, kept, pictures
+from support.reports import make_report
 from support.videos import make_video
 
 LENGTH = 14
@@ -77,12 +79,12 @@ def again(done: Path, tmp_path: Path) -> Path:
 def changed(folder: Path, before: Sequence[str]) -> set[int]:
     """The frames that are kept under other digests than before; their pixels are others too."""
     reel = ResultFrames(folder / "out.mp4.ofgen")
-    now = reel.facts["kept"]["frames"]
+    now = reel.facts.kept.frames
     return {index for index, pair in enumerate(zip(before, now, strict=True)) if len({*pair}) > 1}
 
 
 def digests(folder: Path) -> list[str]:
-    return list(ResultFrames(folder / "out.mp4.ofgen").facts["kept"]["frames"])
+    return list(ResultFrames(folder / "out.mp4.ofgen").facts.kept.frames)
 
 
 # what is made anew
@@ -208,16 +210,16 @@ def test_the_seeds_used_are_told(again: Path, clip: Path, tmp_path: Path) -> Non
 
 
 @pytest.fixture(scope="module")
-def facts(done: Path) -> repaint.Facts:
+def facts(done: Path) -> Report:
     return ResultFrames(done / "out.mp4.ofgen").facts
 
 
-def test_a_range_becomes_a_row(facts: repaint.Facts) -> None:
+def test_a_range_becomes_a_row(facts: Report) -> None:
     assert repaint.make_seed_row(facts, 0, "13", " 4294967295 ") == seeded(0, LENGTH, 2**32 - 1)
     drawn = {repaint.make_seed_row(facts, 6, 6, -1) for _ in range(3)}
     assert len(drawn) == 3
     assert all(row[:2] == (6, 7) and 0 <= (row.seed or 0) < 2**32 for row in drawn)
-    share = 100 * np.mean([facts["frames"][index]["painted"] for index in (6, 7)])
+    share = 100 * np.mean([facts.frames[index].painted for index in (6, 7)])
     assert repaint.describe_change(facts, repaint.make_seed_row(facts, 6, 7, 3)) == (
         f"frames 6 to 7, seed 3: {share:.1f} % of the pixels were painted there and are painted "
         "anew; the others come from elsewhere, such as key frames 0 and 12"
@@ -243,7 +245,7 @@ def test_a_range_becomes_a_row(facts: repaint.Facts) -> None:
     ],
 )
 def test_what_is_no_range_or_seed_is_named(
-    facts: repaint.Facts, given: tuple[object, object, object], said: str
+    facts: Report, given: tuple[object, object, object], said: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         repaint.make_seed_row(facts, *given)
@@ -253,8 +255,7 @@ def test_what_is_no_range_or_seed_is_named(
 
 @given(st.tuples(*[st.text(max_size=6) | st.integers() | st.none() | st.floats()] * 3))
 def test_anything_else_is_refused_in_one_line(given: tuple[object, object, object]) -> None:
-    frames = [{"index": 0, "sources": [], "painted": 1.0, "coverage": 0.0}]
-    facts = {"clip": {"frames": 1}, "frames": frames, "keys": [{"index": 0}]}
+    facts = make_report([FrameFacts(0, (), 0.0, 1.0)], [0])
     said = ""
     try:
         repaint.make_seed_row(facts, *given)
@@ -292,11 +293,8 @@ def test_where_nothing_is_painted_the_key_frames_are_named(tmp_path: Path) -> No
 def test_of_many_lenders_the_first_are_named(
     sources: list[list[int]], keys: list[int], said: str
 ) -> None:
-    facts = {
-        "clip": {"frames": 2},
-        "frames": [{"sources": one, "painted": 0.0} for one in sources],
-        "keys": [{"index": index} for index in keys],
-    }
+    frames = [FrameFacts(i, tuple(one), 1.0, 0.0) for i, one in enumerate(sources)]
+    facts = make_report(frames, keys)
     with pytest.raises(SettingsError, match=f"nothing is painted in frames 0 to 1: .*{said}"):
         repaint.make_seed_row(facts, 0, 1, 7)
 

@@ -16,7 +16,7 @@ from lib_ofgen.video.reader import open_video
 def _starts(images: list[Image], **options: float) -> list[int]:
     finder = CutFinder(**options)
     for index, image in enumerate(images):
-        finder.see(Frame(index, image))
+        finder.add(Frame(index, image))
     scenes = finder.scenes()
     assert scenes[0].start == 0
     assert scenes[-1].stop == len(images)
@@ -72,7 +72,7 @@ def test_two_different_frames_need_not_be_one_scene() -> None:
         Frame(0, np.zeros((40, 64, 3), np.uint8)),
         Frame(1, np.full((40, 64, 3), 255, np.uint8)),
     ):
-        finder.see(frame)
+        finder.add(frame)
     assert finder.scenes() in ((Scene(0, 2),), (Scene(0, 1), Scene(1, 2)))
 
 
@@ -84,5 +84,5 @@ def test_a_higher_threshold_finds_fewer() -> None:
 def test_frames_are_left_as_they_are() -> None:
     image = _shots([1])[0]
     before = image.copy()
-    CutFinder().see(Frame(0, image))
+    CutFinder().add(Frame(0, image))
     assert np.array_equal(image, before)

@@ -58,8 +58,14 @@ def test_no_side_is_scaled_to_less_than_eight(height: int, width: int, share: fl
 
 
 def test_a_thumb_of_the_usual_shape_is_as_wide_as_it_was() -> None:
-    assert images.size_of(contact_sheet.thumb(np.zeros((360, 640, 3), np.uint8))) == (135, 240)
-    assert images.size_of(contact_sheet.thumb(np.zeros((640, 360, 3), np.uint8))) == (427, 240)
+    assert images.size_of(contact_sheet.make_thumbnail(np.zeros((360, 640, 3), np.uint8))) == (
+        135,
+        240,
+    )
+    assert images.size_of(contact_sheet.make_thumbnail(np.zeros((640, 360, 3), np.uint8))) == (
+        427,
+        240,
+    )
 
 
 def test_interlaced_pictures_too_small_to_weave_are_taken_as_they_are(tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_keys_by_reach_open_scenes_and_keep_their_distance(
         apart = [b - a for a, b in pairwise(inner)]
         assert all(gap >= least for gap in apart[:-1])
         if seek is coverage.by_coverage:
-            assert all(gap <= max(rule.most, 1.5 * least) for gap in apart)
+            assert all(gap <= max(rule.longest, 1.5 * least) for gap in apart)
 
 
 def test_keys_stand_where_reach_is_lost() -> None:
@@ -258,13 +258,13 @@ def test_keys_stand_where_reach_is_lost() -> None:
     def broken(target: int, sources: Sequence[int]) -> float:
         return float(all((source < 30) != (target < 30) for source in sources))
 
-    rule = coverage.GapRule(0.85, 6, 60, last=True)
+    rule = coverage.GapRule(0.85, 6, 60, close_scene=True)
     keys = coverage.by_coverage([Scene(0, 60)], rule, broken)
     assert [key.index for key in keys] == [0, 59]
     still = coverage.by_coverage([Scene(0, 60)], rule, lambda target, sources: 0.0)
     assert [(key.index, key.cause) for key in still] == [(0, "first"), (59, "last")]
     fading = coverage.by_coverage([Scene(0, 60)], rule, _fading)
-    gaps = coverage.gaps([key.index for key in fading], [Scene(0, 60)], _fading)
+    gaps = coverage.estimate_gaps([key.index for key in fading], [Scene(0, 60)], _fading)
     assert len(gaps) == 4
     assert all(gap.coverage > 0.85 - 0.1 for gap in gaps), "a key is cheaper than a tenth missing"
 

@@ -187,17 +187,17 @@ def _animate(options: argparse.Namespace) -> int:
     with console.Progress(quiet=options.quiet) as progress:
         painter = _painter(options, settings, rows, progress.stopped)
         outcome = pipeline.run_job(job, painter, progress)
-    damaged = outcome.facts["clip"]["damaged"]
+    damaged = outcome.facts.clip.damaged
     if damaged:
         console.say(f"ofgen: note: {damaged} frames of the source are damaged and were left out")
-    left_out = outcome.facts["left_out"]
+    left_out = outcome.facts.left_out
     if left_out:
         console.say(f"ofgen: note: {left_out} frames are left out: a GIF shows at most 50 a second")
-    chosen = outcome.facts["flow"]
+    chosen = outcome.facts.flow
     if not options.quiet:
-        console.say(f"flow    {chosen['estimator']} ({chosen['reason']})")
+        console.say(f"flow    {chosen.estimator} ({chosen.reason})")
         if settings.tagger != "off":
-            console.say(f"tagger  {settings.tagger} ({outcome.facts['tagger']['reason']})")
+            console.say(f"tagger  {settings.tagger} ({outcome.facts.tagger.reason})")
     console.say(f"video   {outcome.video}", out=True)
     console.say(f"keys    {outcome.sheet}", out=True)
     console.say(f"report  {options.report or outcome.report}", out=True)
@@ -245,7 +245,7 @@ def _painter(
         scheduler=settings.scheduler,
         steps=settings.steps,
         cfg_scale=settings.cfg_scale,
-        units=control_units.read(settings.control_units),
+        units=control_units.parse_units(settings.control_units),
         stopped=stopped,
     )
     painter.connect()
@@ -285,15 +285,15 @@ def _plan(options: argparse.Namespace) -> int:
                 options.output, lambda i: source(i).image, known.keys, known.spool.clip
             )
     clip = known.spool.clip
-    work = report.paint_facts(clip, pipeline.count_whole_frames(known, settings), gaps)
+    work = report.estimate_paint(clip, pipeline.count_whole_frames(known, settings), gaps)
     if options.json:
-        facts = report.plan_facts(clip, known.scenes, known.keys)
-        console.say(json.dumps({**facts, "paint": work}), out=True)
+        plan = report.describe_plan(clip, known.scenes, known.keys, work)
+        console.say(json.dumps(plan.to_json()), out=True)
         return 0
     console.say(f"{clip.length} frames of {clip.size} at {clip.rate} a second", out=True)
     console.say(f"{len(known.scenes)} scenes, {len(known.keys)} key frames", out=True)
-    console.say(f"{work['whole']} frames are painted whole: {work['share']:.1%} of all", out=True)
-    console.say(f"about {work['painted']:.1%} of all pixels are painted", out=True)
+    console.say(f"{work.whole} frames are painted whole: {work.share:.1%} of all", out=True)
+    console.say(f"about {work.painted:.1%} of all pixels are painted", out=True)
     after = {gap.start: gap for gap in gaps}
     for key in known.keys:
         line = f"{key.index:6}  {clip.seconds(key.index):9.3f} s  {key.cause:9}"
@@ -333,7 +333,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             sampling=Sampling(**{name: getattr(settings, name) for name in _TAKEN}),
             cut_threshold=settings.cut_threshold,
             keys=_keys_of(options.report) if options.report else (),
-        )
+        ).to_json()
     if options.json:
         console.say(json.dumps(found), out=True)
         return 0
@@ -346,8 +346,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _keys_of(path: Path) -> set[int]:
     """The key frames that a report names."""
     try:
-        return {int(key["index"]) for key in report.from_bytes(path.read_bytes())["keys"]}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return report.read_key_indices(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
         cause = getattr(error, "strerror", None) or "it is no report, or not as it was written"
         raise SettingsError(f"cannot read '{path}': {cause}; give a job's report.json") from error
 

@@ -110,7 +110,9 @@ def _list(options: argparse.Namespace) -> int:
         whose = "" if name in ours else " (yours)"
         console.say(f"{name}{whose}: {preset.description}".rstrip(": "), out=True)
         console.say(f"    {json.dumps(preset.settings)}", out=True)
-    hidden = [name for name in store.all() if presets.fold(name) in map(presets.fold, ours)]
+    hidden = [
+        name for name in store.all() if presets.fold_name(name) in map(presets.fold_name, ours)
+    ]
     for fault in (*store.faults(), *(f"a bundled preset hides yours: {name}" for name in hidden)):
         console.say(f"ofgen: note: {fault}")
     return 0
@@ -150,14 +152,14 @@ def _import(options: argparse.Namespace) -> int:
     name = preset.name if options.name is None else options.name
     if not name and Path(options.what[:1000]).is_file():
         name = Path(options.what).stem[:60]
-    preset = presets.make(name, *preset[1:])
+    preset = presets.make_preset(name, *preset[1:])
     path = _store(options).save(preset, replace=options.replace)
     console.say(f"{preset.name!r} is kept in '{path}'", out=True)
     return 0
 
 
 def _save(options: argparse.Namespace) -> int:
-    preset = presets.make(options.name, _named(options), options.description)
+    preset = presets.make_preset(options.name, _named(options), options.description)
     path = _store(options).save(preset, replace=options.replace)
     console.say(f"{preset.name!r} is kept in '{path}'", out=True)
     return 0
@@ -166,7 +168,7 @@ def _save(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     given = _named(options)
     if given or options.preset:
-        preset = presets.make(options.name, given, options.description)
+        preset = presets.make_preset(options.name, given, options.description)
     else:
         preset = presets.get_preset(options.name, _store(options))
     write_whole(options.output, presets.dump(preset).encode("utf-8", "backslashreplace"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lib_ofgen.pipeline.rendering.layers import SingleLayer
+from lib_ofgen.report.model import Report
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.frame_store import FrameStore
 from lib_ofgen.values import KeyFrame, PromptRow, Scene
@@ -44,7 +44,7 @@ class JobResult:
     page: Path
     """The report for a browser, in one file."""
     sheet: Path
-    facts: dict[str, Any]
+    facts: Report
     """The report's content."""
 
 

@@ -34,13 +34,13 @@ from lib_ofgen.planning import coverage
 from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.report.live_preview import LivePreview
 from lib_ofgen.settings import prompt_rows
-from lib_ofgen.settings.fields import Settings
+from lib_ofgen.settings.fields import DRAW_SEED, Settings
 from lib_ofgen.store import masks
 from lib_ofgen.store.frame_store import read_source
 from lib_ofgen.store.workspace import PROMPTS, Workspace, write_whole
 from lib_ofgen.system.files import claim_outputs
 from lib_ofgen.values import FlowEstimator, Image, Painter, PromptRow, Reporter
-from lib_ofgen.video.writer import FrameFolder, count_left_out
+from lib_ofgen.video.writer import FrameFolder
 
 __all__ = [
     "Job",
@@ -92,7 +92,7 @@ def estimate_gaps(
 ) -> list[coverage.Gap]:
     """Return what the frames between key frames lack, estimated; paints nothing."""
     reach = FlowReach(known.spool, stage_options.reach_rule(settings), known.division, reporter)
-    return coverage.gaps([key.index for key in known.keys], known.scenes, reach.missing)
+    return coverage.estimate_gaps([key.index for key in known.keys], known.scenes, reach.missing)
 
 
 def count_whole_frames(known: SourceAnalysis, settings: Settings) -> int:
@@ -175,11 +175,11 @@ class _Run:
             watch(reporting.live_preview(known, renderers))
             steps = render_progress.measure(render_frames(renderers, order), work, stopwatch)
             self._write_outputs(known, renderers, session, steps, prompts, seed)
-            facts = reporting.collect_facts(known, renderers, session, settings, stopwatch)
-        facts |= reporting.job_facts(job, known, prompts, tagger, chosen, seed)
-        facts["painter"] = self.painter.identity
-        facts["left_out"] = count_left_out(job.output, known.spool.clip)
-        facts["seconds"]["total"] = round(perf_counter() - self.begun, 3)
+            with stopwatch("measure"):
+                measured = reporting.measure_result(known, renderers, session)
+        choices = reporting.Choices(prompts, tagger, seed, chosen, self.painter.identity)
+        seconds = {**stopwatch.seconds, "total": perf_counter() - self.begun}
+        facts = reporting.make_report(job, known, renderers, choices, measured, seconds)
         return reporting.write_report(job, known, renderers, facts)
 
     def _write_outputs(
@@ -263,7 +263,7 @@ def _release_after(estimator: FlowEstimator) -> Iterator[None]:
 
 def _resolve_seed(workspace: Workspace, seed: int) -> int:
     """Return the seed; a negative one is drawn once per workspace and remembered."""
-    if seed >= 0:
+    if seed != DRAW_SEED:
         return seed
     known = workspace.seed()
     if known is None:

@@ -85,7 +85,9 @@ def render_rules(settings: Settings, seed: int) -> RenderRules:
         tolerance=settings.second_tolerance,
         deflicker=settings.deflicker,
         batch=settings.paint_batch,
-        anchored_stages=control_units.anchored_stages(control_units.read(settings.control_units)),
+        anchored_stages=control_units.anchored_stages(
+            control_units.parse_units(settings.control_units)
+        ),
     )
 
 

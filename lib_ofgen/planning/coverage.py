@@ -1,8 +1,8 @@
-"""Key frames by what flow can reach: the least paint that covers every frame well.
+"""Key frames by coverage: the least paint with which flow can supply every frame well.
 
-The cost of a gap between two keys is what has to be painted for it: the later key whole, and the
-holes that neither key shows. Holes are painted in the middle of a gap and lent to both sides, so
-they count by the middle frame, and by half of what its quarters miss beside.
+The cost of a gap between two keys is what must be painted for it: the later key whole, and the
+holes that neither key shows. Holes are painted in the middle frame of a gap and lent to both
+sides. So they count by the middle frame, plus half of what the frames at its quarters lack beyond.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from itertools import pairwise
 
 from lib_ofgen.values import Cause, KeyFrame, Scene
 
-__all__ = ["Gap", "GapRule", "by_coverage", "by_pyramid", "gap", "gaps"]
+__all__ = ["Gap", "GapRule", "by_coverage", "by_pyramid", "estimate_gap", "estimate_gaps"]
 
-_AHEAD = 10
-"""Steps of the shortest gap that the longest gap looked at has."""
-_SHORTFALL = 10.0
-"""Frames of paint that a frame wholly out of reach is worth, where coverage is not to be had."""
+_MAX_STEPS_AHEAD = 10
+"""The longest gap that is tried has as many places."""
+_SHORTFALL_COST = 10.0
+"""Cost, in painted frames, of coverage that is 1 too low."""
 
 Missing = Callable[[int, Sequence[int]], float]
 """(target, sources) -> share 0..1 of the target that flow from no source can supply."""
@@ -26,33 +26,36 @@ Missing = Callable[[int, Sequence[int]], float]
 
 @dataclass(frozen=True)
 class GapRule:
-    """What gaps between keys may be."""
+    """Limits of the gaps between keys."""
 
-    wanted: float
-    """Share 0..1 of each frame between that is to be in reach of the keys."""
-    least: int
-    """Frames: no two keys are nearer, but at the end of a scene."""
-    most: int
-    """Frames: no two keys are farther apart."""
-    last: bool
+    coverage: float
+    """Share 0..1 of each frame between keys that the keys must supply."""
+    shortest: int
+    """Frames: keys are at least so far apart, except at the end of a scene."""
+    longest: int
+    """Frames: keys are at most so far apart."""
+    close_scene: bool
     """Whether the last frame of a scene is a key."""
 
 
 @dataclass(frozen=True)
 class Gap:
-    """What is expected of the frames between two keys."""
+    """What is estimated of the frames between two keys."""
 
     start: int
     stop: int
     """The next key, or one past the scene's last frame."""
     coverage: float
-    """Least share 0..1 of the frames looked at that the keys can supply."""
+    """Share 0..1 that the keys can supply of the worst frame that was examined."""
     holes: float
-    """Hole area to be painted, in frames."""
+    """Area of holes that must be painted, in frames."""
 
 
-def gap(start: int, stop: int, ends: Sequence[int], missing: Missing) -> Gap:
-    """The gap between `start` and `stop`, whose keys are `ends`, by its middle and its quarters."""
+def estimate_gap(start: int, stop: int, ends: Sequence[int], missing: Missing) -> Gap:
+    """Estimate the gap from `start` to `stop`, by the frames at its middle and its quarters.
+
+    `ends` are the keys that supply it: both of its ends, or one.
+    """
     length = stop - start
     if length < 2:
         return Gap(start, stop, 1.0, 0.0)
@@ -63,56 +66,56 @@ def gap(start: int, stop: int, ends: Sequence[int], missing: Missing) -> Gap:
     return Gap(start, stop, 1 - max(lost), middle + beside / 2)
 
 
-def gaps(keys: Sequence[int], scenes: Sequence[Scene], missing: Missing) -> list[Gap]:
-    """The gaps of a choice of keys, and the tails of scenes after their last key."""
+def estimate_gaps(keys: Sequence[int], scenes: Sequence[Scene], missing: Missing) -> list[Gap]:
+    """Estimate the gaps between keys, and those from the last key of a scene to its end."""
     found: list[Gap] = []
     for scene in scenes:
         inner = [key for key in keys if scene.start <= key < scene.stop]
-        found += [gap(a, b, (a, b), missing) for a, b in pairwise(inner)]
+        found += [estimate_gap(a, b, (a, b), missing) for a, b in pairwise(inner)]
         if inner[-1] + 1 < scene.stop:
-            found.append(gap(inner[-1], scene.stop, (inner[-1],), missing))
+            found.append(estimate_gap(inner[-1], scene.stop, (inner[-1],), missing))
     return found
 
 
 def by_coverage(scenes: Sequence[Scene], rule: GapRule, missing: Missing) -> list[KeyFrame]:
-    """The keys of least cost, scene by scene, by dynamic programming over places `least` apart.
+    """Choose the keys of the least cost, scene by scene.
 
-    A gap that covers less than is wanted is paid for: a tenth of a frame missing is worth a key.
+    Dynamic programming over candidate places that are `rule.shortest` frames apart. A gap whose
+    coverage is below `rule.coverage` costs more: 0.1 too low costs as much as a key.
     """
     keys: list[KeyFrame] = []
     for scene in scenes:
-        chosen = _cheapest(_places(scene, rule), rule, missing)
-        keys += [_key(index, scene, "coverage", rule.last) for index in chosen]
+        chosen = _cheapest_keys(_candidate_places(scene, rule), rule, missing)
+        keys += [_key(index, scene, "coverage", rule.close_scene) for index in chosen]
     return keys
 
 
-def _places(scene: Scene, rule: GapRule) -> list[int]:
-    """Where keys of a scene may stand, and where its last gap ends."""
-    end = scene.stop - 1 if rule.last else scene.stop
-    inner = list(range(scene.start, end, rule.least))
-    if len(inner) > 1 and end - inner[-1] < rule.least / 2:
+def _candidate_places(scene: Scene, rule: GapRule) -> list[int]:
+    """Return the frames of a scene that may be keys, and the end of its last gap."""
+    end = scene.stop - 1 if rule.close_scene else scene.stop
+    inner = list(range(scene.start, end, rule.shortest))
+    if len(inner) > 1 and end - inner[-1] < rule.shortest / 2:
         inner.pop()
     return [*inner, end] if end > scene.start else [scene.start]
 
 
-def _cheapest(places: Sequence[int], rule: GapRule, missing: Missing) -> list[int]:
-    """The places of the keys of least cost, the first one's among them."""
+def _cheapest_keys(places: Sequence[int], rule: GapRule, missing: Missing) -> list[int]:
+    """Return the keys of the least cost; the first place is always one."""
     cost = [0.0] + [float("inf")] * (len(places) - 1)
     before = [0] * len(places)
     for here in range(len(places) - 1):
-        for there in range(here + 1, min(len(places), here + _AHEAD + 1)):
-            if there > here + 1 and places[there] - places[here] > rule.most:
+        for there in range(here + 1, min(len(places), here + _MAX_STEPS_AHEAD + 1)):
+            if there > here + 1 and places[there] - places[here] > rule.longest:
                 break
-            ends = (places[here], places[there]) if rule.last or there + 1 < len(places) else (
-                places[here],
-            )  # fmt: skip
-            one = gap(places[here], places[there], ends, missing)
-            price = 1 + one.holes + _SHORTFALL * max(0.0, rule.wanted - one.coverage)
+            closed = rule.close_scene or there + 1 < len(places)
+            ends = (places[here], places[there])[: 1 + closed]
+            one = estimate_gap(places[here], places[there], ends, missing)
+            price = 1 + one.holes + _SHORTFALL_COST * max(0.0, rule.coverage - one.coverage)
             if cost[here] + price < cost[there]:
                 cost[there], before[there] = cost[here] + price, here
-            if one.coverage < rule.wanted:
-                break  # a longer gap from here covers no more
-    chosen, at = [places[-1]] if rule.last else [], len(places) - 1
+            if one.coverage < rule.coverage:
+                break  # a longer gap from here has no better coverage
+    chosen, at = [places[-1]] if rule.close_scene else [], len(places) - 1
     while at:
         at = before[at]
         chosen.append(places[at])
@@ -120,33 +123,33 @@ def _cheapest(places: Sequence[int], rule: GapRule, missing: Missing) -> list[in
 
 
 def by_pyramid(scenes: Sequence[Scene], rule: GapRule, missing: Missing) -> list[KeyFrame]:
-    """Keys from coarse to fine: each splits the span that needs one most centrally seen.
+    """Choose keys from coarse to fine: each new key splits a span.
 
-    A span between keys that is too long, or covers less than is wanted, gets as its key the frame,
-    among places `least` apart, from which flow reaches most of the span: the largest sum of
-    coverage of the span's other places.
+    A span between keys is split if it is too long or its coverage is too low. The new key is the
+    frame, among places that are `rule.shortest` frames apart, which can supply the most of the
+    other places: the one with the largest sum of their coverage.
     """
     keys: list[KeyFrame] = []
     for scene in scenes:
-        end = scene.stop - 1 if rule.last else scene.stop
-        chosen = {scene.start, *([end] if rule.last else [])}
+        end = scene.stop - 1 if rule.close_scene else scene.stop
+        chosen = {scene.start, *([end] if rule.close_scene else [])}
         spans = [(scene.start, end)]
         while spans:
             start, stop = spans.pop()
             ends = (start, stop) if stop in chosen else (start,)
-            inner = range(start + rule.least, stop - rule.least + 1, rule.least)
-            good = gap(start, stop, ends, missing).coverage >= rule.wanted
-            if not inner or (good and stop - start <= rule.most):
+            inner = range(start + rule.shortest, stop - rule.shortest + 1, rule.shortest)
+            good = estimate_gap(start, stop, ends, missing).coverage >= rule.coverage
+            if not inner or (good and stop - start <= rule.longest):
                 continue
-            best = max(inner, key=lambda place: (_reached(place, inner, missing), -place))
+            best = max(inner, key=lambda place: (_sum_coverage(place, inner, missing), -place))
             chosen.add(best)
             spans += [(start, best), (best, stop)]
-        keys += [_key(index, scene, "pyramid", rule.last) for index in sorted(chosen)]
+        keys += [_key(index, scene, "pyramid", rule.close_scene) for index in sorted(chosen)]
     return keys
 
 
-def _reached(place: int, others: range, missing: Missing) -> float:
-    """How much of the other places a key at `place` shows, in frames; five of them are asked."""
+def _sum_coverage(place: int, others: range, missing: Missing) -> float:
+    """Return the sum of coverage of about five of the other places, from a key at `place`."""
     asked = list(others)[:: max(1, len(others) // 5)]
     return sum(1 - missing(other, (place,)) for other in asked if other != place)
 

@@ -1,4 +1,4 @@
-"""Which frames are painted whole."""
+"""Key frames, which are painted whole: by changes of edges, by an interval, or as chosen."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ __all__ = [
     "by_choice",
     "by_edges",
     "by_interval",
+    "detect_edges",
     "edge_distance",
-    "edges",
 ]
 
 
 @dataclass(frozen=True)
 class EdgeRule:
-    """When the change of edges since the last key frame asks for a new one."""
+    """How far edges change since the last key frame until there is a new one."""
 
     threshold: float
-    """Edge distance 0..255 right after a key; falls linearly to 0 at `gap_max`."""
+    """Edge distance 0..255 needed right after a key; it falls linearly to 0 at `gap_max`."""
     gap_min: float
-    """Seconds from a key before which there is no other."""
+    """Seconds: keys are at least so far apart."""
     gap_max: float
-    """Seconds from a key after which there is always another."""
+    """Seconds: keys are at most so far apart."""
 
-    def due(self, distance: float, gap: float) -> bool:
-        """Whether a frame this different and `gap` seconds after the last key is one."""
+    def needs_key(self, distance: float, gap: float) -> bool:
+        """Whether a frame is a key: `distance` 0..255 and `gap` seconds from the last one."""
         if gap < self.gap_min:
             return False
         return gap >= self.gap_max or distance > self.threshold * (1 - gap / self.gap_max)
@@ -89,11 +89,11 @@ class KeyFrameRule:
         return (*common, self.coverage, self.confidence, self.radius, self.mask)
 
 
-def edges(image: Image) -> NDArray[np.uint8]:
-    """(H, W) 0 or 255: dilated Canny edges of the V channel of an (H, W, 3) picture.
+def detect_edges(image: Image) -> NDArray[np.uint8]:
+    """Return dilated Canny edges of the V channel of an (H, W, 3) picture, as (H, W) 0 or 255.
 
-    Thresholds lie a third below and above the median of V; the dilation grows with the picture, so
-    that the distance means the same at every size.
+    The thresholds are a third below and above the median of V. The dilation grows with the
+    picture, so that distances mean the same at every size.
     """
     height, width = check_shape(image, "H W 3", "image")
     value = image.max(axis=2)
@@ -108,23 +108,24 @@ def edges(image: Image) -> NDArray[np.uint8]:
 
 
 def edge_distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Mean absolute difference, 0..255, of two edge maps."""
+    """Return the mean absolute difference, 0..255, of two edge maps."""
     return float(cv2.absdiff(one, other).mean())
 
 
 def by_edges(
     frames: Iterable[Frame], scenes: Sequence[Scene], clip: Clip, rule: EdgeRule, *, last: bool
 ) -> list[KeyFrame]:
-    """Key frames where the edges have changed enough since the last one; frames come in order.
+    """Choose a key frame wherever the edges have changed enough since the last one.
 
-    The rule of the method's first publication, its gaps in seconds and both of them acting.
+    This is the rule of the method's first publication, with its gaps in seconds. `frames` come in
+    order; with `last`, the last frame of each scene is a key too.
     """
     starts = {scene.start for scene in scenes}
     ends = {scene.stop - 1 for scene in scenes} if last else set[int]()
     keys: list[KeyFrame] = []
     since = np.zeros((1, 1), np.uint8)
     for frame in frames:
-        now = edges(frame.image)
+        now = detect_edges(frame.image)
         fresh = frame.index in starts
         distance = 0.0 if fresh else edge_distance(since, now)
         gap = 0.0 if fresh else clip.seconds(frame.index) - clip.seconds(keys[-1].index)
@@ -140,41 +141,44 @@ def by_edges(
 def _edge_cause(
     index: int, fresh: bool, rule: EdgeRule, distance: float, gap: float
 ) -> Cause | None:
-    """Why frame `index` is a key frame, or None."""
+    """Return why frame `index` is a key frame, or None if it is none."""
     if fresh:
         return "cut" if index else "first"
-    if rule.due(distance, gap):
+    if rule.needs_key(distance, gap):
         return "gap" if gap >= rule.gap_max else "change"
     return None
 
 
 def by_interval(scenes: Sequence[Scene], interval: int, *, last: bool) -> list[KeyFrame]:
-    """A key frame every `interval` frames, counted anew from each cut; 1 is every frame."""
+    """Choose a key frame every `interval` frames, counted from the start of each scene.
+
+    1 chooses every frame; with `last`, the last frame of each scene is a key too.
+    """
     keys: list[KeyFrame] = []
     for scene in scenes:
         cause: Cause = "every" if interval == 1 else "interval"
         inner = [KeyFrame(i, 0.0, cause) for i in range(scene.start, scene.stop, interval)]
-        keys += [_opening(scene), *inner[1:]]
+        keys += [_first_key(scene), *inner[1:]]
         if last and keys[-1].index != scene.stop - 1:
             keys.append(KeyFrame(scene.stop - 1, 0.0, "last"))
     return keys
 
 
 def by_choice(scenes: Sequence[Scene], indices: Iterable[int]) -> list[KeyFrame]:
-    """The named frames, and the first of each scene, which nothing else can supply.
+    """Choose the given frames, and the first frame of each scene, which no other can supply.
 
     Raises:
-        ValueError: an index lies beyond the last frame; the message names both.
+        ValueError: if an index is beyond the last frame; the message names both.
     """
     wanted = set(indices)
     length = scenes[-1].stop
     if wanted and max(wanted) >= length:
         raise ValueError(f"key_indices names frame {max(wanted)}, but the last one is {length - 1}")
-    openings = {scene.start: _opening(scene) for scene in scenes}
+    openings = {scene.start: _first_key(scene) for scene in scenes}
     both = sorted(wanted | set(openings))
     return [openings.get(i, KeyFrame(i, 0.0, "chosen")) for i in both]
 
 
-def _opening(scene: Scene) -> KeyFrame:
-    """The first key frame of a scene."""
+def _first_key(scene: Scene) -> KeyFrame:
+    """Return the first key frame of a scene."""
     return KeyFrame(scene.start, 0.0, "cut" if scene.start else "first")

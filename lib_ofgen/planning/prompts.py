@@ -1,7 +1,7 @@
-"""Prompts: from tags, rules and lists to what each frame is painted by.
+"""Prompts: from tags, rules and rows to the prompt of each frame.
 
-Every frame has a prompt: that of the row of the list in which it lies or, where no row says one,
-what the settings say, with the tags of the key frame before it in its scene.
+Every frame has a prompt. It comes from the row in which the frame lies. If no row gives one, it
+comes from the settings, with the tags of the last key frame in its scene.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lib_ofgen.settings.infotext import format_infotext
 from lib_ofgen.values import PromptRow, Scene, Tags, Words
 
 __all__ = [
-    "LEAST",
+    "MIN_CONFIDENCE",
     "Phrasing",
     "Prompts",
     "by_key",
@@ -29,63 +29,63 @@ __all__ = [
     "tag_to_words",
 ]
 
-LEAST = 0.05
-"""Confidence under which no tag is ever taken."""
+MIN_CONFIDENCE = 0.05
+"""0..1: a tag below this confidence is never used."""
 _ARROW = "->"
 _WORD = re.compile(r"[^\W_]{2}")
 _BRACKETS = re.compile(r"([\\()\[\]])")
-_JOINT = " \t\r\n,"
+_SEPARATORS = " \t\r\n,"
 
 
 @dataclass(frozen=True)
 class Phrasing:
-    """How prompts are made; the pipeline reads these from the settings."""
+    """How prompts are made, as the settings say."""
 
     prompt: str
     negative_prompt: str
     prefix: str = ""
     suffix: str = ""
     general: float = 0.35
-    """0..1: a general tag is taken from above this confidence."""
+    """0..1: a general tag is used above this confidence."""
     character: float = 0.85
-    """The same, for tags that name characters."""
+    """0..1: a tag that names a character is used above this confidence."""
     slack: float = 0.0
     """0..1: how far below its threshold a tag may fall before it is dropped."""
     blacklist: frozenset[str] = frozenset()
-    """Tags that are never taken, as `read_blacklist` gives them."""
+    """Tags that are never used, as `read_blacklist` returns them."""
     rules: Mapping[str, str] | None = None
-    """What stands for a tag, as `read_rules` gives them."""
+    """Texts that replace tags, as `read_rules` returns them."""
 
 
 def read_blacklist(text: str) -> frozenset[str]:
-    """The tags of a text in which commas or ends of lines part them."""
-    return frozenset(filter(None, map(_plain, re.split(r"[,\n]", text))))
+    """Return the tags of a text, which are separated by commas or line ends."""
+    return frozenset(filter(None, map(_normalise, re.split(r"[,\n]", text))))
 
 
 def read_rules(text: str) -> dict[str, str]:
-    """Tag to text, of lines `tag -> text`; empty lines say nothing.
+    """Return the text for each tag, from lines `tag -> text`; empty lines are skipped.
 
     Raises:
-        ValueError: a line is no rule, or names a tag once more; the message names the line.
+        ValueError: if a line is not a rule, or has a tag a second time; the message names the line.
     """
     rules: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         tag, arrow, said = line.partition(_ARROW)
-        if not arrow or not _plain(tag):
+        if not arrow or not _normalise(tag):
             raise ValueError(
-                f"line {number} {line.strip()!r} is no rule; write tag {_ARROW} text, such as "
+                f"line {number} {line.strip()!r} is not a rule; write tag {_ARROW} text, such as "
                 f"smile {_ARROW} (smile:1.2)"
             )
-        if _plain(tag) in rules:
-            raise ValueError(f"line {number} has another rule for {tag.strip()!r}; keep one")
-        rules[_plain(tag)] = said.strip()
+        if _normalise(tag) in rules:
+            raise ValueError(f"line {number} has a second rule for {tag.strip()!r}; keep one")
+        rules[_normalise(tag)] = said.strip()
     return rules
 
 
 def tag_to_words(tag: str) -> str:
-    """The tag as a prompt has it: spaces for underscores, brackets and backslashes escaped.
+    """Return the tag as prompts write it: spaces for underscores, brackets and backslashes escaped.
 
     A tag without two letters or digits in a row is a face, such as `o_o` or `^_^`, and keeps its
     underscores.
@@ -95,11 +95,11 @@ def tag_to_words(tag: str) -> str:
 
 
 def steady_tags(found: Sequence[Tags], phrasing: Phrasing) -> list[tuple[str, ...]]:
-    """The tags of the key frames of one scene, in order.
+    """Return the tags of the key frames of one scene, in order.
 
-    A tag is taken when its confidence rises above its threshold and dropped when it falls more
-    than the slack below. Characters come before the others; tags that stay keep their order, and
-    new ones follow, surest first.
+    A tag is added when its confidence rises above its threshold, and dropped when it falls more
+    than the slack below. Characters come before the others. Tags that stay keep their order; new
+    ones follow, the most confident first.
     """
     held: tuple[str, ...] = ()
     lists: list[tuple[str, ...]] = []
@@ -108,60 +108,63 @@ def steady_tags(found: Sequence[Tags], phrasing: Phrasing) -> list[tuple[str, ..
         held = tuple(
             tag
             for confidences, threshold in kinds
-            for tag in _taken(confidences, threshold, phrasing, held)
+            for tag in _select_tags(confidences, threshold, phrasing, held)
         )
         lists.append(held)
     return lists
 
 
-def _taken(
+def _select_tags(
     confidences: Mapping[str, float], threshold: float, phrasing: Phrasing, held: Iterable[str]
 ) -> list[str]:
-    """Those of one kind: the ones that stay, then the new ones."""
-    least = max(LEAST, threshold - phrasing.slack)
+    """Return the tags of one kind: those that stay, then the new ones."""
+    least = max(MIN_CONFIDENCE, threshold - phrasing.slack)
     stay = [tag for tag in held if confidences.get(tag, 0.0) >= least]
     new = [tag for tag, sure in confidences.items() if sure > threshold and tag not in stay]
     new.sort(key=lambda tag: -confidences[tag])
-    return [tag for tag in (*stay, *new) if _plain(tag) not in phrasing.blacklist]
+    return [tag for tag in (*stay, *new) if _normalise(tag) not in phrasing.blacklist]
 
 
 def make_words(phrasing: Phrasing, tags: Iterable[str] = ()) -> Words:
-    """The words of a frame with these tags: prefix, prompt, tags, suffix.
+    """Return the prompts of a frame with these tags: prefix, prompt, tags, suffix.
 
-    A tag for which there is a rule is said as the rule has it; one that prefix, prompt or suffix
-    name already is not said again, nor is any text twice.
+    A rule's text replaces its tag. A tag that prefix, prompt or suffix have already is left out,
+    and no text appears twice.
     """
     fixed = (phrasing.prefix, phrasing.prompt, phrasing.suffix)
-    said = {_plain(part) for text in fixed for part in text.split(",")}
+    said = {_normalise(part) for text in fixed for part in text.split(",")}
     texts: list[str] = []
     for tag in tags:
-        rule = (phrasing.rules or {}).get(_plain(tag))
+        rule = (phrasing.rules or {}).get(_normalise(tag))
         text = tag_to_words(tag) if rule is None else rule
-        if _plain(text) not in said:
-            said.add(_plain(text))
+        if _normalise(text) not in said:
+            said.add(_normalise(text))
             texts.append(text)
     prompt = join_parts([phrasing.prefix, phrasing.prompt, *texts, phrasing.suffix])
     return Words(prompt, phrasing.negative_prompt)
 
 
 def join_parts(parts: Iterable[str]) -> str:
-    """The parts with a comma between them; a single one stays as it is."""
-    there = [part for part in parts if part.strip(_JOINT)]
-    return there[0] if len(there) == 1 else ", ".join(part.strip(_JOINT) for part in there)
+    """Return the parts with a comma between them; a single part is returned unchanged."""
+    there = [part for part in parts if part.strip(_SEPARATORS)]
+    return there[0] if len(there) == 1 else ", ".join(part.strip(_SEPARATORS) for part in there)
 
 
-def _plain(tag: str) -> str:
-    """The form in which tags are compared: lower case, spaces for underscores, no escapes."""
+def _normalise(tag: str) -> str:
+    """Return the form in which tags are compared: lower case, spaces, no escapes."""
     return " ".join(re.sub(r"\\(.)", r"\1", tag.replace("_", " ")).split()).casefold()
 
 
 def infotext(words: Words, about: Mapping[str, object]) -> str:
-    """The text of a picture as the webui's PNG Info reads it; of `about`, what is not empty."""
+    """Return the infotext of a picture, as the webui's PNG Info reads it.
+
+    Fields of `about` whose value is an empty text are left out.
+    """
     return format_infotext(words.prompt, words.negative_prompt, about)
 
 
 class Prompts:
-    """The words of every frame of a clip."""
+    """The prompts of every frame of a clip."""
 
     def __init__(
         self,
@@ -169,9 +172,12 @@ class Prompts:
         own: Mapping[int, Words],
         rows: Sequence[PromptRow] = (),
     ) -> None:
-        """`own` has those of each key frame, the first frame among them; `rows` win over them.
+        """Take the prompts of the key frames, and rows that win over them.
 
-        Of several rows with a seed alone that hold a frame, the last wins.
+        Args:
+            length: number of frames.
+            own: the prompts of each key frame by its index; it must have frame 0.
+            rows: of several rows with only a seed that hold a frame, the last wins.
         """
         given = {row.start for row in rows}
         ends = {row.stop for row in rows if row.stop is not None}
@@ -180,11 +186,11 @@ class Prompts:
         self._words = list(_words_at(self._starts, own, rows))
 
     def of(self, index: int) -> Words:
-        """Those of frame `index`."""
+        """Return the prompts of frame `index`."""
         return self._words[bisect_right(self._starts, index) - 1]
 
     def rows(self) -> tuple[PromptRow, ...]:
-        """The same as rows without gaps."""
+        """Return the prompts of all frames as rows without gaps."""
         stops = (*self._starts[1:], self._length)
         return tuple(
             PromptRow(start, stop, *words)
@@ -195,10 +201,10 @@ class Prompts:
 def _words_at(
     places: Sequence[int], own: Mapping[int, Words], rows: Sequence[PromptRow]
 ) -> Iterator[Words]:
-    """The words of frames, whose rising indices are `places`.
+    """Yield the prompts of the frames in `places`, which are sorted.
 
-    Those of its row, and of its key where the row says nothing. The time grows with the rows as
-    sorting them does.
+    A frame has the prompts of its row, or of its key frame where the row is empty. The time grows
+    with the number of rows as sorting does.
     """
     keys = sorted(own)
     worded = {row.start: row for row in reversed(rows) if not row.only_seed}
@@ -215,7 +221,7 @@ def _words_at(
 
 
 def _seeds_at(places: Sequence[int], rows: Sequence[PromptRow]) -> Iterator[int | None]:
-    """Of rows with a seed alone, the seed of the last that holds each frame; else None."""
+    """Yield each frame's seed, from the last row with only a seed that holds it, or None."""
     coming = [(row.start, -place) for place, row in enumerate(rows) if row.only_seed]
     coming.sort(reverse=True)
     holding: list[int] = []  # a heap: the last row first
@@ -230,7 +236,7 @@ def _seeds_at(places: Sequence[int], rows: Sequence[PromptRow]) -> Iterator[int 
 def by_key(
     keys: Sequence[int], scenes: Sequence[Scene], found: Mapping[int, Tags], phrasing: Phrasing
 ) -> dict[int, Words]:
-    """The words of each key frame, by its tags where some were found; each scene begins anew."""
+    """Return the prompts of each key frame, with its tags if there are any, scene by scene."""
     words: dict[int, Words] = {}
     for scene in scenes:
         inner = [key for key in keys if scene.start <= key < scene.stop]

@@ -1,7 +1,7 @@
-"""In which order frames are made, and from which painted frames.
+"""The order in which frames are made, and the painted frames that supply each.
 
-Like a codec's B-frames: the keys, then the middle of each gap, then the quarters, and so on. What
-no key shows is painted in the middle frame and lent to its neighbours on both sides.
+It resembles a codec's B-frames: the keys, then the middle of each gap, then the quarters, and so
+on. What no key shows is painted in the middle frame, and lent to its neighbours on both sides.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from lib_ofgen.values import KeyFrame, Scene, Step
 __all__ = ["anchors", "cross_fade", "group_between", "group_keys"]
 
 _NEAREST_KEYS = 3
-"""How many earlier keys, beside the scene's first, may lend what they painted."""
+"""Number of earlier keys, beside the scene's first, that may supply pixels."""
 
 
 def cross_fade(position: float) -> float:
-    """Share 0..1 of the next key at `position` 0..1 of the gap: a ramp over its middle quarter.
+    """Return the share 0..1 of the next key at `position` 0..1 of the gap.
 
-    Mixing all along the gap blurs and mixing nowhere pops; measured, the middle quarter keeps
-    most of both.
+    It rises over the middle quarter of the gap. To mix over the whole gap blurs, and not to mix
+    shows a jump; in measurements the middle quarter avoids most of both.
     """
     return min(1.0, max(0.0, (position - 0.375) / 0.25))
 
 
 def anchors(keys: Sequence[KeyFrame], scenes: Sequence[Scene]) -> dict[int, int]:
-    """Frame to the first key frame of its scene."""
+    """Return, for each frame, the first key frame of its scene."""
     return {
         index: inner[0]
         for scene in scenes
-        if (inner := _within(keys, scene))
+        if (inner := _keys_of_scene(keys, scene))
         for index in range(scene.start, scene.stop)
     }
 
@@ -38,14 +38,15 @@ def anchors(keys: Sequence[KeyFrame], scenes: Sequence[Scene]) -> dict[int, int]
 def group_keys(
     keys: Sequence[KeyFrame], scenes: Sequence[Scene], *, guided: bool, canvas: bool = False
 ) -> list[Step]:
-    """How the key frames are made: painted whole or, where `guided`, only each scene's first.
+    """Return how the key frames are made.
 
-    A guided key takes what it can from its scene's first key, then from the nearest before it. On
-    a `canvas` that is what painting it whole starts from, between the nearest key and the first.
+    Every key is painted whole. If `guided`, only the first key of each scene is; a later one takes
+    what it can from the first key, then from the nearest ones before it. With `canvas`, that is
+    what its painting starts from, on a canvas between the nearest key and the first.
     """
     steps: list[Step] = []
     for scene in scenes:
-        inner = _within(keys, scene)
+        inner = _keys_of_scene(keys, scene)
         for place, key in enumerate(inner):
             sources = _lenders(inner[:place]) if guided or canvas else ()
             shares = (1.0, *(0.0 for _ in sources[1:])) if sources else ()
@@ -57,13 +58,13 @@ def group_keys(
 def group_between(
     keys: Sequence[KeyFrame], scenes: Sequence[Scene], *, guided: bool, lend: bool = True
 ) -> Iterator[list[list[Step]]]:
-    """The frames between keys, a list a gap, in the order of showing.
+    """Yield the steps of the frames between keys, gap by gap, in the order of time.
 
-    Each gap is a list of levels; a level's steps depend only on keys and on the levels before it.
-    Where `lend` is false, a frame between keys lends nothing of what was painted in it.
+    Each gap is a list of levels. The steps of a level depend only on keys and on earlier levels.
+    If `lend` is false, holes that are painted between keys supply no other frame.
     """
     for scene in scenes:
-        inner = _within(keys, scene)
+        inner = _keys_of_scene(keys, scene)
         for place, left in enumerate(inner):
             lenders = _lenders(inner[:place]) if guided else ()
             if place + 1 < len(inner):
@@ -72,27 +73,29 @@ def group_between(
                 gap = _tail(left, scene.stop - 1, lenders)
             else:
                 continue
-            yield gap if lend else [[_of_keys(step, set(inner)) for step in lv] for lv in gap]
+            yield (
+                gap if lend else [[_only_from_keys(step, set(inner)) for step in lv] for lv in gap]
+            )
 
 
-def _of_keys(step: Step, keys: set[int]) -> Step:
-    """The step with key frames as its only sources."""
+def _only_from_keys(step: Step, keys: set[int]) -> Step:
+    """Return the step with key frames as its only sources."""
     kept = [pair for pair in zip(step.sources, step.shares, strict=True) if pair[0] in keys]
     return Step(step.target, tuple(index for index, _ in kept), tuple(share for _, share in kept))
 
 
-def _within(keys: Sequence[KeyFrame], scene: Scene) -> list[int]:
+def _keys_of_scene(keys: Sequence[KeyFrame], scene: Scene) -> list[int]:
     return [key.index for key in keys if scene.start <= key.index < scene.stop]
 
 
 def _lenders(earlier: Sequence[int]) -> tuple[int, ...]:
-    """The scene's first key, then the nearest of the others, without repeats."""
+    """Return the first of the earlier keys, then the nearest others, each once."""
     nearest = reversed(earlier[-_NEAREST_KEYS:])
     return tuple(dict.fromkeys([*earlier[:1], *nearest]))
 
 
 def _bisect(left: int, right: int, lenders: tuple[int, ...]) -> list[list[Step]]:
-    """Levels of the frames strictly between two keys."""
+    """Return the levels of the frames between two keys, without the keys."""
     levels: list[list[Step]] = []
     spans = [(left, right, ())] if right - left > 1 else list[tuple[int, int, tuple[int, ...]]]()
     while spans:
@@ -101,7 +104,7 @@ def _bisect(left: int, right: int, lenders: tuple[int, ...]) -> list[list[Step]]
         for start, stop, parents in spans:
             middle = (start + stop) // 2
             later = cross_fade((middle - left) / (right - left))
-            others = _others(middle, parents, lenders)
+            others = _other_lenders(middle, parents, lenders)
             level.append(
                 Step(middle, (left, right, *others), (1 - later, later, *(0.0 for _ in others)))
             )
@@ -113,17 +116,19 @@ def _bisect(left: int, right: int, lenders: tuple[int, ...]) -> list[list[Step]]
 
 
 def _tail(key: int, end: int, lenders: tuple[int, ...]) -> list[list[Step]]:
-    """Levels of the frames after a scene's last key: the farthest first, then halves."""
+    """Return the levels of the frames after a scene's last key: the last frame, then halves."""
     sources = (key, *lenders)
     levels = [[Step(end, sources, (1.0, *(0.0 for _ in lenders)))]]
     for level in _bisect(key, end, lenders):
-        # The end frame is no key: it lends what was painted in it, and has no share.
+        # The last frame is not a key: it supplies what was painted in it, and has no share.
         levels.append(
             [Step(s.target, s.sources, (1.0, *(0.0 for _ in s.shares[1:]))) for s in level]
         )
     return levels
 
 
-def _others(target: int, parents: tuple[int, ...], lenders: tuple[int, ...]) -> tuple[int, ...]:
-    """Frames of the levels above, nearest first, then earlier keys."""
+def _other_lenders(
+    target: int, parents: tuple[int, ...], lenders: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return the frames of earlier levels, nearest first, then the earlier keys."""
     return (*sorted(parents, key=lambda index: abs(index - target)), *lenders)

@@ -1,4 +1,4 @@
-"""What a job says of itself: facts, pictures, and the judge of results."""
+"""The report of a job: facts, figures, HTML pages; and the evaluation of a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contact sheet: key frames side by side, each with its place and its reason."""
+"""The contact sheet: small pictures in rows, each with a caption."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ import numpy as np
 from lib_ofgen.imaging import images
 from lib_ofgen.values import Image, Size
 
-__all__ = ["contact_sheet", "spread", "thumb"]
+__all__ = ["draw_contact_sheet", "make_thumbnail", "pick_evenly"]
 
-_THUMB = 240
-"""px: width of one picture."""
-_HIGHEST = 2 * _THUMB
-"""px: the most that one picture is high; a taller one is narrower."""
-_LINE = 22
-"""px: height of the text under it."""
-_MOST = 24
-"""Pictures on a sheet; of more, so many are taken evenly."""
+_WIDTH = 240
+"""px: width of a picture."""
+_MAX_HEIGHT = 2 * _WIDTH
+"""px: greatest height of a picture; a taller one is made narrower."""
+_CAPTION_HEIGHT = 22
+"""px: height of the caption under it."""
+_MAX_PICTURES = 24
+"""Most pictures of a sheet; of more, so many are picked evenly."""
 
 
-def contact_sheet(
+def draw_contact_sheet(
     captions: Sequence[str], picture: Callable[[int], Image], columns: int = 4
 ) -> Image:
-    """(H, W, 3) sheet of `picture(place)`, each under its ASCII caption; one at a time in memory.
+    """Return the (H, W, 3) sheet of the pictures `picture(place)`, each above its ASCII caption.
 
-    All pictures have one size.
+    All pictures must have one size; one at a time is in memory.
     """
-    thumbs = [(captions[place], thumb(picture(place))) for place in spread(len(captions))]
+    thumbs = [
+        (captions[place], make_thumbnail(picture(place))) for place in pick_evenly(len(captions))
+    ]
     height = thumbs[0][1].shape[0]
     columns = min(columns, len(thumbs))
     rows = -(-len(thumbs) // columns)
-    sheet = np.full((rows * (height + _LINE), columns * _THUMB, 3), 24, np.uint8)
+    sheet = np.full((rows * (height + _CAPTION_HEIGHT), columns * _WIDTH, 3), 24, np.uint8)
     for place, (caption, small) in enumerate(thumbs):
-        top, left = place // columns * (height + _LINE), place % columns * _THUMB
-        inset = (_THUMB - small.shape[1]) // 2
+        top, left = place // columns * (height + _CAPTION_HEIGHT), place % columns * _WIDTH
+        inset = (_WIDTH - small.shape[1]) // 2
         sheet[top : top + height, left + inset : left + inset + small.shape[1]] = small
         cv2.putText(
             sheet,
@@ -50,12 +52,14 @@ def contact_sheet(
     return sheet
 
 
-def spread(count: int) -> list[int]:
-    """The places, of `count`, that a sheet has room for; they lie evenly."""
-    return sorted({int(place) for place in np.linspace(0, count - 1, min(_MOST, count)).round()})
+def pick_evenly(count: int) -> list[int]:
+    """Return the places, of `count` in all, that have room on a sheet, evenly spaced."""
+    return sorted(
+        {int(place) for place in np.linspace(0, count - 1, min(_MAX_PICTURES, count)).round()}
+    )
 
 
-def thumb(image: Image) -> Image:
-    """The picture at the width of a thumb, or at its greatest height."""
-    size = images.fit_size(images.size_of(image), Size(_HIGHEST, _THUMB))
+def make_thumbnail(image: Image) -> Image:
+    """Return the picture at the width of a thumbnail, or narrower at its greatest height."""
+    size = images.fit_size(images.size_of(image), Size(_MAX_HEIGHT, _WIDTH))
     return images.resize(image, size)

@@ -1,4 +1,4 @@
-"""A film in the making, for those who watch: its newest frame, and all that is done so far."""
+"""The live preview of a running job: its newest frame, and the film up to now."""
 
 from __future__ import annotations
 
@@ -12,57 +12,57 @@ from pathlib import Path
 from lib_ofgen.imaging import images
 from lib_ofgen.report import contact_sheet
 from lib_ofgen.report import figures as pictures
-from lib_ofgen.report.figures import KEPT, Film, Glimpse, Origin
+from lib_ofgen.report.figures import FilmPictures, FrameView, Origin
 from lib_ofgen.report.html import elements
 from lib_ofgen.values import Clip, Frame, Image, Size
 from lib_ofgen.video.writer import write_video
 
-__all__ = ["LivePreview", "glimpse_html", "preview_html"]
+__all__ = ["LivePreview", "frame_view_html", "source_frame_html"]
 
 _WIDEST = 640
-"""px: the most that the film so far has on a side."""
+"""px: longest side of the partial film."""
 _QUALITY = 80
 _CRF = 26
 
 
 @dataclass(frozen=True)
 class LivePreview:
-    """Costs nothing but when something is asked of it, from any thread."""
+    """A film while it is made. It works only when it is asked, and from any thread."""
 
     clip: Clip
-    film: Film
+    film: FilmPictures
     finished: Mapping[int, object]
-    """By the index of each finished frame; it grows in the order of finishing."""
+    """Has the index of each finished frame as a key, in the order in which they were finished."""
     whole: Callable[[int], bool]
     """Whether a finished frame was painted whole."""
     _written: dict[Path, int] = field(default_factory=dict)
-    """Films so far, and how many frames they have."""
+    """Number of frames of each partial film that was written."""
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def newest(self) -> int | None:
-        """The frame that was finished last."""
+        """Return the frame that was finished last, or None."""
         return next(iter(list(self.finished)[-1:]), None)
 
-    def count(self) -> int:
-        """How many frames are finished without a gap, from the first on."""
+    def count_finished(self) -> int:
+        """Return the number of frames that are finished without a gap, from the first."""
         done = set(self.finished)
         return next(index for index in range(self.clip.length + 1) if index not in done)
 
-    def glimpse(self, index: int) -> Glimpse:
-        """A finished frame, and what it is made of."""
-        return pictures.glimpse(self.film, index, whole=self.whole(index))
+    def view_frame(self, index: int) -> FrameView:
+        """Return a view of a finished frame."""
+        return pictures.view_frame(self.film, index, whole=self.whole(index))
 
-    def so_far(self, path: Path, most: int | None = None) -> int:
-        """Write the film as far as it is done, small and without sound; the number of frames.
+    def write_partial(self, path: Path, most: int | None = None) -> int:
+        """Write the film up to now, small and without sound; return its number of frames.
 
-        It has at most so many frames, if `most` is given. One writer at a time; a film that has
-        the frames already is not written again.
+        It has at most `most` frames. One thread writes at a time; a film that has these frames
+        already is not written again.
 
         Raises:
-            VideoError: it cannot be written.
+            VideoError: if the file cannot be written.
         """
         with self._writing:
-            count = self.count() if most is None else min(most, self.count())
+            count = self.count_finished() if most is None else min(most, self.count_finished())
             if count and not (self._written.get(path) == count and path.is_file()):
                 self._write(path, count)
                 self._written[path] = count
@@ -81,10 +81,10 @@ class LivePreview:
                 film.write(Frame(index, images.resize(self.film.result(index), size)))
 
 
-def glimpse_html(one: Glimpse) -> str:
-    """The glimpse as HTML: three pictures, the last with its legend."""
-    fresh = "painted whole" if one.whole else f"painted fresh: {elements.share(one.painted)}"
-    legend = "".join(_origin(origin, one.frame) for origin in one.legend[:6])
+def frame_view_html(one: FrameView) -> str:
+    """Return a view as HTML: three pictures, the last with its legend."""
+    fresh = "painted whole" if one.whole else f"painted fresh: {elements.percentage(one.painted)}"
+    legend = "".join(_legend_line(origin, one.frame) for origin in one.legend[:6])
     figures = [
         (one.result, f"Frame {one.frame}", ""),
         (one.holes, "Its holes", f"; {fresh}"),
@@ -97,9 +97,9 @@ def glimpse_html(one: Glimpse) -> str:
     return _row(shown)
 
 
-def preview_html(image: Image) -> str:
-    """A frame of the source as HTML, for the time before there is a finished one."""
-    jpeg = images.encode_jpeg(contact_sheet.thumb(image), _QUALITY)
+def source_frame_html(image: Image) -> str:
+    """Return a frame of the source as HTML, to show before the first frame is finished."""
+    jpeg = images.encode_jpeg(contact_sheet.make_thumbnail(image), _QUALITY)
     return _row(
         [f"{elements.image(jpeg, 'a frame of the source')}<figcaption>The source</figcaption>"]
     )
@@ -110,12 +110,12 @@ def _row(figures: Iterable[str]) -> str:
     return f'<div class="pictures">{shown}</div>'
 
 
-def _origin(origin: Origin, frame: int) -> str:
-    """A line of the legend of origins."""
+def _legend_line(origin: Origin, frame: int) -> str:
+    """Return a line of the legend of origins."""
     named = f"frame {origin.frames[0]}" if len(origin.frames) == 1 else "other frames"
-    if origin.frames == (KEPT,):
+    if not origin.frames:
         named = "the source, kept"
     if origin.frames == (frame,):
         named = "itself"
-    swatch = f'<i class="swatch" style="background:{elements.rgb(origin.colour)}"></i>'
-    return f"<li>{swatch}{escape(named)}: {elements.share(origin.share)}</li>"
+    swatch = f'<i class="swatch" style="background:{elements.css_colour(origin.colour)}"></i>'
+    return f"<li>{swatch}{escape(named)}: {elements.percentage(origin.share)}</li>"

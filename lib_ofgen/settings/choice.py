@@ -1,4 +1,4 @@
-"""What is known of one setting, and the checks of its values."""
+"""What is declared of a setting, and the checks of its values."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from typing import Any, cast
 from lib_ofgen.errors import SettingsError
 
 __all__ = [
-    "KIND_WORDS", "Choice", "check_value", "choice_of", "declare", "plain", "range_words",
-    "read_text", "shorten",
+    "TYPE_NAMES",
+    "Choice",
+    "check_value",
+    "choice_of",
+    "declare",
+    "describe_range",
+    "read_text",
+    "shorten",
+    "to_json_value",
 ]  # fmt: skip
 
 _BRIEF = reprlib.Repr()
@@ -20,13 +27,13 @@ _BRIEF.maxstring = _BRIEF.maxother = 80
 
 
 def shorten(value: object) -> str:
-    """The value as an error tells it: on one line, and short however large it is."""
+    """Return the value for an error message: on one line, and short however large it is."""
     return _BRIEF.repr(value)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is known of one setting beside its name, type and default."""
+    """What is declared of a setting beside its name, type and default."""
 
     label: str
     help: str
@@ -37,38 +44,42 @@ class Choice:
     step: float | None = None
     options: tuple[str, ...] = ()
     needs: str = ""
-    """The setting on which this one depends, as `name=value[|value]`; empty: none."""
+    """The setting that this one depends on, as `name=value[|value]`; empty: none."""
     long: bool = False
-    """Whether a text may run over several lines."""
+    """Whether a text may have several lines."""
 
 
 def declare(default: object, label: str, help: str, group: str, **more: Any) -> Any:
-    """A dataclass field with its `Choice`; the field's type is the annotation's."""
+    """Return a dataclass field with its `Choice`; the annotation gives its type."""
     return field(default=default, metadata={"choice": Choice(label, help, group, **more)})
 
 
 def choice_of(item: dataclasses.Field[Any]) -> Choice:
-    """What was declared of a field of `Settings`."""
+    """Return what was declared of a field of `Settings`."""
     return cast("Choice", item.metadata["choice"])
 
 
-def plain(value: object) -> object:
-    """The value as JSON has it."""
+def to_json_value(value: object) -> object:
+    """Return the value as JSON."""
     return list(cast("tuple[int, ...]", value)) if isinstance(value, tuple) else value
 
 
-KIND_WORDS = {
+TYPE_NAMES = {
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
     "str": "a text",
     "tuple[int, ...]": "a list of whole numbers",
 }
-"""What a type is called in a message."""
+"""Names of the types in messages."""
 
 
 def read_text(name: str, kind: str, text: str) -> object:
-    """The value that a text stands for."""
+    """Return the value that a text says, in the type named by `kind`.
+
+    Raises:
+        SettingsError: if the text has no such value.
+    """
     try:
         if kind == "bool":
             return {"true": True, "1": True, "false": False, "0": False}[text.strip().lower()]
@@ -79,28 +90,32 @@ def read_text(name: str, kind: str, text: str) -> object:
         if kind.startswith("tuple"):
             return tuple(int(part) for part in text.strip("[]() ").split(",") if part.strip())
     except (ValueError, KeyError) as error:
-        raise SettingsError(f"{name}={shorten(text)} is not {KIND_WORDS[kind]}") from error
+        raise SettingsError(f"{name}={shorten(text)} is not {TYPE_NAMES[kind]}") from error
     return text
 
 
 def check_value(item: dataclasses.Field[Any], value: object) -> object:
-    """The value in the field's own type, or a refusal that names what is allowed."""
+    """Return the value in the type of the field.
+
+    Raises:
+        SettingsError: if it is not allowed; the message names what is.
+    """
     choice, kind = choice_of(item), str(item.type)
-    typed = _typed(kind, value)
+    typed = _convert(kind, value)
     if typed is None:
-        raise SettingsError(f"{item.name}={shorten(value)} is not {KIND_WORDS[kind]}")
+        raise SettingsError(f"{item.name}={shorten(value)} is not {TYPE_NAMES[kind]}")
     if choice.options and typed not in choice.options:
         raise SettingsError(f"{item.name}={shorten(value)} is none of {', '.join(choice.options)}")
     numbers = cast("tuple[object, ...]", typed) if _is_list(typed) else (typed,)
     if not all(_in_range(choice, number) for number in numbers):
-        raise SettingsError(f"{item.name}={shorten(value)} is outside {range_words(choice)}")
+        raise SettingsError(f"{item.name}={shorten(value)} is outside {describe_range(choice)}")
     if item.name in ("width", "height", "hole_box") and cast("int", typed) % 8:
-        raise SettingsError(f"{item.name}={shorten(value)} is no multiple of 8")
+        raise SettingsError(f"{item.name}={shorten(value)} is not a multiple of 8")
     return typed
 
 
-def _typed(kind: str, value: object) -> object | None:
-    """The value in the type named by `kind`, or None where it is of another."""
+def _convert(kind: str, value: object) -> object | None:
+    """Return the value in the type named by `kind`, or None if it has another type."""
     if kind == "bool":
         return value if isinstance(value, bool) else None
     if kind == "str":
@@ -115,14 +130,14 @@ def _is_list(value: object) -> bool:
 
 
 def _whole_numbers(value: object) -> tuple[int, ...] | None:
-    """The numbers of a list, sorted and each once, or None where one is not whole."""
+    """Return the numbers of a list, sorted and each once, or None if one is not whole."""
     numbers = [_number("int", part) for part in cast("list[object]", value)]
     whole = {number for number in numbers if isinstance(number, int)}
     return None if None in numbers else tuple(sorted(whole))
 
 
 def _number(kind: str, value: object) -> float | int | None:
-    """The number as a float or, if it is whole, an int; None where it is neither."""
+    """Return the number as `kind` (float or int), or None if it is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if not abs(value) < 2**63:  # also refuses nan and infinity
@@ -140,8 +155,8 @@ def _in_range(choice: Choice, value: object) -> bool:
     return low <= value <= high
 
 
-def range_words(choice: Choice) -> str:
-    """The range and the unit, as users read them."""
+def describe_range(choice: Choice) -> str:
+    """Return the range and the unit for users."""
     low = "" if choice.low is None else f"{choice.low:.10g}"
     high = "" if choice.high is None else f"{choice.high:.10g}"
     unit = f" {choice.unit}" if choice.unit else ""

@@ -19,15 +19,17 @@ from lib_ofgen.settings.choice import (
     check_value,
     choice_of,
     declare,
-    plain,
     read_text,
     shorten,
+    to_json_value,
 )
 
-__all__ = ["DEFAULTS_VERSION", "Settings", "choices", "describe_unknown"]
+__all__ = ["DEFAULTS_VERSION", "DRAW_SEED", "Settings", "choices", "describe_unknown"]
 
 DEFAULTS_VERSION = 2
 """Goes up when a default changes, so that a preset says which defaults it differs from."""
+DRAW_SEED = -1
+"""In place of a seed: one is drawn for the job, once."""
 
 
 @dataclass(frozen=True)
@@ -285,7 +287,7 @@ class Settings:
         for item in dataclasses.fields(self):
             value = check_value(item, getattr(self, item.name))
             object.__setattr__(self, item.name, value)
-        control.read(self.control_units)
+        control.parse_units(self.control_units)
         if self.end and self.end <= self.start:
             raise SettingsError(
                 f"end={self.end:g} does not lie after start={self.start:g}; "
@@ -313,7 +315,7 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """Every setting as JSON has it."""
-        return {name: plain(getattr(self, name)) for name in self.names()}
+        return {name: to_json_value(getattr(self, name)) for name in self.names()}
 
     def differences(self) -> dict[str, Any]:
         """Only what differs from the defaults, as JSON has it."""

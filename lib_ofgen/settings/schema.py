@@ -1,4 +1,4 @@
-"""The settings for machines and for the docs: as JSON Schema, and as a table."""
+"""The settings as JSON Schema for programs, and as a table for the docs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import dataclasses
 import json
 from typing import Any
 
-from lib_ofgen.settings.choice import KIND_WORDS, choice_of, plain, range_words
+from lib_ofgen.settings.choice import TYPE_NAMES, choice_of, describe_range, to_json_value
 from lib_ofgen.settings.fields import Settings
 
 __all__ = ["schema", "table"]
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a `settings` object."""
+    """Return the JSON Schema (draft 2020-12) of a `settings` object."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Optical Flow Animation settings",
@@ -32,7 +32,7 @@ def _property(item: dataclasses.Field[Any]) -> dict[str, Any]:
     if choice.high is not None:
         limits["maximum"] = choice.high
     shown: dict[str, Any] = {
-        "title": choice.label, "description": choice.help, "default": plain(item.default),
+        "title": choice.label, "description": choice.help, "default": to_json_value(item.default),
     }  # fmt: skip
     if choice.options:
         shown["enum"] = list(choice.options)
@@ -43,14 +43,14 @@ def _property(item: dataclasses.Field[Any]) -> dict[str, Any]:
 
 
 def table() -> str:
-    """The settings as a Markdown table, for the docs."""
+    """Return the settings as a Markdown table."""
     rows = ["| setting | meaning | values | default |", "|---|---|---|---|"]
     for item in dataclasses.fields(Settings):
         choice = choice_of(item)
         ranged = choice.low is not None or choice.high is not None
         values = ", ".join(f"`{option}`" for option in choice.options)
-        values = values or (range_words(choice) if ranged else KIND_WORDS[str(item.type)])
-        default = json.dumps(plain(item.default))
+        values = values or (describe_range(choice) if ranged else TYPE_NAMES[str(item.type)])
+        default = json.dumps(to_json_value(item.default))
         needs = f" Only with `{choice.needs}`.".replace("|", " or ") if choice.needs else ""
         rows.append(f"| `{item.name}` | {choice.help}{needs} | {values} | `{default}` |")
     return "\n".join(rows) + "\n"

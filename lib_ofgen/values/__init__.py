@@ -1,7 +1,7 @@
-"""What travels between the rooms, and the ports of the engine.
+"""The values that the other rooms exchange, and the ports of the engine.
 
-Images are `(H, W, 3)` uint8 sRGB, masks `(H, W)`, everything numpy. What lives on a device stays
-inside its estimator or painter.
+Images are `(H, W, 3)` uint8 sRGB, masks `(H, W)`, all in numpy. What is on a device stays inside
+its estimator or painter.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from lib_ofgen.values.arrays import Box, Image, Mask, Size, check_shape
 from lib_ofgen.values.flow import NOT_PAINTED, Contribution, Draft, Flow
 from lib_ofgen.values.frames import Clip, Frame, Jump, Sampling, Sound
 from lib_ofgen.values.painting import (
+    MODULE_DEFAULT,
     ControlUnit,
     Layer,
     Origin,
@@ -25,6 +26,7 @@ from lib_ofgen.values.ports import FlowEstimator, FrameSink, Painter, Reporter, 
 from lib_ofgen.values.records import DraftRecord, FrameRecord
 
 __all__ = [
+    "MODULE_DEFAULT",
     "NOT_PAINTED",
     "Box",
     "Cause",

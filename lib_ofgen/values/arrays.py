@@ -18,13 +18,13 @@ Mask = NDArray[np.bool_]
 
 
 class Size(NamedTuple):
-    """Height and width in px, in this order, and never a bare pair."""
+    """Height and width in px, in this order."""
 
     height: int
     width: int
 
     def __str__(self) -> str:
-        """The order people write: width x height."""
+        """Return the text `WIDTHxHEIGHT`, the order in which people write it."""
         return f"{self.width}x{self.height}"
 
 
@@ -37,7 +37,7 @@ class Box(NamedTuple):
     right: int
 
     def crop(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The region of an (H, W[, C]) array, as a view."""
+        """Return the region of an (H, W[, C]) array, as a view."""
         return array[self.top : self.bottom, self.left : self.right]
 
     @property
@@ -46,22 +46,24 @@ class Box(NamedTuple):
         return Size(self.bottom - self.top, self.right - self.left)
 
     def intersect(self, other: Box) -> Box:
-        """The region that lies in both; of no height or width where there is none."""
+        """Return the region in both; its height or width is 0 if there is none."""
         top, left = max(self.top, other.top), max(self.left, other.left)
         bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
         return Box(top, left, max(top, bottom), max(left, right))
 
     def relative_to(self, within: Box) -> Box:
-        """The region counted from the top left pixel of `within`."""
+        """Return the region in coordinates from the top left pixel of `within`."""
         top, left = within.top, within.left
         return Box(self.top - top, self.left - left, self.bottom - top, self.right - left)
 
 
 def check_shape(array: NDArray[Any], shape: str, name: str) -> tuple[int, ...]:
-    """The sizes bound by `shape`, such as "3 H W" or "H W 3"; repeated letters must agree.
+    """Check the shape of an array, and return the sizes of the letters in `shape`.
+
+    `shape` is a text such as "3 H W" or "H W 3"; equal letters need equal sizes.
 
     Raises:
-        ValueError: the array has another shape; the message gives both.
+        ValueError: if the array has another shape; the message gives both.
     """
     wanted = shape.split()
     bound: dict[str, int] = {}

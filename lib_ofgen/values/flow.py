@@ -1,4 +1,4 @@
-"""Optical flow, and how a frame is made of pixels that flow finds in painted frames."""
+"""Optical flow, and drafts: which pixels of painted frames make a frame."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOT_PAINTED = -1
 class Flow:
     """Where each pixel of `target` is found in `source`.
 
-    Convention, the only one here: the target's pixel (x, y) shows what the source has at
+    There is only this convention: the target's pixel (x, y) shows what the source has at
     (x + vectors[0, y, x], y + vectors[1, y, x]). Pixel centres are whole numbers
     (`align_corners=True`). A flow is estimated in this direction, never negated from the other.
     """
@@ -31,21 +31,21 @@ class Flow:
     vectors: NDArray[np.float32]
     """(2, H, W) px: x, then y."""
     confidence: NDArray[np.float32]
-    """(H, W) 0..1: P(error <= radius); 0 where the vector leaves the source."""
+    """(H, W) 0..1: probability that the error is at most `radius`; 0: it leaves the source."""
     radius: float
     """px."""
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one painted frame supplies to a frame: each pixel is sampled there once."""
+    """What a painted frame supplies to a frame; each pixel is sampled there once."""
 
     origin: Origin
     """The frame and the layer in which it was painted."""
     box: Box
-    """The region of the target outside of which it supplies nothing."""
+    """Region of the target; it supplies nothing outside."""
     vectors: NDArray[np.float32]
-    """(2, h, w) px, over the box: where each pixel is found in `origin`; see `Flow`."""
+    """(2, h, w) px, over the box: where each pixel is in `origin`; see `Flow`."""
     weight: NDArray[np.float32]
     """(h, w) 0..1, over the box."""
 
@@ -53,10 +53,10 @@ class Contribution:
     def of(
         cls, origin: Origin, vectors: NDArray[np.float32], weight: NDArray[np.float32]
     ) -> Contribution | None:
-        """That of (2, H, W) vectors and an (H, W) weight over a whole frame, or None for no weight.
+        """Return the contribution of (2, H, W) vectors and an (H, W) weight over a whole frame.
 
-        The box has a rim of weight 0, unless the frame ends there: what is looked up beyond its
-        edge is nothing.
+        None is returned if the weight is 0 everywhere. The box has a border of weight 0 unless the
+        frame ends there, because a lookup beyond its edge gives nothing.
         """
         size = Size(*check_shape(weight, "H W", "weight"))
         rows = np.flatnonzero((weight > 0).any(axis=1))
@@ -71,7 +71,7 @@ class Contribution:
         return cls(origin, box, inside, np.ascontiguousarray(box.crop(weight)))
 
     def within(self, box: Box) -> Contribution | None:
-        """The part that lies in `box`; None where nothing does."""
+        """Return the part in `box`, or None if there is none."""
         shared = box.intersect(self.box)
         if not all(shared.size):
             return None
@@ -80,7 +80,7 @@ class Contribution:
         return replace(self, box=shared, vectors=inside, weight=part.crop(self.weight))
 
     def over(self, box: Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Vectors (2, h, w) px and weight (h, w) over another box; 0 where this one ends."""
+        """Return vectors (2, h, w) px and weight (h, w) over another box; 0 outside this one."""
         both = np.concatenate([self.vectors, self.weight[None]])
         laid = np.zeros((3, *box.size), np.float32)
         shared = box.intersect(self.box)
@@ -91,16 +91,16 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Draft:
-    """How a frame is made of painted pixels."""
+    """Which painted pixels make a frame."""
 
     contributions: tuple[Contribution, ...]
-    """Their weights sum to 1 at each pixel; in a hole stands the best guess there is."""
+    """Their weights sum to 1 at each pixel; in a hole they are the best guess."""
     holes: Mask
-    """Where no painted frame can be trusted to supply the pixel."""
+    """Pixels that no painted frame can supply with enough confidence."""
 
     @classmethod
     def normalise(cls, parts: Iterable[Contribution | None], holes: Mask) -> Draft:
-        """Of contributions whose weights are made to sum to 1; each pixel needs one."""
+        """Return the draft with weights that sum to 1; each pixel needs a weight above 0."""
         kept = [part for part in parts if part]
         total = np.zeros(holes.shape, np.float32)
         for part in kept:
@@ -110,10 +110,10 @@ class Draft:
         )
 
     def origin_frames(self, frame_of: Callable[[Origin], int]) -> NDArray[np.int32]:
-        """(H, W): the frame in which most of each pixel was painted.
+        """Return the (H, W) frames in which most of each pixel was painted.
 
-        `frame_of` gives the number that stands for an origin. Pixels without a contribution get
-        that of the source's own pixels, `NOT_PAINTED`.
+        `frame_of` returns the number that represents an origin. Pixels without a contribution have
+        `NOT_PAINTED`.
         """
         most = np.zeros(self.holes.shape, np.float32)
         found = np.full(self.holes.shape, NOT_PAINTED, np.int32)

@@ -1,4 +1,4 @@
-"""Frames of a clip, and what is known of it."""
+"""Frames of a clip, and the facts of a clip."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Frame(NamedTuple):
     """One frame of the clip, at the working size."""
 
     index: int  # pyright: ignore[reportIncompatibleMethodOverride]
-    """Counted from 0 over the frames taken from the source."""
+    """Counted from 0, over the frames that are taken from the source."""
     image: Image
 
 
@@ -49,37 +49,37 @@ class Sound:
 
 
 class Jump(NamedTuple):
-    """A place where the source's clock jumps, as it does where recordings were joined."""
+    """A place where the clock of the source jumps, such as where recordings were joined."""
 
     time: Fraction
-    """Seconds into the clip at which the picture after the jump is shown."""
+    """Seconds from the start of the clip to the first picture after the jump."""
     before: Fraction
-    """Seconds on the source's clock at which the picture before it ends."""
+    """Seconds on the source's clock at which the picture before the jump ends."""
     after: Fraction
-    """Seconds on the source's clock at which the picture after it begins."""
+    """Seconds on the source's clock at which the picture after the jump begins."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """The frames taken from a source: their size and their time."""
+    """The frames that are taken from a source: their size and their times."""
 
     size: Size
     """Working size, a multiple of 8 both ways."""
     rate: Fraction
-    """Average frames per second, after sampling; exact where the source is."""
+    """Average frames per second, after sampling; exact if the source is."""
     time_base: Fraction
     """Seconds per tick."""
     ticks: tuple[int, ...]
-    """When each frame begins, counted from the first one."""
+    """Tick at which each frame begins, from that of the first frame."""
     end: int
     """The tick at which the last frame ends."""
     start: Fraction
-    """Seconds into the source at which the first frame lies; sound is cut there."""
+    """Seconds from the start of the source to the first frame; sound is cut there."""
     sound: Sound | None
     jumps: tuple[Jump, ...] = ()
-    """Where the source's clock jumps inside the clip; the clip's own clock does not."""
+    """Jumps of the source's clock in the clip; the clip's own clock has none."""
     damaged: int = 0
-    """Frames that the source's header promises and its data no longer holds."""
+    """Number of frames that the source's header promises and its data lacks."""
 
     @property
     def length(self) -> int:
@@ -88,9 +88,9 @@ class Clip:
 
     @property
     def duration(self) -> Fraction:
-        """Seconds from the first frame's start to the last one's end."""
+        """Seconds from the start of the first frame to the end of the last."""
         return self.end * self.time_base
 
     def seconds(self, index: int) -> float:
-        """When frame `index` begins, in seconds."""
+        """Return the time in seconds at which frame `index` begins."""
         return float(self.ticks[index] * self.time_base)

@@ -1,4 +1,4 @@
-"""What goes to a painter and a tagger, and what comes back."""
+"""What painters and taggers receive and return."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lib_ofgen.values.arrays import Image, Mask
 
 __all__ = [
+    "MODULE_DEFAULT",
     "ControlUnit",
     "Layer",
     "Origin",
@@ -21,6 +22,9 @@ __all__ = [
     "Tags",
     "Words",
 ]
+
+MODULE_DEFAULT = -1.0
+"""As a threshold of a control unit: the module's own default, in ControlNet's own convention."""
 
 Stage = Literal["keys", "holes"]
 """The two stages of painting; each may use a checkpoint of its own."""
@@ -39,9 +43,9 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Painted:
-    """What was painted fresh in one layer of a frame, without anything that was warped there.
+    """What was painted in one layer of a frame, without what was warped into it.
 
-    Only this is lent to other frames, so no pixel is ever warped twice.
+    Only this supplies other frames, so that no pixel is ever warped twice.
     """
 
     index: int
@@ -59,51 +63,51 @@ class Painted:
 
 @dataclass(frozen=True)
 class Repaint:
-    """One picture for the painter to make."""
+    """One picture that the painter is to paint."""
 
     target: int
     """Index of the frame."""
     image: Image
-    """What painting starts from."""
+    """Picture from which painting starts."""
     mask: NDArray[np.uint8] | None
-    """(H, W): 255 is painted, 0 is context; none: the whole picture."""
+    """(H, W): 255 is painted, 0 is context; None: the whole picture is painted."""
     original: Image
-    """The source's pixels of the same region."""
+    """The same region of the source's frame."""
     prompt: str
     negative_prompt: str
     strength: float
-    """0..1: how far from `image` the result may go (denoising strength)."""
+    """0..1: how far the result may differ from `image` (denoising strength)."""
     seed: int
     anchor: Image | None = None
-    """The same region of the scene's first key frame as painted; none: it is that, or unwanted."""
+    """The same region of the scene's first painted key frame; None: it is that, or not needed."""
 
 
 @dataclass(frozen=True)
 class ControlUnit:
-    """What steers a painter beside the prompt: a picture, as a module and a model see it."""
+    """A unit of ControlNet, which guides the painter by a picture."""
 
     module: str
-    """What is made of the picture (a preprocessor)."""
+    """Name of the preprocessor."""
     model: str = ""
-    """What steers by it; empty: the module needs none."""
+    """Name of the model; empty: the module needs none."""
     weight: float = 1.0
     """0..2."""
     start: float = 0.0
-    """0..1: share of the steps after which it begins."""
+    """0..1: share of the steps after which the unit begins."""
     end: float = 1.0
-    """0..1: share of the steps after which it ends."""
-    threshold_a: float = -1.0
-    """The module's first number; -1: its own default."""
-    threshold_b: float = -1.0
-    """The module's second number; -1: its own default."""
+    """0..1: share of the steps after which the unit ends."""
+    threshold_a: float = MODULE_DEFAULT
+    """First parameter of the module."""
+    threshold_b: float = MODULE_DEFAULT
+    """Second parameter of the module."""
     source: Literal["frame", "anchor"] = "frame"
-    """Which picture: `Repaint.original`, or `Repaint.anchor`."""
+    """The picture: `Repaint.original` or `Repaint.anchor`."""
     stages: tuple[Stage, ...] = ("keys", "holes")
-    """In which stages of painting it steers."""
+    """Stages of painting in which the unit acts."""
 
 
 class Words(NamedTuple):
-    """What a frame is painted by."""
+    """The prompts of a frame, and its seed."""
 
     prompt: str
     negative_prompt: str
@@ -111,36 +115,36 @@ class Words(NamedTuple):
     """None: the job's."""
 
     def seed_or(self, job: int) -> int:
-        """Their own seed; without one, that of the job."""
+        """Return the frame's own seed, or that of the job if it has none."""
         return job if self.seed is None else self.seed
 
 
 class PromptRow(NamedTuple):
-    """What the frames `start` to `stop - 1` are painted by."""
+    """The prompts and the seed of the frames `start` to `stop - 1`."""
 
     start: int
     stop: int | None
-    """None: up to the next row, or to the end; of a row with a seed alone, to the end."""
+    """None: up to the next row, or to the end; to the end for a row with only a seed."""
     prompt: str
-    """Empty: what the settings say."""
+    """Empty: that of the settings."""
     negative_prompt: str
-    """Empty: what the settings say."""
+    """Empty: that of the settings."""
     seed: int | None = None
     """None: the job's."""
 
     @property
     def only_seed(self) -> bool:
-        """Whether it leaves the prompts as they are; such a row may lie over others."""
+        """Whether the row has only a seed; such a row may overlap others."""
         return self.seed is not None and not (self.prompt or self.negative_prompt)
 
     def holds(self, index: int) -> bool:
-        """Whether frame `index` lies between its start and its stop."""
+        """Whether the row has frame `index`."""
         return self.start <= index and (self.stop is None or index < self.stop)
 
 
 @dataclass(frozen=True)
 class Tags:
-    """What a tagger sees in one picture: tag to confidence 0..1, surest first, a kind each."""
+    """Tags of a picture by kind: tag to confidence 0..1, the most confident first."""
 
     ratings: dict[str, float]
     characters: dict[str, float]

@@ -1,4 +1,4 @@
-"""What is decided before painting: scenes, key frames, steps."""
+"""What is decided before painting: scenes, key frames and steps."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ class Scene(NamedTuple):
 
 
 class KeyFrame(NamedTuple):
-    """A frame that is painted whole, and why."""
+    """A frame that is painted whole, and why it is one."""
 
     index: int  # pyright: ignore[reportIncompatibleMethodOverride]
     distance: float
-    """What the choice measured (edge distance 0..255), or 0 where it measures nothing."""
+    """Edge distance 0..255 that was measured; 0 if none is."""
     cause: Cause
 
 
 @dataclass(frozen=True)
 class Step:
-    """How one frame is made: from which painted frames, in order of preference.
+    """How a frame is made: its sources are painted frames, in order of preference.
 
-    `shares[i]` is what source i contributes to a pixel that every source with a share shows. A
-    source with share 0 supplies only what the others lack. No sources: painted whole.
+    `shares[i]` is the share of source i in a pixel that every source with a share shows. A source
+    with share 0 supplies only what the others lack. A frame without sources is painted whole.
     """
 
     target: int
     sources: tuple[int, ...]
     shares: tuple[float, ...]
     fresh: bool = False
-    """Whether the subject of a masked frame is painted anew, whatever the sources could supply."""
+    """Whether the subject of a masked frame is painted even where sources could supply it."""
     beside: tuple[int, ...] = ()
-    """Key frames left and right of it on one canvas where it is painted whole; see `canvas`."""
+    """Key frames on its left and right on the canvas on which it is painted whole."""

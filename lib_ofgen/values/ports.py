@@ -1,4 +1,4 @@
-"""The ports of the engine: what an estimator, a painter, a tagger, a sink and a reporter do."""
+"""The ports of the engine: flow estimator, painter, tagger, sink and reporter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["FlowEstimator", "FrameSink", "Painter", "Reporter", "Tagger"]
 
 
 class FlowEstimator(Protocol):
-    """Gives the flow of pairs of frames."""
+    """Estimates the flow of pairs of frames."""
 
     @property
     def identity(self) -> str:
@@ -23,33 +23,33 @@ class FlowEstimator(Protocol):
         ...
 
     def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
-        """The flow of each (source, target), in order; batches and caches inside."""
+        """Yield the flow of each pair (source, target), in order; it batches and caches itself."""
         ...
 
     def release(self) -> None:
-        """Take everything off the device; the next estimate puts it back."""
+        """Free the device; the next estimate loads everything again."""
         ...
 
 
 class Painter(Protocol):
-    """Paints pictures in a style."""
+    """Paints pictures."""
 
     @property
     def identity(self) -> str:
-        """Everything about the painter that changes a pixel, beside what a `Repaint` says."""
+        """Everything about the painter that changes a pixel, except what a `Repaint` has."""
         ...
 
     def stage(self, kind: Stage) -> AbstractContextManager[None]:
-        """Have the model of that stage loaded inside; restore on leaving, errors included."""
+        """Load the model of that stage inside the context; restore the last one after it."""
         ...
 
     def paint(self, jobs: Sequence[Repaint]) -> list[Image]:
-        """The pictures, in the order and of the size of the jobs; batches inside."""
+        """Return the pictures, in the order and sizes of the repaints; it batches itself."""
         ...
 
 
 class Tagger(Protocol):
-    """Names what a picture shows."""
+    """Finds the tags of pictures."""
 
     @property
     def identity(self) -> str:
@@ -57,16 +57,16 @@ class Tagger(Protocol):
         ...
 
     def tag(self, images: Sequence[Image]) -> list[Tags]:
-        """What each picture shows, in order; batches inside."""
+        """Return the tags of each picture, in order; it batches itself."""
         ...
 
     def release(self) -> None:
-        """Take everything off the device; the next picture puts it back."""
+        """Free the device; the next picture loads everything again."""
         ...
 
 
 class FrameSink(Protocol):
-    """Takes the finished frames, in order."""
+    """Receives the finished frames, in order."""
 
     def write(self, frame: Frame) -> None:
         """Append one frame."""
@@ -74,10 +74,10 @@ class FrameSink(Protocol):
 
 
 class Reporter(Protocol):
-    """Hears how far the job is, and is asked whether to go on."""
+    """Receives the progress of a job, and says whether the user wants to stop."""
 
     def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
-        """`done` of `of` units of `stage` are finished."""
+        """Report that `done` of `of` units of the phase `stage` are finished."""
         ...
 
     def stopped(self) -> bool:

@@ -1,4 +1,4 @@
-"""What is known of a frame once it is drafted, and once it is finished."""
+"""The records of drafted and of finished frames."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ __all__ = ["DraftRecord", "FrameRecord"]
 
 @dataclass(frozen=True)
 class DraftRecord:
-    """What is known of a drafted frame."""
+    """The record of a drafted frame."""
 
     draft: str
-    """Digest of all that the frame is made of."""
+    """Digest of everything that the frame depends on."""
     painted: str
-    """Digest of what was painted fresh in it; empty where nothing was."""
+    """Digest of what was painted in it; empty: nothing was."""
     whole: bool
     """Whether it was painted whole."""
     coverage: float
     """Share 0..1 of its pixels that painted frames could supply."""
     share: float
-    """Share 0..1 of its pixels that were painted fresh."""
+    """Share 0..1 of its pixels that were painted in it."""
     stage: Stage
-    """The stage of painting that it belongs to."""
+    """The stage in which it was painted."""
 
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """What is known of a finished frame."""
+    """The record of a finished frame."""
 
     frame: str
     """Digest of the picture."""
     sources: list[int]
-    """Frames in which its pixels were painted; empty where it was painted whole."""
+    """Frames in which its pixels were painted; empty: it was painted whole."""

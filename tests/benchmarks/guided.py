@@ -10,14 +10,15 @@ printed is the second's warp error and sharpness over the first's.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline import run as pipeline
 from lib_ofgen.report.evaluate import evaluate
+from lib_ofgen.report.model import Evaluation
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image
 from lib_ofgen.video.reader import open_video
@@ -39,7 +40,7 @@ class Silent:
         return False
 
 
-def _judged(clip: Path, settings: Settings, folder: Path) -> dict[str, Any]:
+def _judged(clip: Path, settings: Settings, folder: Path) -> Evaluation:
     """What `ofgen evaluate` says of the film that these settings make."""
     output = folder / "out.mp4"
     job = pipeline.Job(clip, output, folder / "workspace", settings)
@@ -51,16 +52,16 @@ def compare(clip: Path, changes: dict[str, object]) -> tuple[float, float]:
     """Guided over every-frame: warp error, sharpness."""
     with open_video(clip) as source:
         width = WIDEST if source.size.width > WIDEST else 0
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Evaluation] = {}
     for name, run in RUNS.items():
         with tempfile.TemporaryDirectory() as folder:
             settings = Settings().replace({**run, "width": width, **changes})
             found[name] = _judged(clip, settings, Path(folder))
-    steady, sharp = (
-        found["guided"][measure]["result"] / found["every"][measure]["result"]
-        for measure in ("warp_error", "sharpness")
+    guided, every = found["guided"], found["every"]
+    return (
+        (guided.warp_error.result or 0.0) / (every.warp_error.result or math.nan),
+        (guided.sharpness.result or 0.0) / (every.sharpness.result or math.nan),
     )
-    return steady, sharp
 
 
 def main() -> None:

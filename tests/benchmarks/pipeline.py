@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 
 from lib_ofgen.models.painters.brush import BrushPainter
-from lib_ofgen.pipeline import painter_session, run
+from lib_ofgen.pipeline import context, run
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Frame, Image
 from lib_ofgen.video.reader import open_video
@@ -48,9 +48,8 @@ def _measure(clip: Path, settings: Settings) -> dict[str, Any]:
     cv2.setNumThreads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    painter_session.perf_counter = (
-        time.thread_time
-    )  # the stopwatch's clock: CPU time of its own thread
+    # the stopwatch's clock: CPU time of its own thread
+    context.perf_counter = time.thread_time
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "out.mp4")
         job = run.Job(clip, output, output.with_suffix(".ofgen"), settings)
@@ -60,10 +59,10 @@ def _measure(clip: Path, settings: Settings) -> dict[str, Any]:
     # Kilobytes on Linux; macOS counts bytes.
     unit = 1 << (20 if sys.platform == "darwin" else 10)
     return {
-        "frames": facts["clip"]["frames"],
-        "size": f"{facts['clip']['width']}x{facts['clip']['height']}",
-        "keys": len(facts["keys"]),
-        "seconds": {**facts["seconds"], "total": total},
+        "frames": facts.clip.frames,
+        "size": str(facts.clip.size),
+        "keys": len(facts.keys),
+        "seconds": {**facts.seconds, "total": total},
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
     }
 

@@ -3,24 +3,25 @@
     python -m tests.benchmarks.steadiness [CLIP]... [--set key=value]...
 
 Each clip of OFGEN_DATA/clips (default ../shared/data/clips) is made by the brush with DIS, seed 0,
-at most 640 px wide. Measured are the finished frames, before they are encoded, by TV-L1 on at most
-480 px and 24 pairs, cuts left out; everything but shares and ratios is relative to
-`key_frames=every`:
+at most 640 px wide. The finished frames are measured before they are encoded, by TV-L1 on at most
+480 px and 24 pairs, without pairs across cuts. All values except shares and ratios are divided by
+those of the same clip with `key_frames=every`:
 
-- warp error, of the film and of the source itself, which is the floor; and of the film as encoded
-  with the default settings, over every frame painted and encoded alike;
+- warp error: of the film; of the source itself, which is the floor; and of the film encoded with
+  the default settings, divided by that of every frame painted and encoded in the same way;
 - sharpness, over all frames;
-- straddling: warp error of pairs with a key frame in them over that of the others;
-- flicker: warp error within the holes that keys leave, over that of painting them afresh in every
-  frame (`hole_lending` off), on the same pixels;
-- painted share of all pixels, and hole area, keys excluded, over that of the seed's way: the key
-  before as the only source, the holes of every frame painted;
+- straddling: warp error of pairs with a key frame in them, divided by that of the others;
+- flicker: warp error within the holes that keys leave, divided by that of painting them separately
+  in every frame (`hole_lending` off), on the same pixels;
+- painted: share of all pixels that are painted;
+- holes: area of holes without key frames, divided by that of the first experiment: the earlier key
+  is the only source, and the holes of every frame are painted;
 - key difference: mean squared difference between a key frame and its neighbours warped onto it,
-  over the same of every frame painted;
-- seconds a frame of the whole job on the machine at hand.
+  divided by the same with every frame painted;
+- seconds per frame of the whole job on the machine that ran it.
 
-The frontier: a line for each clip on which EbSynth has been measured. The default film is blurred
-until it is as unsharp as EbSynth's, and its warp error stands beside EbSynth's.
+The second table has a line for each clip on which EbSynth was measured. The default film is blurred
+until it is as little sharp as EbSynth's; the warp errors of both are given.
 
 Without CLIP the table is written to docs/steadiness.md.
 """
@@ -34,7 +35,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import cv2
 import numpy as np
@@ -87,8 +87,7 @@ class Film:
     """Frames that were painted whole."""
     holes: dict[int, Mask]
     """What was painted of each other frame."""
-    painted: dict[str, Any]
-    """Shares, as in the report."""
+    painted: facts.PaintSummary
     seconds: float
     """A frame."""
 
@@ -129,7 +128,7 @@ class Clip:
                 [key.index for key in known.keys],
                 {index for index, made in maker.made.items() if made.whole},
                 holes,
-                facts.painted_facts(maker.made),
+                facts.summarise_paint(maker.made),
                 seconds,
             )
 
@@ -238,7 +237,7 @@ def row(clip: Clip, film: Film, afresh: Film) -> list[float]:
         sharpness(film.frames) / sharpness(every.frames),
         split[0] / split[1],
         clip.error(film.frames, afresh.holes) / clip.error(afresh.frames, afresh.holes),
-        film.painted["painted_mean"],
+        film.painted.painted_mean,
         _between(film) / way if way else float("nan"),
         key_difference(clip, film.frames, film.keys)
         / key_difference(clip, every.frames, film.keys),

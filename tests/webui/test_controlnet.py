@@ -299,14 +299,16 @@ def test_another_webui_is_steered_over_its_api(
     address = f"http://127.0.0.1:{watched.host.port}"
     pictures = {}
     for units in ("", CANNY, "reference_only"):
-        painter = HttpPainter(address, steps=4, sampler="Euler", units=control_units.read(units))
+        painter = HttpPainter(
+            address, steps=4, sampler="Euler", units=control_units.parse_units(units)
+        )
         painter.connect()
         (pictures[units],) = painter.paint([job])
     for units in (CANNY, "reference_only"):
         assert np.abs(pictures[""].astype(int) - pictures[units]).max() > 3, units
-    painter = HttpPainter(address, steps=4, units=control_units.read("canny / empty"))
+    painter = HttpPainter(address, steps=4, units=control_units.parse_units("canny / empty"))
     painter.connect()
     with watched.host.forgiven(), pytest.raises(PainterError, match="ControlNet failed on frame 0"):
         painter.paint([job])
     with pytest.raises(PainterError, match="no model 'softedge'"):
-        HttpPainter(address, units=control_units.read("canny / softedge")).connect()
+        HttpPainter(address, units=control_units.parse_units("canny / softedge")).connect()

@@ -38,7 +38,7 @@ def _press(page: Page, button: str, **values: Any) -> dict[str, Any]:
 
 
 def test_presets_are_put_got_and_deleted(host: Host, store: presets.Store) -> None:
-    mine = presets.make("mein Ölbild", {"strength": 0.55, "prompt": SEA}, "Ink.")
+    mine = presets.make_preset("mein Ölbild", {"strength": 0.55, "prompt": SEA}, "Ink.")
     route = f"/ofgen/v1/presets/{quote(mine.name)}"
     document = json.loads(presets.dump(mine))
     assert host.call(route).status == 404
@@ -90,7 +90,7 @@ def test_the_tab_saves_shares_and_applies(host: Host, store: presets.Store) -> N
 
 
 def test_the_script_takes_a_preset_of_the_user(host: Host, store: presets.Store) -> None:
-    store.save(presets.make("mine", {"strength": 0.55}))
+    store.save(presets.make_preset("mine", {"strength": 0.55}))
     document = _press(Page(host.port), "txt2img_preset", txt2img_preset="mine")
     assert json.loads(document["ofgen_txt2img_job"]) == {"input": "", "preset": "mine"}
     answer = host.call(
@@ -102,7 +102,7 @@ def test_the_script_takes_a_preset_of_the_user(host: Host, store: presets.Store)
 
 
 def test_infotext_is_pasted_into_the_job_document(host: Host) -> None:
-    preset = presets.make("", {"prompt": SEA, "strength": 0.55, "seed": 7})
+    preset = presets.make_preset("", {"prompt": SEA, "strength": 0.55, "seed": 7})
     page = Page(host.port)
     pasted = page.press("paste", txt2img_prompt=presets.to_infotext(preset))
     document = json.loads(pasted["ofgen_txt2img_job"]["value"])

@@ -45,7 +45,7 @@ class Repainted:
 
     def frames(self) -> list[str]:
         """Under which digests the film's frames are kept."""
-        return ResultFrames(self.workspace).facts["kept"]["frames"]
+        return ResultFrames(self.workspace).facts.kept.frames
 
     def state(self) -> tuple[str, bytes, list[str]]:
         """All that must not change where nothing begins."""
@@ -101,8 +101,8 @@ def test_a_drawn_seed_is_written_down_and_repaints_pile_up(host: Host, made: Rep
     assert host.sampled(start) == 1, "frame 17 alone is painted, whole"
     first, second = re.findall("<li>([^<]+)</li>", seen["ofgen_repaint_list"])
     assert (first, second) == (f"frames 16 to 17: seed {drawn[1]}", "frame 17: seed 5")
-    keys = ResultFrames(made.workspace).facts["keys"]
-    assert [key["seed"] for key in keys] == [61, 61, int(drawn[1]), 5]
+    keys = ResultFrames(made.workspace).facts.keys
+    assert [key.seed for key in keys] == [61, 61, int(drawn[1]), 5]
     job = f"[{made.pressed.id}]"
     opened = Page(host.port).press("ofgen_history_open", ofgen_history_choice=job)
     assert "frame 17: seed 5" in opened["ofgen_repaint_list"]
@@ -111,7 +111,7 @@ def test_a_drawn_seed_is_written_down_and_repaints_pile_up(host: Host, made: Rep
         made.press("ofgen_repaint_undo")
         made.ended()
     assert host.sampled(start) == 0
-    assert [key["seed"] for key in ResultFrames(made.workspace).facts["keys"]] == [61] * len(KEYS)
+    assert [key.seed for key in ResultFrames(made.workspace).facts.keys] == [61] * len(KEYS)
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ def test_what_cannot_be_repainted_is_one_line(
 
 
 def test_where_nothing_is_painted_nothing_begins(host: Host, made: Repainted) -> None:
-    frames = ResultFrames(made.workspace).facts["frames"]
-    bare = next(one for one in frames if one["painted"] == 0)
+    frames = ResultFrames(made.workspace).facts.frames
+    bare = next(one for one in frames if one.painted == 0)
     before = made.state()
-    told = made.press("ofgen_repaint", first=bare["index"], last=bare["index"], seed="7")
-    assert f"nothing is painted in frame {bare['index']}: " in told
+    told = made.press("ofgen_repaint", first=bare.index, last=bare.index, seed="7")
+    assert f"nothing is painted in frame {bare.index}: " in told
     assert "come from key frame" in told
     assert any(str(key) in told.partition("come from")[2] for key in KEYS)
     assert made.state() == before
@@ -152,16 +152,16 @@ def test_the_api_repaints_by_the_documents_rows(host: Host, clip: Path) -> None:
     settings = {**JOB, **SMALL, "seed": 62}
     job = {"input": str(clip), "settings": settings}
     film = host.film(job).film
-    before = ResultFrames(Path(film["workspace"])).facts["kept"]["frames"]
+    before = ResultFrames(Path(film["workspace"])).facts.kept.frames
     start = len(host.log())
     other = host.film({**job, "prompts": [{"start": 17, "seed": 3}]}).film
     assert other["workspace"] == film["workspace"]
     assert host.sampled(start) == 1
-    after = ResultFrames(Path(other["workspace"])).facts["kept"]["frames"]
+    after = ResultFrames(Path(other["workspace"])).facts.kept.frames
     whole = [*range(17 - STEADIED), 16]
     assert [before[index] for index in whole] == [after[index] for index in whole]
     assert before[17] != after[17]
     start = len(host.log())
     assert host.film(job).film["workspace"] == film["workspace"]
     assert host.sampled(start) == 0, "without the row the earlier paint is found again"
-    assert ResultFrames(Path(film["workspace"])).facts["kept"]["frames"] == before
+    assert ResultFrames(Path(film["workspace"])).facts.kept.frames == before

@@ -69,7 +69,7 @@ class HttpControl:
         """The always-on scripts of a request; none where no unit steers the job."""
         args = [
             {
-                **control_units.fields(unit),
+                **control_units.to_controlnet(unit),
                 "image": base64.b64encode(encode_png(padded(image))).decode("ascii"),
                 "save_detected_map": self._shows,
             }
@@ -120,7 +120,7 @@ class HttpControl:
 
     def _refuse_too_many(self) -> None:
         """Check that the host would not ignore some of the units."""
-        most = self._optional("settings", "control_net_unit_count", control_units.MOST)
+        most = self._optional("settings", "control_net_unit_count", control_units.MAX_UNITS)
         if not isinstance(most, int):
             raise self._refuse_answer()
         if len(self.units) > most:

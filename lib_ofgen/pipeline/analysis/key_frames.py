@@ -35,7 +35,7 @@ def find_scenes(
     def search() -> list[Scene]:
         finder = shots.CutFinder(threshold)
         for frame in _report_frames(frames, reporter):
-            finder.see(frame)
+            finder.add(frame)
         return list(finder.scenes())
 
     found = _load_or_search(frames.workspace, key, search, _scene_shape(frames))

@@ -13,7 +13,15 @@ from typing import Any, NamedTuple
 
 from lib_ofgen.errors import SettingsError, TaggerError, WeightsError
 from lib_ofgen.models import tagger as tagging
-from lib_ofgen.planning.prompts import LEAST, Phrasing, Prompts, by_key, read_blacklist, read_rules
+from lib_ofgen.planning.prompts import (
+    MIN_CONFIDENCE,
+    Phrasing,
+    Prompts,
+    by_key,
+    read_blacklist,
+    read_rules,
+)
+from lib_ofgen.report.model import TaggerFacts
 from lib_ofgen.store.frame_store import FrameStore
 from lib_ofgen.store.workspace import digest
 from lib_ofgen.system import sealed_json
@@ -46,14 +54,10 @@ class TaggerChoice(NamedTuple):
     asked: TaggerOptions
     reason: str
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> TaggerFacts:
         """The tagger's part of the report."""
         provider = self.tagger.provider if self.tagger else ""
-        return {
-            "asked": self.asked.name,
-            "provider": provider or None,
-            "reason": self.reason,
-        }
+        return TaggerFacts(self.asked.name, provider or None, self.reason)
 
 
 def choose_tagger(asked: TaggerOptions) -> TaggerChoice:
@@ -165,7 +169,7 @@ def _likely(tags: Tags) -> Tags:
     """Those tags that a prompt could ever take."""
     return Tags(
         **{
-            kind: {tag: round(sure, 6) for tag, sure in all_of_it.items() if sure >= LEAST}
+            kind: {tag: round(sure, 6) for tag, sure in all_of_it.items() if sure >= MIN_CONFIDENCE}
             for kind, all_of_it in asdict(tags).items()
         }
     )

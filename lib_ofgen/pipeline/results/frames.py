@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from lib_ofgen.errors import WorkspaceError
@@ -11,43 +10,14 @@ from lib_ofgen.planning.prompts import Words, infotext
 from lib_ofgen.report import facts as report
 from lib_ofgen.report.html import elements
 from lib_ofgen.store import frame_store
-from lib_ofgen.store.workspace import Workspace, load_report
-from lib_ofgen.system import sealed_json
-from lib_ofgen.values import Clip, Image, Size
+from lib_ofgen.store.workspace import Workspace
+from lib_ofgen.values import Clip, Image
 
 __all__ = ["ResultFrames"]
 
 _WIDEST = 1280
 """px: the most that a picture for comparing has on a side."""
 _QUALITY = 90
-_SHARE = sealed_json.number(0, 1)
-_PLACE = sealed_json.whole(0)
-
-
-def _digest(value: object) -> bool:
-    """The shape of a digest."""
-    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value) is not None
-
-
-_SHAPE = sealed_json.record(
-    kept=sealed_json.record(spool=_digest, frames=sealed_json.items(_digest, least=1)),
-    clip=sealed_json.record(
-        frames=sealed_json.whole(1), width=sealed_json.whole(1), height=sealed_json.whole(1)
-    ),
-    settings=sealed_json.record(),
-    seed=_PLACE,
-    keys=sealed_json.items(sealed_json.record(index=_PLACE), least=1),
-    prompts=sealed_json.items(
-        sealed_json.record(
-            start=_PLACE, stop=_PLACE, prompt=sealed_json.text, negative_prompt=sealed_json.text
-        ),
-        least=1,
-    ),
-    frames=sealed_json.items(
-        sealed_json.record(painted=_SHARE, sources=sealed_json.items(_PLACE)), least=1
-    ),
-)
-"""What is read of a report here, in `reseeding` and in the tab."""
 
 
 class ResultFrames:
@@ -59,19 +29,17 @@ class ResultFrames:
         Raises:
             WorkspaceError: it holds no finished job's frames.
         """
-        facts = load_report(folder, _SHAPE)
+        facts = report.read_report(folder)
         if facts is None:
             raise WorkspaceError(
                 f"'{folder}' holds no frames of a finished film; run the same job again"
             )
         self.facts, self.folder = facts, folder
-        self._spool: str = facts["kept"]["spool"]
-        self._frames: list[str] = facts["kept"]["frames"]
         self._workspace = Workspace(folder)
 
     def __len__(self) -> int:
         """The number of frames."""
-        return len(self._frames)
+        return len(self.facts.kept.frames)
 
     @property
     def clip(self) -> Clip:
@@ -80,7 +48,7 @@ class ResultFrames:
         Raises:
             WorkspaceError: frames of the source are missing.
         """
-        clip = frame_store.load_clip(self._workspace, self._spool)
+        clip = frame_store.load_clip(self._workspace, self.facts.kept.spool)
         if clip is None:
             raise WorkspaceError(
                 f"'{self.folder}' lacks frames of the source; run the same job again"
@@ -93,7 +61,7 @@ class ResultFrames:
         Raises:
             WorkspaceError: it is not there any more.
         """
-        return self._workspace.source(self._spool, index)
+        return self._workspace.source(self.facts.kept.spool, index)
 
     def result(self, index: int) -> Image:
         """The finished frame.
@@ -101,7 +69,7 @@ class ResultFrames:
         Raises:
             WorkspaceError: it is not there any more.
         """
-        image = self._workspace.frame(self._frames[index])
+        image = self._workspace.frame(self.facts.kept.frames[index])
         if image is None:
             raise WorkspaceError(
                 f"frame {index} is missing in '{self.folder}'; run the same job again"
@@ -110,14 +78,11 @@ class ResultFrames:
 
     def text(self, index: int) -> str:
         """What the frame was painted by, as the webui's PNG Info reads it."""
-        clip, rows = self.facts["clip"], self.facts["prompts"]
-        row = next(row for row in rows if row["start"] <= index < row["stop"])
-        about = report.infotext_facts(
-            self.facts["settings"],
-            row.get("seed", self.facts["seed"]),
-            Size(clip["height"], clip["width"]),
-        )
-        return infotext(Words(row["prompt"], row["negative_prompt"]), about)
+        facts = self.facts
+        row = next(row for row in facts.prompts if row.holds(index))
+        words = Words(row.prompt, row.negative_prompt, row.seed)
+        about = report.infotext_fields(facts.settings, words.seed_or(facts.seed), facts.clip.size)
+        return infotext(words, about)
 
     def comparison_html(self, index: int) -> str:
         """Both, one over the other, as HTML; the range's value says up to where the first shows.

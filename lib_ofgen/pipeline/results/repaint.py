@@ -9,9 +9,10 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from lib_ofgen.errors import SettingsError
+from lib_ofgen.report.model import FrameFacts, Report
+from lib_ofgen.settings.fields import DRAW_SEED
 from lib_ofgen.values import PromptRow
 
 __all__ = ["describe_change", "frames_to_repaint", "make_seed_row"]
@@ -20,28 +21,28 @@ _SEEDS = 2**32
 _NAMED = 4
 """Frames that a line names at most."""
 
-Facts = dict[str, Any]
 
-
-def make_seed_row(facts: Facts, first: object, last: object, seed: object) -> PromptRow:
+def make_seed_row(report: Report, first: object, last: object, seed: object) -> PromptRow:
     """The row that has frames `first` to `last` painted with another seed.
 
-    `facts` is the job's report; the others are numbers, or text as somebody typed it. A seed of -1
+    `report` is the job's; the others are numbers, or text as somebody typed it. A seed of -1
     is drawn here.
 
     Raises:
         SettingsError: the clip has no such frames, nothing is painted in them, or the seed is none.
     """
-    end = facts["clip"]["frames"] - 1
+    end = report.clip.frames - 1
     start, stop = _whole(first, "from frame", 0, end), _whole(last, "to frame", 0, end)
     if stop < start:
         raise SettingsError(
             f"the frames begin at {start} and end at {stop}; give the earlier one first"
         )
-    chosen = _whole(seed, "seed", -1, _SEEDS - 1)
-    row = PromptRow(start, stop + 1, "", "", secrets.randbelow(_SEEDS) if chosen < 0 else chosen)
-    if not _share(facts, row):
-        others = _lenders(facts, row)
+    chosen = _whole(seed, "seed", DRAW_SEED, _SEEDS - 1)
+    row = PromptRow(
+        start, stop + 1, "", "", secrets.randbelow(_SEEDS) if chosen == DRAW_SEED else chosen
+    )
+    if not _share(report, row):
+        others = _lenders(report, row)
         why = f"their pixels come from {others}; choose a range with such a frame in it"
         source = "they show the source as it is; choose others"
         raise SettingsError(
@@ -50,9 +51,9 @@ def make_seed_row(facts: Facts, first: object, last: object, seed: object) -> Pr
     return row
 
 
-def describe_change(facts: Facts, row: PromptRow) -> str:
+def describe_change(report: Report, row: PromptRow) -> str:
     """What a repaint of the row's frames changes, in a line."""
-    share, others = _share(facts, row), _lenders(facts, row)
+    share, others = _share(report, row), _lenders(report, row)
     rest = f"; the others come from elsewhere, such as {others}" if others else ""
     return (
         f"{frames_to_repaint(row)}, seed {row.seed}: {100 * share:.1f} % of the pixels were "
@@ -78,23 +79,23 @@ def _whole(value: object, name: str, low: int, high: int) -> int:
     return int(text)
 
 
-def _share(facts: Facts, row: PromptRow) -> float:
+def _share(report: Report, row: PromptRow) -> float:
     """The share 0..1 of the row's frames that was painted there, by a second pass too."""
-    shares = [max(one["painted"], one.get("second", 0.0)) for one in _held(facts, row)]
+    shares = [max(one.painted, one.second or 0.0) for one in _held(report, row)]
     return sum(shares) / len(shares)
 
 
-def _lenders(facts: Facts, row: PromptRow) -> str:
+def _lenders(report: Report, row: PromptRow) -> str:
     """The other frames whose paint the row's show, key frames where there are some; or nothing."""
-    keys = {key["index"] for key in facts["keys"]}
-    shown = Counter(index for one in _held(facts, row) for index in one["sources"])
+    keys = {key.index for key in report.keys}
+    shown = Counter(index for one in _held(report, row) for index in one.sources)
     others = [index for index, _ in shown.most_common() if not row.holds(index)]
     whole = [index for index in others if index in keys]
     return f"key {_listed(whole)}" if whole else _listed(others)
 
 
-def _held(facts: Facts, row: PromptRow) -> list[Facts]:
-    return facts["frames"][row.start : row.stop]
+def _held(report: Report, row: PromptRow) -> Sequence[FrameFacts]:
+    return report.frames[row.start : row.stop]
 
 
 def _listed(indices: Sequence[int]) -> str:

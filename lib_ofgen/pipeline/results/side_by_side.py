@@ -32,7 +32,9 @@ _SOUNDS = frozenset({"aac", "mp3", "opus"})
 
 def side_by_side_file(reel: ResultFrames) -> Path:
     """Where the workspace keeps it; another name for other frames."""
-    return side_by_side_path(reel.folder, digest("beside", _FORM, reel.facts["kept"]))
+    return side_by_side_path(
+        reel.folder, digest("beside", _FORM, dataclasses.asdict(reel.facts.kept))
+    )
 
 
 def write_side_by_side(reel: ResultFrames, film: Path) -> Iterator[int]:

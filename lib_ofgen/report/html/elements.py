@@ -1,4 +1,4 @@
-"""The pieces of a page as HTML: numbers, tables, legends, pictures."""
+"""The elements of a page as HTML: numbers, tables, legends, pictures."""
 
 from __future__ import annotations
 
@@ -9,31 +9,41 @@ from html import escape
 
 from lib_ofgen.values import Size
 
-__all__ = ["count_words", "data", "image", "legend", "rgb", "section", "share", "table", "tiles"]
+__all__ = [
+    "count_of",
+    "css_colour",
+    "image",
+    "legend",
+    "number",
+    "percentage",
+    "section",
+    "table",
+    "tiles",
+]
 
 
-def data(value: float | None, form: str) -> str:
-    """A number of the report, shown in the given form; its `value` has all digits."""
+def number(value: float | None, form: str) -> str:
+    """Return a number in the format `form`; the element's `value` has all digits."""
     return "none" if value is None else f'<data value="{value!r}">{form.format(value)}</data>'
 
 
-def share(value: float | None) -> str:
-    """A share 0..1, shown in per cent."""
+def percentage(value: float | None) -> str:
+    """Return a share 0..1 in per cent; the element's `value` has all digits."""
     return "none" if value is None else f'<data value="{value!r}">{100 * value:.1f}&nbsp;%</data>'
 
 
-def count_words(count: int, name: str) -> str:
-    """So many of them, in words."""
+def count_of(count: int, name: str) -> str:
+    """Return the number with the name, which gets an s unless there is one."""
     return f"{count} {name}{'s' * (count != 1)}"
 
 
 def section(title: str, text: str, body: str) -> str:
-    """A section with a line that says how to read it; all three are HTML."""
+    """Return a section with a line that explains it; all three are HTML."""
     return f'<section>\n<h2>{title}</h2>\n<p class="soft">{text}</p>\n{body}\n</section>'
 
 
 def tiles(entries: Iterable[tuple[str, str, str]]) -> str:
-    """Name, number and what stands beside it, each as HTML, in large."""
+    """Return large numbers; each entry has its name, number and remark as HTML."""
     cells = "\n".join(
         f'<div class="card"><dt>{name}</dt><dd class="value">{value}</dd><dd>{more}</dd></div>'
         for name, value, more in entries
@@ -42,20 +52,20 @@ def tiles(entries: Iterable[tuple[str, str, str]]) -> str:
 
 
 def table(rows: Mapping[str, object]) -> str:
-    """Names and values of any kind, two columns."""
+    """Return a table of names and values of any kind, in two columns."""
     lines = (
-        f"<tr><th>{escape(name)}</th><td><code>{escape(_plain(value))}</code></td></tr>"
+        f"<tr><th>{escape(name)}</th><td><code>{escape(_as_text(value))}</code></td></tr>"
         for name, value in rows.items()
     )
     return f"<table>{''.join(lines)}</table>"
 
 
-def _plain(value: object) -> str:
+def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def legend(entries: Iterable[tuple[str, str, str]]) -> str:
-    """Colour's class, swatch's class and text of each entry."""
+    """Return a legend; each entry has the classes of its colour and swatch, and its text."""
     lines = "".join(
         f'<li><i class="swatch {shape} {colour}"></i>{text}</li>' for colour, shape, text in entries
     )
@@ -63,12 +73,12 @@ def legend(entries: Iterable[tuple[str, str, str]]) -> str:
 
 
 def image(jpeg: bytes, text: str, size: Size | None = None) -> str:
-    """A JPEG file inside the page; `text` is for who cannot see it."""
+    """Return a JPEG file as a picture inside the page; `text` is its alternative text."""
     sized = f' width="{size.width}" height="{size.height}"' if size else ""
     inside = base64.b64encode(jpeg).decode()
     return f'<img alt="{escape(text)}"{sized} src="data:image/jpeg;base64,{inside}">'
 
 
-def rgb(colour: tuple[int, int, int]) -> str:
-    """A colour, as CSS has it."""
+def css_colour(colour: tuple[int, int, int]) -> str:
+    """Return a colour in the notation of CSS."""
     return f"rgb({colour[0]} {colour[1]} {colour[2]})"

@@ -1,7 +1,7 @@
-"""A plan as HTML: the clip along its time, with cuts, key frames and what these can show.
+"""A plan as HTML: a strip of the clip with its cuts and key frames, and their coverage.
 
-It has no style of its own. Key frames are buttons that carry their index, so that a page that
-wants can have them moved.
+It has no style of its own. Key frames are buttons with their index, so that a page can let users
+move them.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from lib_ofgen.values import Clip, Image, KeyFrame, Scene, Size
 
 __all__ = ["PlanFacts", "key_strip", "plan_html"]
 
-_PICTURES = 12
-_WIDE = 112
-"""px: width of a picture of the strip."""
-_HIGH = 2 * _WIDE
-"""px: the most that it is high."""
+_MAX_PICTURES = 12
+_PICTURE_WIDTH = 112
+"""px: width of a picture in the strip."""
+_MAX_PICTURE_HEIGHT = 2 * _PICTURE_WIDTH
+"""px: its greatest height."""
 _QUALITY = 70
-_MOST = 400
-"""Key frames that are drawn as buttons; more could not be told apart."""
+_MAX_KEYS = 400
+"""Most key frames that are drawn as buttons; more could not be distinguished."""
 
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """What is drawn."""
+    """What the view shows."""
 
     clip: Clip
     scenes: Sequence[Scene]
     keys: Sequence[KeyFrame]
     gaps: Sequence[Gap]
     strip: Sequence[tuple[int, bytes]]
-    """Frames and their small JPEG pictures, in order."""
+    """Indices of frames and their small JPEG pictures, in order."""
 
 
 def key_strip(clip: Clip, picture: Callable[[int], Image]) -> list[tuple[int, bytes]]:
-    """Evenly spread frames of the clip, small."""
-    count = min(_PICTURES, clip.length)
+    """Return small JPEG pictures of evenly spaced frames of the clip, with their indices."""
+    count = min(_MAX_PICTURES, clip.length)
     places = [int((place + 0.5) * clip.length / count) for place in range(count)]
-    size = images.fit_size(clip.size, Size(_HIGH, _WIDE))
+    size = images.fit_size(clip.size, Size(_MAX_PICTURE_HEIGHT, _PICTURE_WIDTH))
     return [
         (place, images.encode_jpeg(images.resize(picture(place), size), _QUALITY))
         for place in places
@@ -53,7 +53,7 @@ def key_strip(clip: Clip, picture: Callable[[int], Image]) -> list[tuple[int, by
 
 
 def plan_html(planned: PlanFacts) -> str:
-    """The strip, the key frames on it, and coverage below."""
+    """Return the view: the strip with the key frames, the coverage below, and a table."""
     clip, cuts = planned.clip, [scene.start for scene in planned.scenes[1:]]
     time = TimePlot(clip.length, clip.seconds, [key.index for key in planned.keys], cuts)
     covered = [Span(gap.start, gap.stop, gap.coverage) for gap in planned.gaps]
@@ -70,7 +70,7 @@ def plan_html(planned: PlanFacts) -> str:
     )
     return (
         f'<div class="strip" data-length="{clip.length}" data-rate="{float(clip.rate):.6g}">'
-        f"{_pictures(planned)}{_keys(planned)}</div>{legend}{drawn}{_listed(planned)}"
+        f"{_pictures(planned)}{_keys(planned)}</div>{legend}{drawn}{_key_table(planned)}"
     )
 
 
@@ -80,33 +80,34 @@ def _pictures(planned: PlanFacts) -> str:
 
 
 def _keys(planned: PlanFacts) -> str:
-    """A button for each key frame, where its time is."""
-    if len(planned.keys) > _MOST:
+    """Return a button for each key frame, at its place in time."""
+    if len(planned.keys) > _MAX_KEYS:
         return ""
     return "".join(
         f'<button type="button" class="key" data-index="{key.index}" '
-        f'style="left:{_place(key.index, planned.clip):.4g}%" '
-        f'title="{_told(key, planned.clip)}" aria-label="key frame {_told(key, planned.clip)}">'
+        f'style="left:{_percent_of_length(key.index, planned.clip):.4g}%" '
+        f'title="{_key_text(key, planned.clip)}" '
+        f'aria-label="key frame {_key_text(key, planned.clip)}">'
         "</button>"
         for key in planned.keys
     )
 
 
-def _place(index: int, clip: Clip) -> float:
+def _percent_of_length(index: int, clip: Clip) -> float:
     return 100 * (index + 0.5) / clip.length
 
 
-def _told(key: KeyFrame, clip: Clip) -> str:
+def _key_text(key: KeyFrame, clip: Clip) -> str:
     return f"{key.index}, {clip.seconds(key.index):.2f} s: {escape(key.cause)}"
 
 
-def _listed(planned: PlanFacts) -> str:
-    """Each key frame with its reason and what follows it, for reading."""
+def _key_table(planned: PlanFacts) -> str:
+    """Return the key frames as a table, with their causes and the coverage after each."""
     after = {gap.start: gap for gap in planned.gaps}
     rows = "".join(
         f"<tr><td>{key.index}</td><td>{planned.clip.seconds(key.index):.2f} s</td>"
-        f"<td>{escape(key.cause)}</td><td>{_covered(after.get(key.index))}</td></tr>"
-        for key in (planned.keys[place] for place in _listable(len(planned.keys)))
+        f"<td>{escape(key.cause)}</td><td>{_coverage_cell(after.get(key.index))}</td></tr>"
+        for key in (planned.keys[place] for place in _table_places(len(planned.keys)))
     )
     head = "<tr><th>frame</th><th>time</th><th>why</th><th>shown until the next</th></tr>"
     return (
@@ -115,11 +116,11 @@ def _listed(planned: PlanFacts) -> str:
     )
 
 
-def _listable(count: int) -> Sequence[int]:
-    return range(count) if count <= _MOST else contact_sheet.spread(count)
+def _table_places(count: int) -> Sequence[int]:
+    return range(count) if count <= _MAX_KEYS else contact_sheet.pick_evenly(count)
 
 
-def _covered(gap: Gap | None) -> str:
+def _coverage_cell(gap: Gap | None) -> str:
     if gap is None or gap.stop - gap.start < 2:
         return ""
-    return elements.share(gap.coverage)
+    return elements.percentage(gap.coverage)

@@ -1,4 +1,4 @@
-"""Named settings that people keep and share: as JSON documents, as link text, in infotext.
+"""Presets: named settings that users keep and share, as JSON documents, as links, in infotext.
 
 Nothing in a preset is ever executed, and no path or address is taken from it.
 """
@@ -10,11 +10,11 @@ from lib_ofgen.settings.presets.document import (
     Preset,
     bundled_presets,
     dump,
-    fold,
+    fold_name,
     load,
-    make,
+    make_portable,
+    make_preset,
     migrate,
-    portable,
     read,
 )
 from lib_ofgen.settings.presets.find import find, get_preset, list_presets, take
@@ -29,15 +29,15 @@ __all__ = [
     "bundled_presets",
     "dump",
     "find",
-    "fold",
+    "fold_name",
     "from_infotext",
     "from_link",
     "get_preset",
     "list_presets",
     "load",
-    "make",
+    "make_portable",
+    "make_preset",
     "migrate",
-    "portable",
     "read",
     "take",
     "to_infotext",

@@ -1,7 +1,7 @@
 """The preset and its JSON document.
 
-`{"ofgen": 1, "name": ..., "description": ..., "defaults": 2, "settings": {...}}`: the settings that
-it names, and the version of the defaults from which it leaves the others.
+`{"ofgen": 1, "name": ..., "description": ..., "defaults": 2, "settings": {...}}`. All settings that
+it does not have are those of the defaults of the given version.
 """
 
 from __future__ import annotations
@@ -19,68 +19,71 @@ from lib_ofgen.settings.fields import DEFAULTS_VERSION, Settings, choices, descr
 
 __all__ = [
     "FORMAT",
-    "LARGEST",
+    "MAX_BYTES",
     "Preset",
     "bundled_presets",
     "dump",
-    "fold",
+    "fold_name",
     "load",
-    "make",
+    "make_portable",
+    "make_preset",
     "migrate",
-    "portable",
     "read",
 ]
 
 FORMAT = 1
-"""Version of the document; a larger one is from a newer program and refused."""
-LARGEST = 1 << 20
-"""Bytes of a document; a preset is a few hundred."""
-_WAS: dict[int, dict[str, Any]] = {
+"""Version of the document; a higher one is from a newer program and refused."""
+MAX_BYTES = 1 << 20
+"""Most bytes of a document; a preset has a few hundred."""
+_OLD_DEFAULTS: dict[int, dict[str, Any]] = {
     1: {"key_frames": "edges", "key_agreement": "independent", "hole_min": 100},
 }
-"""Defaults of a version that the next one changed."""
+"""For each version of the defaults, those that the next version changed."""
 _PARTS = ("ofgen", "name", "description", "defaults", "settings")
 _OF_A_CLIP = ("start", "end", "max_frames", "key_indices")
-"""Settings that say something of one clip only."""
-_LONGEST = {"name": 60, "description": 300}
-"""Characters."""
-_LONGEST_NAME = 200
-"""Characters of a checkpoint's, sampler's or another host's name."""
+"""Settings that are useful for one clip only."""
+_MAX_LENGTHS = {"name": 60, "description": 300}
+"""Most characters of each."""
+_MAX_NAME = 200
+"""Most characters of the name of a checkpoint, a sampler or the like."""
 _PATH = re.compile(r"[/\\]|^~|^[A-Za-z]:|^\.+$")
 _UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
-_TURNING = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of the text around them."""
+_DIRECTION_MARKS = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that change the direction of the text around them."""
 
 
 class Preset(NamedTuple):
-    """What a preset says; made by `make`, `load` or `read`, which check it."""
+    """A preset; `make_preset`, `load` and `read` make and check it."""
 
     name: str
-    """Empty where it has none yet."""
+    """Empty: it has no name yet."""
     settings: dict[str, Any]
-    """The settings that it names, as JSON has them."""
+    """The settings that it has, as JSON."""
     description: str = ""
     """One line."""
 
 
-def make(name: str, changes: Mapping[str, object], description: str = "") -> Preset:
-    """The preset of these settings.
+def make_preset(name: str, changes: Mapping[str, object], description: str = "") -> Preset:
+    """Return the preset of these settings.
 
     Raises:
-        SettingsError: a setting is unknown or bad, a text holds a path or an address, or the name
-            or description is no short line.
+        SettingsError: if a setting is unknown or bad, a text has a path or an address, or the name
+            or the description is not a short line.
     """
     whole = Settings().replace(changes).to_json()
     for setting in changes:
         _refuse_places(setting, whole[setting])
     named = {setting: whole[setting] for setting in Settings.names() if setting in changes}
-    return Preset(_line("name", name), named, _line("description", description))
+    return Preset(_check_line("name", name), named, _check_line("description", description))
 
 
 def _refuse_places(setting: str, value: object) -> None:
-    """Nothing, unless a text that names something of the host is a path or an address.
+    """Check that a text which names something of the host is not a path or an address.
 
-    Texts of several lines are prose, which nobody opens.
+    Texts of several lines are not checked: nothing opens them.
+
+    Raises:
+        SettingsError: if it is one, or is not a short line.
     """
     choice = choices()[setting]
     if not isinstance(value, str) or choice.options or choice.long:
@@ -90,24 +93,24 @@ def _refuse_places(setting: str, value: object) -> None:
             f"{setting}={shorten(value)} is a path or an address, and a preset holds none; "
             "give the bare name"
         )
-    if len(value) > _LONGEST_NAME or _unseen(value):
+    if len(value) > _MAX_NAME or _has_unseen(value):
         raise SettingsError(
-            f"{setting}={shorten(value)} is no name: at most {_LONGEST_NAME} characters on one line"
+            f"{setting}={shorten(value)} is not a name: at most {_MAX_NAME} characters on one line"
         )
 
 
-def _unseen(text: str) -> bool:
-    return any(unicodedata.category(sign) in _UNSEEN or sign in _TURNING for sign in text)
+def _has_unseen(text: str) -> bool:
+    return any(unicodedata.category(sign) in _UNSEEN or sign in _DIRECTION_MARKS for sign in text)
 
 
-def _line(part: str, text: object) -> str:
-    """The name or description, composed and trimmed."""
+def _check_line(part: str, text: object) -> str:
+    """Return the name or description, in composed form and without spaces around it."""
     if not isinstance(text, str):
         raise SettingsError(f"the preset's {part} is {shorten(text)}; it must be a text")
     line = unicodedata.normalize("NFC", text).strip()
-    if len(line) > _LONGEST[part] or _unseen(line):
+    if len(line) > _MAX_LENGTHS[part] or _has_unseen(line):
         raise SettingsError(
-            f"the preset's {part} {shorten(text)} is no line of at most {_LONGEST[part]} "
+            f"the preset's {part} {shorten(text)} is not a line of at most {_MAX_LENGTHS[part]} "
             "characters; shorten it"
         )
     if part == "name" and _PATH.search(line):
@@ -115,20 +118,20 @@ def _line(part: str, text: object) -> str:
     return line
 
 
-def fold(name: str) -> str:
-    """What two names have in common that people would take for one another."""
+def fold_name(name: str) -> str:
+    """Return a form of the name that is the same for names which look the same to users."""
     flat = unicodedata.normalize("NFKC", name).casefold()
     return " ".join(unicodedata.normalize("NFKC", flat).split())
 
 
 def load(text: str | bytes) -> Preset:
-    """The preset that a JSON document holds, checked.
+    """Return the preset of a JSON document, checked.
 
     Raises:
-        SettingsError: it is no preset, is from a newer program, or names what we do not have.
+        SettingsError: if it is not a preset, or of a newer program, or has an unknown setting.
     """
-    if len(text) > LARGEST:
-        raise SettingsError(f"more than {LARGEST} bytes are no preset; they are small")
+    if len(text) > MAX_BYTES:
+        raise SettingsError(f"more than {MAX_BYTES} bytes are not a preset; they are small")
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -137,13 +140,15 @@ def load(text: str | bytes) -> Preset:
 
 
 def read(document: object) -> Preset:
-    """The preset of a document that JSON has been read from already.
+    """Return the preset of a document that was read from JSON.
 
     Raises:
-        SettingsError: as `load`.
+        SettingsError: as in `load`.
     """
     if not isinstance(document, dict) or "ofgen" not in document:
-        raise SettingsError('the document is no preset: it lacks {"ofgen": 1, "settings": {...}}')
+        raise SettingsError(
+            'the document is not a preset: it lacks {"ofgen": 1, "settings": {...}}'
+        )
     known = cast("dict[str, Any]", document)
     settings = known.get("settings", {})
     if not isinstance(settings, dict):
@@ -151,14 +156,18 @@ def read(document: object) -> Preset:
     settings = cast("dict[str, Any]", settings)
     _refuse_newer(known, settings)
     changes = migrate(settings, known.get("defaults", 1))
-    return make(known.get("name", ""), changes, known.get("description", ""))
+    return make_preset(known.get("name", ""), changes, known.get("description", ""))
 
 
 def _refuse_newer(known: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Nothing, unless the document is of a newer program: then all that shows it, in one line."""
+    """Check that the document is not of a newer program.
+
+    Raises:
+        SettingsError: if it is; the message has all that shows it, in one line.
+    """
     told: list[str] = []
     for part, here in (("ofgen", FORMAT), ("defaults", DEFAULTS_VERSION)):
-        version = _version(part, known.get(part, 1))
+        version = _check_version(part, known.get(part, 1))
         if version > here:
             told.append(f"its {part} version is {shorten(version)}, and here it is {here}")
     extra = sorted(set(known) - set(_PARTS))
@@ -171,21 +180,21 @@ def _refuse_newer(known: dict[str, Any], settings: dict[str, Any]) -> None:
         raise SettingsError(f"this program cannot read the preset: {'; '.join(told)}; update ofgen")
 
 
-def _version(part: str, version: object) -> int:
+def _check_version(part: str, version: object) -> int:
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise SettingsError(
-            f"the preset's {part}={shorten(version)} is no version; it is a whole number from 1"
+            f"the preset's {part}={shorten(version)} is not a version; it is a whole number from 1"
         )
     return version
 
 
 def migrate(settings: Mapping[str, Any], defaults: object) -> dict[str, Any]:
-    """The settings, and with them what they left to older defaults.
+    """Return the settings, with the values of older defaults where they had none.
 
     Raises:
-        SettingsError: `defaults` is no version, or one of a newer program.
+        SettingsError: if `defaults` is not a version, or of a newer program.
     """
-    version = _version("defaults", defaults)
+    version = _check_version("defaults", defaults)
     if version > DEFAULTS_VERSION:
         raise SettingsError(
             f"the settings leave the rest to defaults {shorten(version)}, and here these are "
@@ -193,19 +202,19 @@ def migrate(settings: Mapping[str, Any], defaults: object) -> dict[str, Any]:
         )
     merged: dict[str, Any] = {}
     for older in range(DEFAULTS_VERSION - 1, version - 1, -1):
-        merged.update(_WAS[older])
+        merged.update(_OLD_DEFAULTS[older])
     return {**merged, **settings}
 
 
-def portable(changes: Mapping[str, Any], *, clip: bool = False) -> dict[str, Any]:
-    """The settings as they are of use elsewhere.
+def make_portable(changes: Mapping[str, Any], *, clip: bool = False) -> dict[str, Any]:
+    """Return the settings in a form that is useful on another machine.
 
-    A checkpoint goes by its bare name, for others keep it in another folder. What says something
-    of one clip only is left out, unless `clip` asks for it.
+    A checkpoint has its bare name, because others keep it in another folder. Settings that are
+    useful for one clip only are left out, unless `clip` is true.
     """
     left_out = () if clip else _OF_A_CLIP
     if not clip and changes.get("key_frames") == "chosen":
-        left_out = (*left_out, "key_frames")  # which says nothing without its indices
+        left_out = (*left_out, "key_frames")  # which means nothing without its indices
     kept = {name: value for name, value in changes.items() if name not in left_out}
     for name in ("checkpoint", "inpaint_checkpoint"):
         if isinstance(kept.get(name), str):
@@ -214,7 +223,7 @@ def portable(changes: Mapping[str, Any], *, clip: bool = False) -> dict[str, Any
 
 
 def dump(preset: Preset) -> str:
-    """The document of the preset, which `load` takes again."""
+    """Return the document of the preset, which `load` reads."""
     texts = {"name": preset.name, "description": preset.description}
     document = {
         "ofgen": FORMAT,
@@ -226,7 +235,7 @@ def dump(preset: Preset) -> str:
 
 
 def bundled_presets() -> dict[str, Preset]:
-    """The presets that come with the program, by name."""
+    """Return the presets that come with the program, by name."""
     folder = resources.files("lib_ofgen.settings.presets") / "bundled"
     texts = [item.read_text("utf-8") for item in folder.iterdir() if item.name.endswith(".json")]
     found = sorted((load(text) for text in texts), key=lambda preset: preset.name)

@@ -1,4 +1,4 @@
-"""A preset by whatever a user has of it: a name, a file, a link, an infotext."""
+"""Finds a preset by its name, file, link or infotext."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lib_ofgen.errors import SettingsError
 from lib_ofgen.settings.choice import shorten
-from lib_ofgen.settings.presets.document import LARGEST, Preset, bundled_presets, fold, load
+from lib_ofgen.settings.presets.document import MAX_BYTES, Preset, bundled_presets, fold_name, load
 from lib_ofgen.settings.presets.infotext import FIELD, PNG, from_infotext, from_png
 from lib_ofgen.settings.presets.link import SCHEME, from_link
 from lib_ofgen.settings.presets.store import Store
@@ -16,39 +16,39 @@ __all__ = ["find", "get_preset", "list_presets", "take"]
 
 
 def list_presets(store: Store | None = None) -> dict[str, Preset]:
-    """The bundled presets and then the user's, by name; a bundled one hides another of its name."""
+    """Return the bundled presets, then the user's; a bundled one hides others of its name."""
     ours = bundled_presets()
-    taken = set(map(fold, ours))
+    taken = set(map(fold_name, ours))
     theirs = store.all() if store else {}
-    return {**ours, **{name: one for name, one in theirs.items() if fold(name) not in taken}}
+    return {**ours, **{name: one for name, one in theirs.items() if fold_name(name) not in taken}}
 
 
 def get_preset(name: str, store: Store | None = None) -> Preset:
-    """The preset of that name.
+    """Return the preset of that name.
 
     Raises:
-        SettingsError: there is none; the message tells which there are.
+        SettingsError: if there is none; the message names those that there are.
     """
-    names, wanted = list_presets(store), fold(name)
+    names, wanted = list_presets(store), fold_name(name)
     for one, preset in names.items():
-        if fold(one) == wanted:
+        if fold_name(one) == wanted:
             return preset
     raise SettingsError(f"no preset {shorten(name)}; take one of {', '.join(names)}")
 
 
 def take(content: str | bytes, *, clip: bool = False) -> Preset:
-    """The preset in a content: JSON, link text, infotext, or a PNG file with infotext.
+    """Return the preset of a content: JSON, link, infotext, or a PNG file with infotext.
 
     `clip` also takes from infotext what says something of the clip only.
 
     Raises:
-        SettingsError: it holds none.
+        SettingsError: if it has none.
     """
     if isinstance(content, bytes):
         if content.startswith(PNG):
             return from_png(content, clip=clip)
-        if len(content) > LARGEST:
-            raise SettingsError(f"more than {LARGEST} bytes are no preset; they are small")
+        if len(content) > MAX_BYTES:
+            raise SettingsError(f"more than {MAX_BYTES} bytes are not a preset; they are small")
     text = content if isinstance(content, str) else content.decode("utf-8", "replace")
     if text.lstrip("\ufeff \t\r\n").startswith("{"):
         return load(content if isinstance(content, bytes) else content.lstrip("\ufeff"))
@@ -58,19 +58,19 @@ def take(content: str | bytes, *, clip: bool = False) -> Preset:
 
 
 def find(word: str, store: Store | None = None, *, clip: bool = False) -> Preset:
-    """The preset of that name, of that link, infotext or JSON, or in the file of that path.
+    """Return the preset that `word` names: by name, link, infotext, JSON, or the path of a file.
 
     Raises:
-        SettingsError: there is none, or the file holds none.
+        SettingsError: if there is none.
     """
     names = list_presets(store)
-    if fold(word) in map(fold, names):
+    if fold_name(word) in map(fold_name, names):
         return get_preset(word, store)
     if SCHEME in word or f"{FIELD}: " in word or word.lstrip().startswith("{"):
         return take(word, clip=clip)
     try:
         with regular_file(Path(word)) as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(MAX_BYTES + 1)
     except ValueError as error:
         raise SettingsError(f"no preset {shorten(word)}; no file can have that name") from error
     except OSError as error:

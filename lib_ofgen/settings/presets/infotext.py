@@ -1,6 +1,7 @@
 """Presets in infotext, and in the PNG files that hold it.
 
-The field that is named after the webui's script holds the job document. Pictures are never decoded.
+The field that has the name of the webui's script holds the job document. Pictures are never
+decoded.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from PIL.PngImagePlugin import PngImageFile
 from lib_ofgen.errors import SettingsError
 from lib_ofgen.settings.fields import DEFAULTS_VERSION, Settings
 from lib_ofgen.settings.infotext import format_infotext, label_values
-from lib_ofgen.settings.presets.document import Preset, make, migrate, portable
+from lib_ofgen.settings.presets.document import (
+    Preset,
+    make_portable,
+    make_preset,
+    migrate,
+)
 
 __all__ = ["FIELD", "PNG", "from_infotext", "from_png", "to_infotext"]
 
@@ -25,29 +31,31 @@ _FIELD = re.compile(rf'(?:^|, ?){FIELD}: (?=")', re.MULTILINE)
 
 
 def from_infotext(text: str, *, clip: bool = False) -> Preset:
-    """The settings of the film that an infotext tells of, as a preset without a name.
+    """Return the settings of the film of an infotext, as a preset without a name.
 
-    What says something of the clip only is left out, unless `clip` asks for it.
+    Settings that are useful for one clip only are left out, unless `clip` is true.
 
     Raises:
-        SettingsError: the text tells of no film of ours, or of one that cannot be had here.
+        SettingsError: if the text has no film of this program, or its settings are not valid here.
     """
     found = list(_FIELD.finditer(text))
     if not found:
         raise SettingsError(f"the infotext has no field {FIELD!r}; take one of a film's key frames")
     try:
-        # The last one, for a prompt above may quote another.
+        # The last one, because a prompt above may quote another.
         quoted, _ = json.JSONDecoder().raw_decode(text, found[-1].end())
         document = json.loads(quoted)
         settings = dict(document["settings"])
         defaults = document.get("defaults", DEFAULTS_VERSION)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SettingsError(f"the infotext's field {FIELD!r} is damaged; copy it whole") from error
-    return make("", portable(migrate(cast("dict[str, Any]", settings), defaults), clip=clip))
+    return make_preset(
+        "", make_portable(migrate(cast("dict[str, Any]", settings), defaults), clip=clip)
+    )
 
 
 def to_infotext(preset: Preset) -> str:
-    """Infotext that the webui pastes: its own fields, and the job document for the script."""
+    """Return infotext that the webui reads: its own fields, and the job document for the script."""
     settings = Settings().replace(preset.settings)
     document = {"input": "", "defaults": DEFAULTS_VERSION, "settings": preset.settings}
     size = f"{settings.width}x{settings.height}" if settings.width and settings.height else ""

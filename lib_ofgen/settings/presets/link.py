@@ -1,4 +1,4 @@
-"""Presets as one line of text that survives a chat.
+"""Presets as one line of text that can be sent through a chat.
 
 `ofgen:preset:1:` and the base64url of a digest and the deflated document.
 """
@@ -13,15 +13,15 @@ import re
 import zlib
 
 from lib_ofgen.errors import SettingsError
-from lib_ofgen.settings.presets.document import LARGEST, Preset, dump, load
+from lib_ofgen.settings.presets.document import MAX_BYTES, Preset, dump, load
 
 __all__ = ["SCHEME", "from_link", "to_link"]
 
 SCHEME = "ofgen:preset:"
 _VERSION = 1
 _DIGEST = 6
-"""Bytes of the document's SHA-256 that a link holds."""
-_WORDS = (
+"""Number of bytes of the document's SHA-256 in a link."""
+_DICTIONARY = (
     b'"key_indices":["checkpoint":"scheduler":"sampler":"negative_prompt":"inpaint_checkpoint":"'
     b'"flow":"auto","dis","raft","pdcnet","fit":"crop","pad","key_last":false,"keep_sound":false,'
     b'"global_iterations":"local_iterations":"flow_half":true,"hole_lending":false,"quality":18,'
@@ -33,43 +33,43 @@ _WORDS = (
     b'"strength":0.4,"hole_strength":0.4,{"ofgen":1,"name":"","description":"","defaults":2,'
     b'"settings":{'
 )
-"""What the compressor knows beforehand; a link of version 1 means these bytes for ever."""
-_PIECES = 64
-"""Into so many pieces a chat may have broken a link."""
-_BREAKS = r"\s>\u200b\u200c\u200d\u2060\ufeff\u00ad"
-"""What a chat may put into a link: line breaks, marks of a quote, signs that take no room."""
-_LINK = re.compile(rf"{SCHEME}(\d{{1,9}}):([A-Za-z0-9_\-{_BREAKS}]+)", re.ASCII)
+"""Dictionary of the compression; links of version 1 need exactly these bytes."""
+_MAX_PIECES = 64
+"""Most pieces into which a chat may have broken a link."""
+_BREAK_CHARACTERS = r"\s>\u200b\u200c\u200d\u2060\ufeff\u00ad"
+"""What a chat may put into a link: line breaks, quotation marks, characters without width."""
+_LINK = re.compile(rf"{SCHEME}(\d{{1,9}}):([A-Za-z0-9_\-{_BREAK_CHARACTERS}]+)", re.ASCII)
 _GAP = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def to_link(preset: Preset) -> str:
-    """The link text of the preset."""
+    """Return the link of the preset."""
     document = json.dumps(json.loads(dump(preset)), separators=(",", ":"), ensure_ascii=False)
     text = document.encode("utf-8", "backslashreplace")
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=_WORDS)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=_DICTIONARY)
     packed = _digest(text) + packer.compress(text) + packer.flush()
     return f"{SCHEME}{_VERSION}:{base64.urlsafe_b64encode(packed).rstrip(b'=').decode()}"
 
 
 def from_link(text: str) -> Preset:
-    """The preset of the first link in a text.
+    """Return the preset of the first link in a text.
 
-    What a chat puts around a link is passed over, and breaks in it are closed.
+    What a chat puts around a link and into it is removed.
 
     Raises:
-        SettingsError: there is no link, it is damaged or of a newer program, or holds no preset.
+        SettingsError: if there is no link, or it is damaged, of a newer program, or not a preset.
     """
-    found = _LINK.search(text[:LARGEST])
+    found = _LINK.search(text[:MAX_BYTES])
     if found is None:
         raise SettingsError(f"the text holds no link; one begins with {SCHEME}{_VERSION}:")
     if int(found[1]) != _VERSION:
         raise SettingsError(
             f"the link is of version {int(found[1])}, and here it is {_VERSION}; update ofgen"
         )
-    pieces = [piece for piece in _GAP.split(found[2]) if piece][:_PIECES]
-    # Words may follow the link; the digest tells where it ends.
+    pieces = [piece for piece in _GAP.split(found[2]) if piece][:_MAX_PIECES]
+    # Words may follow the link; the digest shows where it ends.
     for count in range(1, len(pieces) + 1):
-        document = _unpacked("".join(pieces[:count]))
+        document = _unpack("".join(pieces[:count]))
         if document is not None:
             return load(document)
     raise SettingsError("the link is damaged or cut off; copy it whole, or ask for the file")
@@ -79,12 +79,12 @@ def _digest(document: bytes) -> bytes:
     return hashlib.sha256(document).digest()[:_DIGEST]
 
 
-def _unpacked(code: str) -> bytes | None:
-    """The document in a link's code, never more than may be; None: it is not whole."""
+def _unpack(code: str) -> bytes | None:
+    """Return the document in the code of a link, or None if it is not whole or too large."""
     try:
         packed = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
-        unpacker = zlib.decompressobj(-15, zdict=_WORDS)
-        document = unpacker.decompress(packed[_DIGEST:], LARGEST)
+        unpacker = zlib.decompressobj(-15, zdict=_DICTIONARY)
+        document = unpacker.decompress(packed[_DIGEST:], MAX_BYTES)
     except (binascii.Error, zlib.error):
         return None
     whole = unpacker.eof and not unpacker.unused_data and packed[:_DIGEST] == _digest(document)

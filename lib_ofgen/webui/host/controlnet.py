@@ -129,7 +129,7 @@ class PictureScripts:
     def _unit(self, unit: ControlUnit, image: Image) -> Any:
         # Both ControlNets take an empty mask for none.
         picture = {"image": image, "mask": np.zeros_like(image)}
-        return self._made({**control_units.fields(unit), "image": picture})
+        return self._made({**control_units.to_controlnet(unit), "image": picture})
 
     def _blank(self) -> Any:
         return self._made({"enabled": False})

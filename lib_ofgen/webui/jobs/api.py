@@ -13,7 +13,7 @@ from modules import shared
 from lib_ofgen.errors import OfgenError
 from lib_ofgen.settings import presets
 from lib_ofgen.settings.choice import shorten
-from lib_ofgen.settings.presets.document import LARGEST
+from lib_ofgen.settings.presets.document import MAX_BYTES
 from lib_ofgen.settings.schema import schema
 from lib_ofgen.webui.access.request_guard import is_foreign
 from lib_ofgen.webui.jobs.job import FILES, JOBS, ROUTES, HostJob, for_strangers, presets_here
@@ -116,10 +116,10 @@ async def _sent(request: Request) -> bytes:
     """What the request holds, if it is no more than a preset may be."""
     body, large = b"", False
     async for part in request.stream():  # to its end, for who still sends hears no answer
-        large = large or len(body) + len(part) > LARGEST
+        large = large or len(body) + len(part) > MAX_BYTES
         body = b"" if large else body + part
     if large:
-        raise _refused(413, f"more than {LARGEST} bytes are no preset; they are small")
+        raise _refused(413, f"more than {MAX_BYTES} bytes are no preset; they are small")
     return body
 
 
@@ -130,7 +130,7 @@ def _keep_preset(name: str, replace: bool = False, sent: bytes = _SENT) -> dict[
     """Keep the preset that was sent under the name of the address."""
     store = presets_here()
     try:
-        preset = presets.make(name, *presets.load(sent)[1:])
+        preset = presets.make_preset(name, *presets.load(sent)[1:])
         if store.get(preset.name) and not replace:
             raise _refused(409, f"there is a preset {shorten(preset.name)}; add ?replace=true")
         store.save(preset, replace=replace)

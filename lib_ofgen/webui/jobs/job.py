@@ -310,8 +310,8 @@ def described(document: Document) -> str:
 
 def last_seed() -> int:
     """The seed of the film that was finished last; -1 where there is none."""
-    seeds = [job.outcome.facts["seed"] for job in list(JOBS.values()) if job.outcome]
-    return int(seeds[-1]) if seeds else -1
+    seeds = [job.outcome.facts.seed for job in list(JOBS.values()) if job.outcome]
+    return seeds[-1] if seeds else -1
 
 
 def flow_picture(document: Document, index: int) -> Image:
@@ -359,7 +359,7 @@ def recipe_of(settings: Settings, **options: Any) -> Recipe:
         scheduler=settings.scheduler,
         steps=settings.steps,
         cfg_scale=settings.cfg_scale,
-        units=control_units.read(settings.control_units),
+        units=control_units.parse_units(settings.control_units),
         other_scripts=settings.other_scripts,
         options=options,
     )

@@ -26,7 +26,7 @@ def write(name: str, film: LivePreview, count: int, running: Callable[[], bool])
     """
     path = _folder() / f"{name}-{count}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
-    film.so_far(path, count)
+    film.write_partial(path, count)
     still = running()
     forget(name, keep=_KEPT if still else 0)
     return path if still else None

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from modules import paths_internal, sd_models
 
@@ -21,6 +20,7 @@ from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning import estimate
 from lib_ofgen.report import facts as report
 from lib_ofgen.report.html import plan_view
+from lib_ofgen.report.model import PaintEstimate
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace, delete_workspace, digest
 from lib_ofgen.system.files import modified_ns
@@ -180,39 +180,41 @@ def _drawn(plan: Plan) -> str:
         pictures = plan_view.key_strip(clip, lambda index: known.spool.frame(index).image)
     plan.keys = [key.index for key in known.keys]
     whole = run.count_whole_frames(known, settings)
-    facts = report.paint_facts(clip, whole, gaps)
-    todo = estimate.work(clip.length, clip.size, whole, len(known.keys), gaps, settings.hole_min)
+    paint = report.estimate_paint(clip, whole, gaps)
+    todo = estimate.estimate_work(
+        clip.length, clip.size, whole, len(known.keys), gaps, settings.hole_min
+    )
     drawn = plan_view.plan_html(plan_view.PlanFacts(clip, known.scenes, known.keys, gaps, pictures))
     spool = sum(file.stat().st_size for file in (plan.folder / "spool").rglob("*.qoi"))
-    needed = estimate.room(
+    needed = estimate.disk_space(
         todo,
         spool,
         gaps,
-        waiting=estimate.drafts_in_memory(
+        waiting=estimate.count_waiting_drafts(
             clip.length, whole, len(known.keys), gaps, settings.track_reach
         ),
         passes=bool(settings.second_pass) + bool(settings.deflicker),
         quality=settings.quality,
     )
-    return _summary(plan, todo, facts, len(known.scenes), needed) + drawn
+    return _summary(plan, todo, paint, len(known.scenes), needed) + drawn
 
 
 def _summary(
-    plan: Plan, todo: estimate.Work, facts: dict[str, Any], scenes: int, needed: int
+    plan: Plan, todo: estimate.Work, paint: PaintEstimate, scenes: int, needed: int
 ) -> str:
     """The numbers, and the lines of advice above them; `needed` are bytes on the disk."""
     settings = plan.settings
     estimator, flow_lines = _flow(settings)
     painter, lines = _painter(settings)
     free = shutil.disk_usage(plan.folder).free
-    lines += [*estimate.advice(todo.size, _native(), free, needed), *flow_lines]
+    lines += [*estimate.list_advice(todo.size, _native(), free, needed), *flow_lines]
     seconds = pace().seconds(
         todo, flow=estimator, painter=painter, steps=settings.steps,
         strengths=(settings.strength, settings.hole_strength),
     )  # fmt: skip
     told = {
         "frames": f"{todo.frames} of {todo.size}; scenes: {scenes}",
-        "paint": f"whole frames: {facts['whole']}; {facts['painted']:.0%} of all pixels "
+        "paint": f"whole frames: {paint.whole}; {paint.painted:.0%} of all pixels "
         f"({todo.painted / 1e6:.1f} megapixels), at most {todo.calls} calls",
         "time": _span(seconds),
         "disk": f"at most {needed / 1e6:.0f} MB",

@@ -153,7 +153,7 @@ class Runner:
             fresh = _begun(job)
             jobs.animated(job, jobs.recipe_of(job.settings), jobs.queue_lock)
             if job.outcome and fresh:
-                planning.pace().learn(job.outcome.facts, job.checkpoint.title)
+                planning.pace().learn(job.outcome.facts.timing(), job.checkpoint.title)
         except OfgenError as error:
             record.state, record.message = "failed", said(error)
         finally:
@@ -212,11 +212,10 @@ def _noted(record: Record, job: HostJob | None) -> None:
     record.state, record.message = job.state, job.message
     if job.outcome:
         facts = job.outcome.facts
-        clip, seconds = facts["clip"], facts["seconds"]["total"]
-        record.seed = int(facts["seed"])
+        record.seed = facts.seed
         record.told = (
-            f"{clip['frames']} frames of {clip['width']}x{clip['height']}, "
-            f"{len(facts['keys'])} key frames, {seconds:.0f} s"
+            f"{facts.clip.frames} frames of {facts.clip.size}, "
+            f"{len(facts.keys)} key frames, {facts.seconds['total']:.0f} s"
         )
 
 

@@ -98,7 +98,7 @@ class FilmProcessed(processing.Processed):
         outcome = job.outcome
         place = asked.output or (job.output.name if _by_api(p) else str(job.output))
         self._ofgen = {"state": job.state, "id": job.id, "output": place, **job.addresses()}
-        seed = int(outcome.facts["seed"]) if outcome else p.seed
+        seed = outcome.facts.seed if outcome else p.seed
         text = _infotext(p, job, fields, seed, asked)
         pictures = []
         if outcome:
@@ -129,8 +129,8 @@ def _infotext(p: Any, job: HostJob, fields: list[str], seed: int, asked: Documen
         "settings": {**settings.differences(), **own, "checkpoint": model.title, "seed": seed},
     }
     if job.prompts or settings.tagger != "off":
-        listed = prompt_rows.to_json(job.prompts)
-        document["prompts"] = job.outcome.facts["prompts"] if job.outcome else listed
+        rows = job.outcome.facts.prompts if job.outcome else job.prompts
+        document["prompts"] = prompt_rows.to_json(rows)
     p.extra_generation_params["Script"] = TITLE
     p.extra_generation_params[TITLE] = json.dumps(document, ensure_ascii=False)
     p.sd_model_name, p.sd_model_hash = model.name_for_extra, model.shorthash
@@ -138,5 +138,5 @@ def _infotext(p: Any, job: HostJob, fields: list[str], seed: int, asked: Documen
     p.all_seeds, p.all_subseeds = [seed], [p.subseed]
     p.steps, p.cfg_scale = settings.steps, settings.cfg_scale
     if job.outcome:
-        p.width, p.height = (job.outcome.facts["clip"][side] for side in ("width", "height"))
+        p.width, p.height = job.outcome.facts.clip.width, job.outcome.facts.clip.height
     return processing.create_infotext(p, p.all_prompts, p.all_seeds, p.all_subseeds)

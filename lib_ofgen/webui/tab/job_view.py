@@ -48,21 +48,21 @@ def picture(job: HostJob, seen: object) -> tuple[object, str]:
         if mark == seen:
             return mark, ""
         with contextlib.suppress(OfgenError, KeyError):  # it is being made anew
-            return mark, live_preview.glimpse_html(film.glimpse(newest))
+            return mark, live_preview.frame_view_html(film.view_frame(newest))
         return seen, ""
     preview = job.reporter.preview
     mark = (job.id, *job.reporter.place)
     if preview is None or mark == seen:
         return seen, ""
-    return mark, live_preview.preview_html(preview)
+    return mark, live_preview.source_frame_html(preview)
 
 
 def so_far(job: HostJob | None) -> str:
     """The film as far as it is done, as a player; or a line that says why not."""
     film = job.growing if job else None
-    if job is None or film is None or not film.count():
+    if job is None or film is None or not film.count_finished():
         return note("no frame is finished yet")
-    count = film.count()
+    count = film.count_finished()
     try:
         path = partial_film.write(job.id, film, count, running=lambda: job.under_way)
     except (OfgenError, KeyError, OSError) as error:

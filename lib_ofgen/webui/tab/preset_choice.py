@@ -79,4 +79,4 @@ def kept(name: str, settings: Mapping[str, Any], *, clip: bool) -> Preset:
     """
     whole = Settings().replace(settings).to_json()
     named = {**settings, **{setting: whole[setting] for setting in _OF_REQUESTS}}
-    return presets.make(name, presets.portable(named, clip=clip))
+    return presets.make_preset(name, presets.make_portable(named, clip=clip))

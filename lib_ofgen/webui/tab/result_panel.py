@@ -125,7 +125,7 @@ def _film(record: Record) -> str:
 
 def _pictures(reel: ResultFrames, index: int) -> tuple[str, Any, str]:
     """The comparison, the film's frame at its full size, and its infotext."""
-    text, name = reel.text(index), reel.facts["settings"]["checkpoint"]
+    text, name = reel.text(index), reel.facts.settings["checkpoint"]
     found = sd_models.get_closet_checkpoint_match(name) if name else None
     if found and found.shorthash:
         text += f", Model hash: {found.shorthash}"  # by which the host finds it
