@@ -1,25 +1,25 @@
-// What the elements of our tab do by themselves. No globals, and only elements whose ids are ours.
+// Behaviour of our tab in the page. It defines no globals and uses only elements with our ids.
 
 const COUNTERS = ["ofgen_prompt", "ofgen_negative_prompt"];
-const BUSY = 600; // ms between two looks while something is under way
-const IDLE = 4000; // and while nothing is
-const PATIENCE = 8000; // ms after which an answer counts as lost
-const SETTLED = 700; // ms after the last change of a key frame, until the plan is drawn anew
+const BUSY = 600; // ms between two refreshes while a job or a plan runs
+const IDLE = 4000; // ms between two refreshes while nothing runs
+const TIMEOUT = 8000; // ms after which an answer counts as lost
+const SETTLED = 700; // ms from the last change of a key frame to the new plan
 
 const byId = (id) => document.getElementById(id);
 
-/** Call one of the host's functions for each counter of tokens, where it has that function. */
+/** Call a function of the host for each token counter, if the host has the function. */
 function eachCounter(name) {
     for (const id of COUNTERS) {
         window[name]?.(id, `${id}_counter`, `${id}_count`);
     }
 }
 
-/** Ask the server what is new, as long as somebody can see it. */
-class Watch {
+/** Refreshes the panels while the tab is visible. */
+class Refresher {
     constructor() {
         this.asked = -Infinity;
-        this.beat = undefined; // as no answer is: nothing has been asked
+        this.beat = undefined; // differs from every answer: nothing has been asked yet
         setInterval(() => this.turn(), BUSY / 2);
     }
 
@@ -30,28 +30,28 @@ class Watch {
         const since = performance.now() - this.asked;
         const busy = tab.querySelector("[data-busy]") !== null;
         const answered = beat !== this.beat;
-        if (since < (answered ? (busy ? BUSY : IDLE) : PATIENCE)) return;
+        if (since < (answered ? (busy ? BUSY : IDLE) : TIMEOUT)) return;
         this.beat = beat;
         this.asked = performance.now();
         byId("ofgen_look")?.click();
     }
 
-    /** Look at the next turn. */
+    /** Refresh at the next turn. */
     hurry() {
         this.asked = Math.min(this.asked, performance.now() - IDLE);
     }
 }
 
-/** The strip of a plan: its key frames are added, moved and dropped. */
-class Strip {
+/** The strip of a plan, on which the user adds, moves and removes key frames. */
+class KeyStrip {
     constructor(view) {
         this.view = view;
         this.dragged = null;
         this.timer = 0;
-        view.addEventListener("pointerdown", (event) => this.grasp(event));
+        view.addEventListener("pointerdown", (event) => this.startDrag(event));
         view.addEventListener("pointermove", (event) => this.drag(event));
-        view.addEventListener("pointerup", (event) => this.drop(event));
-        view.addEventListener("keydown", (event) => this.press(event));
+        view.addEventListener("pointerup", (event) => this.endDrag(event));
+        view.addEventListener("keydown", (event) => this.pressKey(event));
     }
 
     strip(event) {
@@ -72,7 +72,7 @@ class Strip {
         key.setAttribute("aria-label", `key frame ${key.title}`);
     }
 
-    grasp(event) {
+    startDrag(event) {
         const strip = this.strip(event);
         if (!strip || event.button !== 0) return;
         const key = event.target.closest(".key");
@@ -90,7 +90,7 @@ class Strip {
         if (this.dragged.moved) this.put(this.dragged.key, this.frame(this.dragged.strip, event));
     }
 
-    drop(event) {
+    endDrag(event) {
         const {strip, key, from, moved} = this.dragged ?? {};
         this.dragged = null;
         if (!strip || (key && !moved)) return;
@@ -106,7 +106,7 @@ class Strip {
         this.changed(strip);
     }
 
-    press(event) {
+    pressKey(event) {
         const key = event.target.closest(".key");
         const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
         if (!key) return;
@@ -125,7 +125,7 @@ class Strip {
         this.changed(strip);
     }
 
-    /** Write the indices into their field and, when nothing more comes, use them. */
+    /** Write the indices into their field, and use them when no further change comes. */
     changed(strip) {
         const keys = [...strip.querySelectorAll(".key")].map((key) => Number(key.dataset.index));
         const field = byId("ofgen_plan_keys").querySelector("textarea, input");
@@ -136,11 +136,11 @@ class Strip {
     }
 }
 
-/** Our lines in the host's language: its own script knows whole texts only, and no later change.
+/** Translates our lines. The host's own script translates whole texts only, and no later changes.
  *
- * In the dictionary {} stands for what differs. What stood there may have a translation too.
+ * In the dictionary, {} stands for the part that differs; that part may have a translation too.
  */
-class Tongue {
+class Translator {
     constructor(root) {
         this.words = window.localization ?? {};
         this.patterns = Object.entries(this.words).filter(([text]) => text.includes("{}")).map(
@@ -149,7 +149,7 @@ class Tongue {
         if (!this.patterns.length) return;
         new MutationObserver((changes) => {
             for (const {type, target, addedNodes} of changes) {
-                (type === "characterData" ? [target] : addedNodes).forEach((node) => this.read(node));
+                (type === "characterData" ? [target] : addedNodes).forEach((node) => this.translateNode(node));
             }
         }).observe(root, {childList: true, characterData: true, subtree: true});
     }
@@ -159,21 +159,21 @@ class Tongue {
         return new RegExp(`^${parts.join("(.+?)")}$`);
     }
 
-    read(node) {
+    translateNode(node) {
         if (node.nodeType === Node.TEXT_NODE) {
             const before = node.data.trim();
-            const after = before && this.said(before);
+            const after = before && this.translate(before);
             if (after && after !== before) node.data = node.data.replace(before, () => after);
         } else if (!["TEXTAREA", "SCRIPT", "STYLE"].includes(node.nodeName)) {
-            node.childNodes.forEach((child) => this.read(child));
+            node.childNodes.forEach((child) => this.translateNode(child));
         }
     }
 
-    said(text) {
+    translate(text) {
         if (Object.hasOwn(this.words, text)) return this.words[text];
         for (const [pattern, parts] of this.patterns) {
             const found = pattern.exec(text);
-            if (found) return parts.reduce((line, part, place) => line + this.said(found[place]) + part);
+            if (found) return parts.reduce((line, part, place) => line + this.translate(found[place]) + part);
         }
         return text;
     }
@@ -187,29 +187,29 @@ function compare(event) {
     }
 }
 
-/** A slider that a key has moved is let go of when the key is; gradio knows of the pointer only. */
-function letGo(event) {
+/** Release a slider when the key that moved it is released; gradio handles the pointer only. */
+function releaseSlider(event) {
     const slides = /^(Arrow|Page|Home|End)/.test(event.key);
     if (event.target.type === "range" && slides) event.target.dispatchEvent(new Event("pointerup"));
 }
 
-/** Escape stops the film, as it stops a picture in the host's tabs; in a list it closes that. */
-function escape(event) {
+/** Escape stops the film, as it stops a picture in the host's tabs; in a list it closes the list. */
+function stopByEscape(event) {
     const running = byId("ofgen_progress").querySelector("[data-busy]");
     if (event.key === "Escape" && running && !event.target.matches("input")) {
         byId("ofgen_interrupt").click();
     }
 }
 
-/** Mark the fields that a refusal is about, until something is put into them. */
-class Lack {
+/** Marks the fields that an error is about, until the user changes them. */
+class FieldMarker {
     constructor(fields, lines) {
         this.fields = fields.map(byId);
-        const look = () => {
+        const update = () => {
             const about = lines.some((line) => byId(line).querySelector(`[data-about="${fields[0]}"]`));
             this.mark(about);
         };
-        const observer = new MutationObserver(look);
+        const observer = new MutationObserver(update);
         for (const line of lines) observer.observe(byId(line), {childList: true, subtree: true});
         for (const field of this.fields) {
             for (const event of ["input", "change", "drop"]) {
@@ -226,8 +226,8 @@ class Lack {
     }
 }
 
-/** Show our tab, whose prompts have come from another. */
-function show() {
+/** Show our tab after another tab has sent parameters to it. */
+function openTab() {
     const tabs = byId("tabs");
     const panels = [...tabs.children].filter((child) => child.classList.contains("tabitem"));
     const place = panels.indexOf(byId("tab_ofgen"));
@@ -235,24 +235,24 @@ function show() {
     eachCounter("recalculatePromptTokens");
 }
 
-function begin() {
+function connect() {
     const tab = byId("tab_ofgen");
     if (!tab) return;
     eachCounter("setupTokenCounting");
-    tab.addEventListener("keydown", escape);
-    tab.addEventListener("keyup", letGo);
-    window.addEventListener("ofgen-open", show);
-    new Tongue(tab);
-    const watch = new Watch();
-    new Lack(["ofgen_path", "ofgen_upload"], ["ofgen_told", "ofgen_plan_told"]);
-    new Strip(byId("ofgen_plan_view"));
+    tab.addEventListener("keydown", stopByEscape);
+    tab.addEventListener("keyup", releaseSlider);
+    window.addEventListener("ofgen-open", openTab);
+    new Translator(tab);
+    const refresher = new Refresher();
+    new FieldMarker(["ofgen_path", "ofgen_upload"], ["ofgen_told", "ofgen_plan_told"]);
+    new KeyStrip(byId("ofgen_plan_view"));
     byId("ofgen_compare").addEventListener("input", compare);
     for (const id of ["ofgen_plan", "ofgen_generate", "ofgen_plan_take", "ofgen_pause", "ofgen_go_on",
         "ofgen_history_resume", "ofgen_history_delete", "ofgen_history_open", "ofgen_beside_play",
         "ofgen_repaint", "ofgen_repaint_undo"]) {
-        byId(id)?.addEventListener("click", () => setTimeout(() => watch.hurry(), BUSY));
+        byId(id)?.addEventListener("click", () => setTimeout(() => refresher.hurry(), BUSY));
     }
 }
 
-window.onUiLoaded?.(begin);
+window.onUiLoaded?.(connect);
 window.onOptionsChanged?.(() => eachCounter("toggleTokenCountingVisibility"));

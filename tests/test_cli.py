@@ -486,7 +486,7 @@ def test_evaluate_gives_both_measures(ofgen: Command, clip: Path, place: Path) -
     assert min(parts) <= split["warp_error"]["result"] <= max(parts)
     said = ofgen("evaluate", clip, "out.mp4", "--quiet", "--report", "out.mp4")
     assert said.status == 2
-    assert "is no report" in said.refusal
+    assert "is not a report" in said.refusal
 
 
 @pytest.mark.parametrize("longer", ["source", "result"])

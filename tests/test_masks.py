@@ -31,7 +31,8 @@ from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import Workspace, digest
 from lib_ofgen.values import Draft, Image, Mask, Sampling, Size
 from lib_ofgen.video.reader import open_video
-from lib_ofgen.webui.jobs.document import Places, mask_of, output_of, parse
+from lib_ofgen.webui.access.allowed_paths import AllowedPaths
+from lib_ofgen.webui.jobs.document import find_mask, find_output, parse
 from support import jobs
 from support.jobs import Counting, Patience, kept
 from support.masks import LENGTH, SIZE, film, folder, grey, place, write
@@ -608,18 +609,18 @@ def test_the_plan_weighs_a_mask(
 
 
 def test_a_job_document_names_a_mask_under_the_allowed_folders(tmp_path: Path) -> None:
-    places = Places(tmp_path / "out", [tmp_path / "in"])
+    places = AllowedPaths(tmp_path / "out", [tmp_path / "in"])
     (tmp_path / "in").mkdir()
     mask = write(tmp_path / "in" / "mask.png", grey(0))
     document = parse({"input": "clip.mp4", "mask": str(mask)})
-    assert mask_of(document, places) == mask
-    assert mask_of(parse({"input": "clip.mp4", "mask": str(mask.parent)}), places) == mask.parent
+    assert find_mask(document, places) == mask
+    assert find_mask(parse({"input": "clip.mp4", "mask": str(mask.parent)}), places) == mask.parent
     plain = parse({"input": "clip.mp4"})
-    assert mask_of(plain, places) is None
-    outputs = {output_of(d, Path("clip.mp4"), Settings(), places) for d in (document, plain)}
+    assert find_mask(plain, places) is None
+    outputs = {find_output(d, Path("clip.mp4"), Settings(), places) for d in (document, plain)}
     assert len(outputs) == 2
-    for text, said in (("/etc/passwd", "--ofgen-allow-path"), (str(mask) + "x", "not there")):
+    for text, said in (("/etc/passwd", "--ofgen-allow-path"), (str(mask) + "x", "does not exist")):
         with pytest.raises(SettingsError, match=f"mask .*{said}"):
-            mask_of(parse({"input": "clip.mp4", "mask": text}), places)
+            find_mask(parse({"input": "clip.mp4", "mask": text}), places)
     with pytest.raises(SettingsError, match="mask has the wrong type"):
         parse({"input": "clip.mp4", "mask": 3})

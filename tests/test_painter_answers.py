@@ -249,12 +249,12 @@ from PIL import Image as Pictures
 from modules import processing
 from lib_ofgen.errors import PainterError
 from lib_ofgen.values import Repaint
-from lib_ofgen.webui.host.painter import Recipe, WebuiPainter
+from lib_ofgen.webui.host.painter import PainterOptions, WebuiPainter
 
 image = np.random.default_rng(3).integers(0, 256, (40, 72, 3), dtype=np.uint8)
 processing.process_images = lambda p: processing.Processed(p, [Pictures.new("RGB", (72, 40))])
 try:
-    WebuiPainter(Recipe()).paint([Repaint(3, image, None, image, "a bunny", "", 0.4, 11)])
+    WebuiPainter(PainterOptions()).paint([Repaint(3, image, None, image, "a bunny", "", 0.4, 11)])
 except PainterError as error:
     print(error)
 """

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from lib_ofgen.errors import OfgenError, SettingsError, VideoError
 from lib_ofgen.system import limits
 from lib_ofgen.webui.access import uploads
-from lib_ofgen.webui.access.allowed_paths import Places, is_remote
-from lib_ofgen.webui.access.error_text import without_paths
+from lib_ofgen.webui.access.allowed_paths import AllowedPaths, is_remote
+from lib_ofgen.webui.access.error_text import remove_paths
 from lib_ofgen.webui.access.request_guard import is_foreign
 from lib_ofgen.webui.jobs import document
 from support.videos import make_video, walking
@@ -38,8 +38,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(tmp_path / "out", [tmp_path / "in"], closed=[tmp_path / "in" / "gradio"])
+def places(tmp_path: Path) -> AllowedPaths:
+    return AllowedPaths(tmp_path / "out", [tmp_path / "in"], closed=[tmp_path / "in" / "gradio"])
 
 
 def url_of(content: bytes) -> str:
@@ -54,12 +54,12 @@ def url_of(content: bytes) -> str:
      r"  \\host\share", '"\\\\host\\share"', "\u00a0//host/share", "\t//host/share"],
 )  # fmt: skip
 def test_what_windows_would_ask_another_machine_for_is_not_resolved(
-    path: str, places: Places, monkeypatch: pytest.MonkeyPatch
+    path: str, places: AllowedPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert is_remote(path)
     monkeypatch.setattr(Path, "resolve", lambda *_: pytest.fail("it was looked for"))
     with pytest.raises(SettingsError, match="is outside the folders"):
-        places.confined(path, "input")
+        places.resolve(path, "input")
 
 
 @pytest.mark.parametrize(
@@ -70,19 +70,19 @@ def test_paths_of_this_machine_are_not_remote(path: str) -> None:
 
 
 def test_a_share_that_was_allowed_is_looked_for() -> None:
-    places = Places(Path("/out"), [Path("//nas/videos")])
+    places = AllowedPaths(Path("/out"), [Path("//nas/videos")])
     with pytest.raises(SettingsError, match="outside"):
-        places.confined("//nas/other/a.mp4", "input")
+        places.resolve("//nas/other/a.mp4", "input")
     with pytest.raises(SettingsError, match="outside"):
-        places.confined("//nas/videos/../other/a.mp4", "input")
+        places.resolve("//nas/videos/../other/a.mp4", "input")
 
 
-def test_a_closed_folder_is_closed_below_an_open_one(places: Places, tmp_path: Path) -> None:
+def test_a_closed_folder_is_closed_below_an_open_one(places: AllowedPaths, tmp_path: Path) -> None:
     inside = tmp_path / "in" / "a.mp4"
-    assert places.confined(str(inside), "input") == inside.resolve()
+    assert places.resolve(str(inside), "input") == inside.resolve()
     for path in (tmp_path / "in" / "gradio" / "a.mp4", tmp_path / "in" / "x" / ".." / "gradio"):
         with pytest.raises(SettingsError, match="outside"):
-            places.confined(str(path), "input")
+            places.resolve(str(path), "input")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_origins_that_the_host_lets_in_are_not_foreign() -> None:
     ],
 )
 def test_a_line_for_strangers_holds_no_path(text: str, told: str) -> None:
-    assert without_paths(text, ["/srv/data", ""], ["/mine/in.mp4", ""]) == told
+    assert remove_paths(text, ["/srv/data", ""], ["/mine/in.mp4", ""]) == told
 
 
 def test_a_data_url_over_the_limit_is_refused(clip: Path, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_sound_and_pictures_are_no_input(tmp_path: Path) -> None:
         sound.setframerate(8000)
         sound.writeframes(bytes(16000))
     Image.new("L", (64, 64)).save(tmp_path / "b.mp4", "PNG")
-    with pytest.raises(VideoError, match="sound alone"):
+    with pytest.raises(VideoError, match="only sound, not a video"):
         uploads.keep(tmp_path / "a.mp4", tmp_path / "kept", "input")
     with pytest.raises(VideoError, match="a picture"):
         uploads.keep(tmp_path / "b.mp4", tmp_path / "kept", "input")
@@ -189,14 +189,14 @@ def test_the_sweep_leaves_what_is_needed_or_nobodys(clip: Path, tmp_path: Path) 
     mine.write_bytes(b"put here by hand")
     half = folder / f".{'0' * 32}.partial"
     half.write_bytes(b"from a process that was killed")
-    uploads.sweep(folder, [])
+    uploads.delete_unused(folder, [])
     assert {one, other, mine} == set(folder.iterdir()), "they were asked for just now"
-    uploads.let_go(one, since=0)
-    uploads.sweep(folder, [])
+    uploads.release(one, since=0)
+    uploads.delete_unused(folder, [])
     assert one.exists(), "somebody has asked for it since"
     for path in (one, other):
-        uploads.let_go(path, since=float("inf"))
-    uploads.sweep(folder, [one.name])
+        uploads.release(path, since=float("inf"))
+    uploads.delete_unused(folder, [one.name])
     assert {one, mine} == set(folder.iterdir())
 
 
@@ -213,14 +213,14 @@ _PARTS = st.dictionaries(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(_ANY | _PARTS | _PARTS.map(json.dumps) | st.text(max_size=40))
-def test_any_document_is_read_or_refused_in_one_line(places: Places, asked: Any) -> None:
+def test_any_document_is_read_or_refused_in_one_line(places: AllowedPaths, asked: Any) -> None:
     try:
         known = document.parse(asked)
-        document.settings_of(known, {})
-        document.mask_of(known, places)
-        document.input_of(known, places)
+        document.read_settings(known, {})
+        document.find_mask(known, places)
+        document.find_input(known, places)
     except OfgenError as error:
-        line = without_paths(str(error), [])
+        line = remove_paths(str(error), [])
         assert "\n" not in line
         line.encode("utf-8")
 
@@ -235,13 +235,13 @@ def test_a_deep_or_long_document_is_one_line(text: str) -> None:
 @settings(max_examples=200, database=None)
 @given(_ANY | st.dictionaries(st.sampled_from(["name", "path", "is_file", "data"]), _ANY))
 def test_whatever_a_page_says_of_a_file_is_not_believed(payload: Any) -> None:
-    one = uploads.handed(payload)
+    one = uploads.read_upload(payload)
     if one is not None:
         with pytest.raises(SettingsError, match="was not uploaded"):
             _ = one.path
 
 
 def test_only_the_newest_uploads_are_remembered() -> None:
-    received = uploads.Received(most=3)
-    received.note(f"/{number}" for number in range(5))
+    received = uploads.StoredPaths(most=3)
+    received.add(f"/{number}" for number in range(5))
     assert [f"/{number}" in received for number in range(5)] == [False, False, True, True, True]

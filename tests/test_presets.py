@@ -183,11 +183,11 @@ def test_an_older_preset_keeps_the_defaults_it_was_made_against() -> None:
 
 def test_an_older_job_document_keeps_its_defaults_too() -> None:
     job = {"input": "clip.mp4", "settings": {"strength": 0.6}}
-    assert jobs.settings_of(jobs.parse({**job, "defaults": 1}), {}).key_frames == "edges"
-    assert jobs.settings_of(jobs.parse(job), {}).key_frames == Settings().key_frames
+    assert jobs.read_settings(jobs.parse({**job, "defaults": 1}), {}).key_frames == "edges"
+    assert jobs.read_settings(jobs.parse(job), {}).key_frames == Settings().key_frames
     for version in (0, "1", DEFAULTS_VERSION + 1):
         with pytest.raises(SettingsError, match="defaults"):
-            jobs.settings_of(jobs.parse({**job, "defaults": version}), {})
+            jobs.read_settings(jobs.parse({**job, "defaults": version}), {})
 
 
 # there and back
@@ -475,17 +475,19 @@ def test_a_job_document_names_a_preset_of_the_user(tmp_path: Path) -> None:
     store.save(MINE)
     job = jobs.parse({"input": "x.mp4", "preset": MINE.name, "settings": {"steps": 9}})
     host = {"strength": 0.9, "seed": 5, "prompt": "host's"}
-    found = jobs.settings_of(job, host, store)
+    found = jobs.read_settings(job, host, store)
     assert (found.strength, found.seed, found.steps) == (0.55, 0, 9)
     assert found.prompt == MINE.settings["prompt"]
     with pytest.raises(SettingsError, match="no preset"):
-        jobs.settings_of(job, host, Store(tmp_path / "other"))
+        jobs.read_settings(job, host, Store(tmp_path / "other"))
     original = jobs.parse({"input": "x.mp4", "preset": "seeds-original"})
-    assert jobs.settings_of(original, {"strength": 0.75, "steps": 20}).strength == 0.4
+    assert jobs.read_settings(original, {"strength": 0.75, "steps": 20}).strength == 0.4
 
 
 def _on_controls(settings: Settings) -> dict[str, Any]:
-    return {name: preset_choice.shown(value) for name, value in settings.to_json().items()}
+    return {
+        name: preset_choice.to_control_value(value) for name, value in settings.to_json().items()
+    }
 
 
 def test_a_preset_on_the_controls_leaves_what_is_the_films() -> None:
@@ -493,16 +495,18 @@ def test_a_preset_on_the_controls_leaves_what_is_the_films() -> None:
     typed = {"prompt": "mine", "end": 3.0, "strength": 0.7, "seed": 8}
     now = _on_controls(first.replace(typed))
     ours = presets.bundled_presets()
-    steady, _ = preset_choice.chosen(ours["steady"], now, {}, first, {})
+    steady, _ = preset_choice.apply_preset(ours["steady"], now, {}, first, {})
     assert steady["strength"] == 0.35
     assert not {"prompt", "end", "seed"} & set(steady)
-    fast, _ = preset_choice.chosen(ours["fast preview"], now, {}, first, {})
+    fast, _ = preset_choice.apply_preset(ours["fast preview"], now, {}, first, {})
     assert fast["max_frames"] == 96
     now |= fast
-    back, _ = preset_choice.chosen(ours["steady"], now, ours["fast preview"].settings, first, {})
+    back, _ = preset_choice.apply_preset(
+        ours["steady"], now, ours["fast preview"].settings, first, {}
+    )
     assert back["max_frames"] == 0
     assert back["width"] == 0
-    nothing, _ = preset_choice.chosen(Preset("", {}), {**now, **back}, {}, first, {})
+    nothing, _ = preset_choice.apply_preset(Preset("", {}), {**now, **back}, {}, first, {})
     shown = {**now, **back, **nothing}
     assert shown == {**_on_controls(first), "prompt": "mine", "end": 3.0, "seed": 8}
 
@@ -510,10 +514,8 @@ def test_a_preset_on_the_controls_leaves_what_is_the_films() -> None:
 def test_a_checkpoint_is_found_where_it_lies_here() -> None:
     first = Settings()
     lists = {"checkpoint": ["", "other.ckpt", "anime/ink.safetensors"], "sampler": ["", "Euler"]}
-    preset = presets.make_preset(
-        "x", {"checkpoint": "ink.safetensors [0a1b2c3d]", "sampler": "Heun"}
-    )
-    changes, notes = preset_choice.chosen(preset, _on_controls(first), {}, first, lists)
+    preset = presets.make("x", {"checkpoint": "ink.safetensors [0a1b2c3d]", "sampler": "Heun"})
+    changes, notes = preset_choice.apply_preset(preset, _on_controls(first), {}, first, lists)
     assert changes["checkpoint"] == "anime/ink.safetensors"
     assert "sampler" not in changes
     assert notes == ["there is no sampler 'Heun' here; it is left out"]
@@ -523,9 +525,9 @@ def test_a_checkpoint_is_found_where_it_lies_here() -> None:
 @SLOW
 def test_what_controls_show_comes_back_from_a_preset(one: Settings) -> None:
     first = Settings().replace({"seed": -1})
-    preset = preset_choice.kept("mine", {**one.differences(), "seed": one.seed}, clip=True)
+    preset = preset_choice.make_preset("mine", {**one.differences(), "seed": one.seed}, clip=True)
     assert preset.settings["strength"] == one.strength
-    changes, notes = preset_choice.chosen(preset, _on_controls(first), {}, first, {})
+    changes, notes = preset_choice.apply_preset(preset, _on_controls(first), {}, first, {})
     assert notes == []
     assert {**_on_controls(first), **changes} == _on_controls(one)
 
@@ -533,9 +535,9 @@ def test_what_controls_show_comes_back_from_a_preset(one: Settings) -> None:
 def test_what_is_of_the_clip_is_kept_only_when_asked() -> None:
     named = {"key_frames": "chosen", "key_indices": [3], "start": 1.0, "strength": 0.5}
     assert not {"start", "key_indices", "key_frames"} & set(
-        preset_choice.kept("x", named, clip=False).settings
+        preset_choice.make_preset("x", named, clip=False).settings
     )
-    assert preset_choice.kept("x", named, clip=True).settings["key_indices"] == [3]
+    assert preset_choice.make_preset("x", named, clip=True).settings["key_indices"] == [3]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")

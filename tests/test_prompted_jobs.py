@@ -18,6 +18,7 @@ from lib_ofgen.report.model import TaggerFacts
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image, PromptRow, Tags
+from lib_ofgen.webui.access.allowed_paths import AllowedPaths
 from lib_ofgen.webui.jobs import document
 from support.jobs import BASE, Counting, Patience, kept, pictures, run_prompted
 from support.videos import make_video
@@ -239,9 +240,9 @@ def test_a_job_document_carries_rows(tmp_path: Path) -> None:
     rows = [{"start": 4, "prompt": "b"}, {"start": 0, "stop": 2, "prompt": "a"}]
     parsed = document.parse({"input": "clip.mp4", "prompts": rows})
     assert parsed.prompts == (PromptRow(0, 2, "a", ""), PromptRow(4, None, "b", ""))
-    settings, places = Settings(), document.Places(tmp_path, [])
+    settings, places = Settings(), AllowedPaths(tmp_path, [])
     outputs = {
-        document.output_of(document.parse(job), Path("clip.mp4"), settings, places)
+        document.find_output(document.parse(job), Path("clip.mp4"), settings, places)
         for job in ({"input": "i"}, {"input": "i", "prompts": rows}, {"input": "i", "prompts": []})
     }
     assert len(outputs) == 2, "another list is another film"

@@ -19,7 +19,7 @@ from lib_ofgen.planning.estimate import PaintSpeed, Work
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.settings.presets import Store
 from lib_ofgen.values import Size
-from lib_ofgen.webui.jobs.store import Shelf, needs
+from lib_ofgen.webui.jobs.store import JobStore, uses_path
 
 GOOD: dict[str, Any] = {
     "id": "ofgen-one",
@@ -89,17 +89,17 @@ def folder(tmp_path: Path) -> Path:
 
 def read(folder: Path) -> list[str]:
     """The ids of the records, each of them used as the tab does."""
-    shelf = Shelf(folder)
-    for record in shelf.all():
-        time.localtime(record.made)
+    store = JobStore(folder)
+    for record in store.all():
+        time.localtime(record.created)
         assert record.workspace.name == f"{record.output.name}.ofgen"
-        assert needs(record, record.output)
-        prompt_rows.check_rows(record.asked["prompts"], "rows")
+        assert uses_path(record, record.output)
+        prompt_rows.check_rows(record.request["prompts"], "rows")
         prompt_rows.check_rows(record.repaints, "rows")
         os.fsencode(record.source)
-        f"{record.message}{record.told}{record.seed:d}{record.document['settings'].get('prompt')}"
-        shelf.save(record)
-    return [record.id for record in shelf.all()]
+        f"{record.message}{record.summary}{record.seed:d}{record.document['settings'].get('prompt')}"
+        store.put(record)
+    return [record.id for record in store.all()]
 
 
 @pytest.mark.parametrize("what", WRONG)
@@ -126,7 +126,7 @@ def test_what_is_no_file_costs_itself(folder: Path) -> None:
 def test_a_folder_of_jobs_may_be_anything(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder", "utf-8")
     for name in ("file", "none"):
-        assert Shelf(tmp_path / name).all() == []
+        assert JobStore(tmp_path / name).all() == []
 
 
 def test_what_ran_is_stopped_also_where_nothing_can_be_written(
@@ -140,7 +140,7 @@ def test_what_ran_is_stopped_also_where_nothing_can_be_written(
         raise WorkspaceError("the disk is full")
 
     monkeypatch.setattr("lib_ofgen.webui.jobs.store.write_whole", refuses)
-    assert {one.id: one.state for one in Shelf(folder).all()}["ofgen-one"] == "stopped"
+    assert {one.id: one.state for one in JobStore(folder).all()}["ofgen-one"] == "stopped"
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -27,6 +27,7 @@ from lib_ofgen.report.model import FrameFacts, Report
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import PromptRow, Words
+from lib_ofgen.webui.access.allowed_paths import AllowedPaths
 from lib_ofgen.webui.jobs import document
 from support.jobs import BASE, Counting, Patience, kept, pictures
 from support.reports import make_report
@@ -303,11 +304,11 @@ def test_of_many_lenders_the_first_are_named(
 
 
 def test_a_job_document_with_other_seeds_goes_on_in_the_same_place(tmp_path: Path) -> None:
-    places, settings = document.Places(tmp_path, []), Settings()
+    places, settings = AllowedPaths(tmp_path, []), Settings()
 
     def output(*rows: dict[str, object]) -> Path:
         job = document.parse({"input": "clip.mp4", "prompts": [*rows]})
-        return document.output_of(job, Path("clip.mp4"), settings, places)
+        return document.find_output(job, Path("clip.mp4"), settings, places)
 
     said = {"start": 4, "prompt": "b"}
     seed = {"start": 2, "stop": 6, "seed": 7}

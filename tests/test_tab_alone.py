@@ -291,7 +291,7 @@ def _import(page: Any, path: Path) -> None:
     [
         ("", "Drop a video first, or give a path"),
         ("/etc/passwd", "outside"),
-        ("DATA/outputs/none.mp4", "is no file"),
+        ("DATA/outputs/none.mp4", "is not a file"),
         ("DATA/outputs/text.mp4", "text.mp4"),
     ],
 )

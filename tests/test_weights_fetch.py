@@ -447,7 +447,7 @@ def test_what_is_no_file_is_not_written_over(
     else:
         (tmp_path / RAFT).symlink_to(tmp_path / "nowhere")
     assert asked_for(server, tmp_path, "raft-large") == 1
-    assert "is there and is no file; move it away" in capsys.readouterr().err
+    assert "is there and is not a file; move it away" in capsys.readouterr().err
     assert server.asked == []
     assert left(tmp_path) == [RAFT]
 
@@ -461,7 +461,7 @@ def test_only_addresses_of_the_web_are_fetched(
     words = ["weights", "fetch", "raft-large", "--accept-licence", "--models-dir", str(tmp_path)]
     assert commands.main([*words, "--from", url]) == 2
     said = capsys.readouterr().err
-    assert "is no address of http or https" in said
+    assert "is not an http or https address" in said
     assert "s3cret" not in said
     assert len(said.splitlines()) == 1
     assert left(tmp_path) == []

@@ -17,7 +17,7 @@ from typing import Any
 
 from lib_ofgen import __version__
 from lib_ofgen.cli import console, presets, weights
-from lib_ofgen.cli.presets import add_settings, settings_of
+from lib_ofgen.cli.presets import add_settings, read_settings
 from lib_ofgen.errors import OfgenError, SettingsError, Stopped, VideoError
 from lib_ofgen.imaging import flow_io, images
 from lib_ofgen.models.flow import choose_estimator
@@ -41,19 +41,22 @@ from lib_ofgen.values import Frame, Painter, PromptRow, Sampling
 
 __all__ = ["main"]
 
-_TAKEN = ("start", "end", "max_frames", "every_nth")
-"""Settings that say which frames of a source are taken."""
+_SAMPLING = ("start", "end", "max_frames", "every_nth")
+"""Settings that say which frames of a source are used."""
 
-
-_SAID = ("prompt", "negative_prompt", "prompt_prefix", "prompt_suffix")
+_PROMPTS = ("prompt", "negative_prompt", "prompt_prefix", "prompt_suffix")
 """Settings that say what to paint."""
 
-_HOSTS = ("checkpoint", "inpaint_checkpoint", "sampler", "scheduler", "control_units")
-"""Settings that name what only a webui has."""
+_WEBUI_ONLY = ("checkpoint", "inpaint_checkpoint", "sampler", "scheduler", "control_units")
+"""Settings of what only a webui has."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; gives the exit status."""
+    """Run one command and return the exit status.
+
+    Args:
+        arguments: The words after `ofgen`; None: those of the process.
+    """
     words = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(words)
     run: Callable[[argparse.Namespace], int] = options.run
@@ -65,75 +68,77 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.say(f"ofgen: {'' if isinstance(error, Stopped) else 'error: '}{text}")
         return error.exit_status
     except KeyboardInterrupt:
-        console.say("ofgen: stopped at once; what is finished is kept")
+        console.say("ofgen: stopped at once; finished work is kept")
         return 130
     except BrokenPipeError:
-        return 1  # whoever read our output has left
+        return 1  # the reader of our output has gone
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = console.Parser(prog="ofgen", description="Turns a video into a steady animation.")
+    parser = console.Parser(prog="ofgen", description="Turn a video into a steady animation.")
     parser.add_argument("--version", action="version", version=f"ofgen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_animate(commands)
-    _add_looking(commands)
-    presets.add(commands)
-    _add_keeping(commands)
-    weights.add(commands, _add_models)
+    _add_analysis(commands)
+    presets.add_commands(commands)
+    _add_upkeep(commands)
+    weights.add_commands(commands, _add_models)
     return parser
 
 
 def _add_animate(commands: Any) -> None:
-    one = commands.add_parser("animate", help="make the film")
-    one.add_argument("input", type=Path, metavar="INPUT")
-    one.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.mp4")
-    _add_making(one)
-    one.set_defaults(run=_animate)
-    demo = commands.add_parser("demo", help="the main job on the embedded clip and painter")
+    animate = commands.add_parser("animate", help="make the film")
+    animate.add_argument("input", type=Path, metavar="INPUT")
+    animate.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.mp4")
+    _add_job_options(animate)
+    animate.set_defaults(run=_animate)
+    demo = commands.add_parser("demo", help="make the film of the bundled clip")
     demo.add_argument("-o", "--output", type=Path, default=Path("ofgen-demo.mp4"))
-    _add_making(demo)
+    _add_job_options(demo)
     demo.set_defaults(run=_demo)
 
 
-def _add_making(one: argparse.ArgumentParser) -> None:
-    add_settings(one)
-    one.add_argument("--painter", default="brush", metavar="brush|URL")
-    one.add_argument("--painter-auth", metavar="USER:PASSWORD")
-    one.add_argument("--workspace", type=Path, metavar="DIR", help="default: OUT.ofgen")
-    one.add_argument("--prompts", type=Path, metavar="FILE", help="rows of prompts, .csv or .json")
-    one.add_argument("--report", type=Path, metavar="FILE.json")
-    one.add_argument("--frames", type=Path, metavar="DIR", help="also write each frame as PNG")
-    one.add_argument("--quiet", action="store_true", help="no progress bar")
-    _add_mask(one)
-    _add_models(one)
-    _add_limit(one)
+def _add_job_options(parser: argparse.ArgumentParser) -> None:
+    add_settings(parser)
+    parser.add_argument("--painter", default="brush", metavar="brush|URL")
+    parser.add_argument("--painter-auth", metavar="USER:PASSWORD")
+    parser.add_argument("--workspace", type=Path, metavar="DIR", help="default: OUT.ofgen")
+    parser.add_argument(
+        "--prompts", type=Path, metavar="FILE", help="rows of prompts, .csv or .json"
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE.json", help="a second copy of it")
+    parser.add_argument("--frames", type=Path, metavar="DIR", help="also write each frame as PNG")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_mask(parser)
+    _add_models(parser)
+    _add_limit(parser)
 
 
-def _add_limit(one: argparse.ArgumentParser) -> None:
-    text = "raise or lower a limit on what files may ask of this machine; see docs/security.md"
-    one.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help=text)
+def _add_limit(parser: argparse.ArgumentParser) -> None:
+    text = "change a limit on what files may demand of this machine; see docs/security.md"
+    parser.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help=text)
 
 
-def _add_mask(one: argparse.ArgumentParser) -> None:
-    text = "white where the video is to be animated; see --set background=keep|once"
-    one.add_argument("--mask", type=Path, metavar="VIDEO|FOLDER|PICTURE", help=text)
+def _add_mask(parser: argparse.ArgumentParser) -> None:
+    text = "white where the video is animated; see --set background=keep|once"
+    parser.add_argument("--mask", type=Path, metavar="VIDEO|FOLDER|PICTURE", help=text)
 
 
-def _add_models(one: argparse.ArgumentParser) -> None:
+def _add_models(parser: argparse.ArgumentParser) -> None:
     text = "folder with the weights of flow estimators and taggers; may be given more than once"
-    one.add_argument(
+    parser.add_argument(
         "--models-dir", type=Path, action="append", default=[], metavar="DIR", help=text
     )
 
 
-def _add_looking(commands: Any) -> None:
-    plan = commands.add_parser("plan", help="show scenes and key frames; paints nothing")
+def _add_analysis(commands: Any) -> None:
+    plan = commands.add_parser("plan", help="show scenes and key frames, without painting")
     plan.add_argument("input", type=Path, metavar="INPUT")
     plan.add_argument("-o", "--output", type=Path, metavar="SHEET.png")
     plan.add_argument("--json", action="store_true")
     plan.add_argument("--workspace", type=Path, metavar="DIR", help="default: a temporary one")
     plan.add_argument("--quiet", action="store_true")
-    plan.add_argument("--prompts", type=Path, metavar="FILE", help="rows of prompts to begin with")
+    plan.add_argument("--prompts", type=Path, metavar="FILE", help="rows of prompts to start from")
     plan.add_argument(
         "--prompts-out", type=Path, metavar="FILE", help="write the prompts, as .csv or .json"
     )
@@ -142,17 +147,17 @@ def _add_looking(commands: Any) -> None:
     _add_models(plan)
     _add_limit(plan)
     plan.set_defaults(run=_plan)
-    judged = commands.add_parser("evaluate", help="warp error and sharpness of a result")
-    judged.add_argument("source", type=Path, metavar="SOURCE")
-    judged.add_argument("result", type=Path, metavar="RESULT")
-    judged.add_argument("--json", action="store_true")
-    judged.add_argument("--quiet", action="store_true")
-    judged.add_argument(
+    rate = commands.add_parser("evaluate", help="warp error and sharpness of a result")
+    rate.add_argument("source", type=Path, metavar="SOURCE")
+    rate.add_argument("result", type=Path, metavar="RESULT")
+    rate.add_argument("--json", action="store_true")
+    rate.add_argument("--quiet", action="store_true")
+    rate.add_argument(
         "--report", type=Path, metavar="FILE.json", help="the result's report, for its key frames"
     )
-    add_settings(judged)
-    _add_limit(judged)
-    judged.set_defaults(run=_evaluate)
+    add_settings(rate)
+    _add_limit(rate)
+    rate.set_defaults(run=_evaluate)
     flow = commands.add_parser("flow", help="flow from one picture to another")
     flow.add_argument("first", type=Path, metavar="A")
     flow.add_argument("second", type=Path, metavar="B")
@@ -164,28 +169,28 @@ def _add_looking(commands: Any) -> None:
     flow.set_defaults(run=_flow)
 
 
-def _add_keeping(commands: Any) -> None:
-    shown = commands.add_parser("settings", help="the table of all settings")
-    shown.set_defaults(run=_settings_table)
-    space = commands.add_parser("workspace", help="the folder of a job")
+def _add_upkeep(commands: Any) -> None:
+    listing = commands.add_parser("settings", help="the table of all settings")
+    listing.set_defaults(run=_print_settings)
+    space = commands.add_parser("workspace", help="the folder that a job works in")
     spaces = space.add_subparsers(required=True, metavar="clean")
-    clean = spaces.add_parser("clean", help="delete it")
+    clean = spaces.add_parser("clean", help="delete the folder")
     clean.add_argument("folder", type=Path, metavar="DIR")
     clean.set_defaults(run=_clean)
 
 
 def _animate(options: argparse.Namespace) -> int:
-    settings = settings_of(options)
+    settings = read_settings(options)
     output: Path = options.output
     folder = options.workspace or output.parent / f"{output.name}.ofgen"
-    rows = _rows(options.prompts, folder)
+    rows = _read_rows(options.prompts, folder)
     places = (options.input, options.output, folder)
-    models = weights.folders(options.models_dir)
+    models = weights.model_folders(options.models_dir)
     job = pipeline.Job(
         *places, settings, options.report, options.frames, models, options.mask, rows
     )
     with console.Progress(quiet=options.quiet) as progress:
-        painter = _painter(options, settings, rows, progress.stopped)
+        painter = _make_painter(options, settings, rows, progress.stopped)
         outcome = pipeline.run_job(job, painter, progress)
     damaged = outcome.facts.clip.damaged
     if damaged:
@@ -205,36 +210,43 @@ def _animate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(path: Path | None, folder: Path) -> tuple[PromptRow, ...]:
-    """The rows of --prompts; of the workspace's own list only a copy is read."""
+def _read_rows(path: Path | None, folder: Path) -> tuple[PromptRow, ...]:
+    """Return the rows of --prompts.
+
+    Raises:
+        SettingsError: if it is the workspace's own list, which the job overwrites.
+    """
     if path is None:
         return ()
     if path.resolve() == (folder / PROMPTS).resolve():
-        raise SettingsError(f"'{path}' is written anew by every job; edit a copy, and give that")
+        raise SettingsError(f"'{path}' is overwritten by every job; edit a copy and give the copy")
     return prompt_rows.read_rows(path)
 
 
-def _painter(
+def _make_painter(
     options: argparse.Namespace,
     settings: Settings,
     rows: Sequence[PromptRow],
     stopped: Callable[[], bool],
 ) -> Painter:
+    """Return the brush, or a painter at the address of a webui that has been reached."""
     if settings.other_scripts:
         raise SettingsError(
-            "other_scripts=True is for jobs inside the webui; behind its address it decides itself "
-            "which always-on scripts run: leave other_scripts off"
+            "other_scripts=True is only for jobs inside the webui; behind an address the webui "
+            "decides itself which always-on scripts run: leave other_scripts off"
         )
     if options.painter == "brush":
-        named = [name for name in _HOSTS if getattr(settings, name)]
+        named = [name for name in _WEBUI_ONLY if getattr(settings, name)]
         if named:
             raise SettingsError(
-                f"{named[0]}={getattr(settings, named[0])!r} is for a webui; the brush has none: "
-                "name the webui with --painter URL"
+                f"{named[0]}={getattr(settings, named[0])!r} needs a webui, but the painter is the "
+                "brush: name a webui with --painter URL"
             )
-        said = [row for row in rows if row.prompt or row.negative_prompt]
-        if said or any(getattr(settings, name) for name in _SAID):
-            console.say("ofgen: note: the brush reads no prompt; a webui does (--painter URL)")
+        has_rows = any(row.prompt or row.negative_prompt for row in rows)
+        if has_rows or any(getattr(settings, name) for name in _PROMPTS):
+            console.say(
+                "ofgen: note: the brush ignores prompts; a webui reads them (--painter URL)"
+            )
         return BrushPainter()
     painter = HttpPainter(
         options.painter,
@@ -260,11 +272,11 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    settings = settings_of(options)
+    settings = read_settings(options)
     if options.output and options.output.suffix.lower() != ".png":
-        raise SettingsError(f"the sheet '{options.output}' is a picture; end its name in .png")
-    kept = [options.input, *filter(None, [options.mask])]
-    checks.check_apart(kept, [options.output, options.prompts_out])
+        raise SettingsError(f"the sheet '{options.output}' is a picture; its name must end in .png")
+    inputs = [options.input, *filter(None, [options.mask])]
+    checks.check_apart(inputs, [options.output, options.prompts_out])
     if options.prompts_out:
         prompt_rows.dump_rows([], options.prompts_out.suffix.lower(), f"'{options.prompts_out}'")
     with ExitStack() as stack:
@@ -311,44 +323,44 @@ def _write_prompts(
     known: pipeline.SourceAnalysis,
     progress: console.Progress,
 ) -> None:
-    """Write what the frames would be painted by, as rows to edit."""
-    asked = stage_options.tagger_options(settings, weights.folders(options.models_dir))
-    tagger = prompting.choose_tagger(asked)
+    """Write the prompts of the frames, as rows to edit."""
+    wanted = stage_options.tagger_options(settings, weights.model_folders(options.models_dir))
+    tagger = prompting.choose_tagger(wanted)
     rows = prompt_rows.read_rows(options.prompts) if options.prompts else ()
     prompts, tagger = pipeline.make_prompts(known, settings, tagger, rows, progress)
     path: Path = options.prompts_out
     write_whole(path, prompt_rows.dump_rows(prompts.rows(), path.suffix.lower(), f"'{path}'"))
-    if asked.name != "off" and not options.quiet:
-        console.say(f"tagger  {asked.name} ({tagger.reason})")
+    if wanted.name != "off" and not options.quiet:
+        console.say(f"tagger  {wanted.name} ({tagger.reason})")
     console.say(f"prompts {path}", out=True)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    settings = settings_of(options)
+    settings = read_settings(options)
     with console.Progress(quiet=options.quiet) as progress:
-        found = evaluate.evaluate(
+        result = evaluate.evaluate(
             options.source,
             options.result,
             progress,
-            sampling=Sampling(**{name: getattr(settings, name) for name in _TAKEN}),
+            sampling=Sampling(**{name: getattr(settings, name) for name in _SAMPLING}),
             cut_threshold=settings.cut_threshold,
-            keys=_keys_of(options.report) if options.report else (),
+            keys=_read_keys(options.report) if options.report else (),
         ).to_json()
     if options.json:
-        console.say(json.dumps(found), out=True)
+        console.say(json.dumps(result), out=True)
         return 0
     for name in ("warp_error", "sharpness"):
-        values = "  ".join(f"{key} {value}" for key, value in found[name].items())
+        values = "  ".join(f"{key} {value}" for key, value in result[name].items())
         console.say(f"{name:10}  {values}", out=True)
     return 0
 
 
-def _keys_of(path: Path) -> set[int]:
-    """The key frames that a report names."""
+def _read_keys(path: Path) -> set[int]:
+    """Return the indices of the key frames in a report."""
     try:
         return report.read_key_indices(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        cause = getattr(error, "strerror", None) or "it is no report, or not as it was written"
+        cause = getattr(error, "strerror", None) or "it is not a report, or it is damaged"
         raise SettingsError(f"cannot read '{path}': {cause}; give a job's report.json") from error
 
 
@@ -356,16 +368,16 @@ def _flow(options: argparse.Namespace) -> int:
     checks.check_apart([options.first, options.second], [options.output, options.png])
     checks.check_apart([options.output], [options.png])
     with claim_outputs([options.output, options.png]):
-        return _flowed(options)
+        return _write_flow(options)
 
 
-def _flowed(options: argparse.Namespace) -> int:
-    first, second = (_picture(path) for path in (options.first, options.second))
+def _write_flow(options: argparse.Namespace) -> int:
+    first, second = (_read_picture(path) for path in (options.first, options.second))
     if first.shape != second.shape:
         sizes = " and ".join(str(images.size_of(image)) for image in (first, second))
-        raise VideoError(f"the pictures are {sizes}; give two of one size", bad_input=True)
+        raise VideoError(f"the pictures are {sizes}; give two pictures of one size", bad_input=True)
     settings = Settings().replace({"flow": options.flow})
-    models = weights.folders(options.models_dir)
+    models = weights.model_folders(options.models_dir)
     chosen = choose_estimator(settings.flow, stage_options.estimator_options(settings, models))
     (found,) = chosen.estimator.estimate([(Frame(1, second), Frame(0, first))])
     write_whole(options.output, flow_io.to_flo(found.vectors))
@@ -374,7 +386,7 @@ def _flowed(options: argparse.Namespace) -> int:
     return 0
 
 
-def _picture(path: Path) -> Any:
+def _read_picture(path: Path) -> Any:
     try:
         return images.read_picture(path)
     except (OSError, ValueError) as error:
@@ -382,7 +394,7 @@ def _picture(path: Path) -> Any:
         raise VideoError(f"cannot read the picture '{path}': {cause}", bad_input=True) from error
 
 
-def _settings_table(_: argparse.Namespace) -> int:
+def _print_settings(_: argparse.Namespace) -> int:
     console.say(table().rstrip(), out=True)
     return 0
 

@@ -1,4 +1,4 @@
-"""The terminal: what is said there, progress with an estimate of what is left, and Ctrl-C."""
+"""The terminal: lines, progress bars with an estimate of the rest, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -23,32 +23,38 @@ from lib_ofgen.values import Image
 __all__ = ["Parser", "Progress", "say"]
 
 _FILE = re.compile(r"-[^=]*\.\w+")
-"""What looks like the name of a file and begins with a dash."""
+"""A word that begins with a dash and looks like a file name."""
 
 
 def say(line: str, *, out: bool = False) -> None:
-    """One line on standard error or, with `out`, on standard output.
+    """Write one line.
 
-    Control codes, which names of files may hold, are escaped.
+    Args:
+        line: The line; control codes, which file names may contain, are escaped.
+        out: Write to standard output, not to standard error.
+
+    Raises:
+        OfgenError: if standard output cannot be written.
+        BrokenPipeError: if the reader of standard output has gone.
     """
     stream = sys.stdout if out else sys.stderr
-    if stream is None:  # closed by whoever started us
+    if stream is None:  # closed by the parent process
         return
     try:
         _write(stream, to_one_line(line, keep="\n\t") + "\n")
     except OSError as error:
-        # What is still buffered must not raise once more at exit.
+        # Text that is still buffered must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         if out and isinstance(error, BrokenPipeError):
             raise
         if out:
             raise OfgenError(
-                f"cannot write to standard output: {error.strerror}; send it elsewhere"
+                f"cannot write to standard output: {error.strerror}; send it to another place"
             ) from error
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """The text, what the stream's encoding lacks as escapes."""
+    """Write the text; characters that the stream's encoding lacks become escapes."""
     try:
         stream.write(text)
     except UnicodeEncodeError:
@@ -57,19 +63,19 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line without passwords, and tell of names with a dash first."""
+    """A parser whose errors are one line without passwords; it explains names like `-a.mp4`."""
 
     _words: Sequence[str] = ()
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] - it is overloaded
         self, args: Any = None, namespace: Any = None
     ) -> Any:
-        """As argparse does; keeps the words for its errors."""
+        """Parse as argparse does; keep the words for error messages."""
         self._words = sys.argv[1:] if args is None else list(args)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """End with status 2."""
+        """Print the error and exit with status 2."""
         dashed = [word for word in self._words if _FILE.fullmatch(word)]
         hint = f"; write ./{dashed[0]} for the file {dashed[0]}" if dashed else ""
         for option, value in pairwise([*self._words, ""]):
@@ -82,44 +88,45 @@ class Parser(argparse.ArgumentParser):
 
 
 class Progress:
-    """A `Reporter` with one bar a stage; Ctrl-C stops at the next safe place, twice at once.
+    """A `Reporter` with one bar for each phase.
 
-    What waits for a host asks `stopped` meanwhile, and is such a place.
+    Ctrl-C stops the job at the next safe point; a second Ctrl-C stops it at once. Code that waits
+    for a host calls `stopped` in the meantime, so a wait is a safe point too.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        """Bars are drawn on standard error unless `quiet`."""
+        """Begin without a bar; bars are drawn on standard error unless `quiet`."""
         self._quiet = quiet or sys.stderr is None
         self._bar: Any = None
-        self._stage = ""
+        self._phase = ""
         self._stopped = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Progress:
-        """Listen for Ctrl-C and for a polite kill."""
+        """Handle SIGINT (Ctrl-C) and SIGTERM."""
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._stop)
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close the bar, and leave signals as they were."""
+        """Close the bar, and restore the signal handlers."""
         self._close()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
-        """Move the stage's bar."""
+        """Move the bar of the phase."""
         if self._quiet:
             return
         try:
             self._draw(stage, done, of)
-        except OSError:  # whoever watched has left
+        except OSError:  # the terminal has gone
             self._quiet = True
 
     def _draw(self, stage: str, done: int, of: int) -> None:
-        if stage != self._stage:
+        if stage != self._phase:
             self._close()
-            self._stage = stage
+            self._phase = stage
             self._bar = tqdm(total=of, desc=job_progress.words(stage), unit="frame", leave=True)
         self._bar.total = of
         self._bar.update(done - self._bar.n)
@@ -133,12 +140,12 @@ class Progress:
         if bar is not None:
             with contextlib.suppress(OSError):
                 bar.close()
-        self._stage = ""
+        self._phase = ""
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self._stopped:
             raise KeyboardInterrupt
         self._stopped = True
-        # Past Python's buffers: the signal may have come while the bar was being written.
+        # Not through Python's buffers: the signal may come while the bar is being written.
         with contextlib.suppress(OSError):
             os.write(2, b"\nofgen: stopping; press again to stop at once\n")

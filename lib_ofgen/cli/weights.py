@@ -22,41 +22,48 @@ from lib_ofgen.models.weights.registry import CHECKPOINTS, Checkpoint
 from lib_ofgen.system import files
 from lib_ofgen.system.safe_text import hide_secrets
 
-__all__ = ["add", "folders"]
+__all__ = ["add_commands", "model_folders"]
 
-_ROOM = ".fetching"
-"""Below a models folder, the place of files that are not whole yet or not looked at."""
+_STAGING = ".fetching"
+"""Folder in a models folder for files that are incomplete or not checked yet."""
 
 
-class _Wanted(NamedTuple):
-    """A file that is to be fetched."""
+class _File(NamedTuple):
+    """A file of weights to download."""
 
     target: Path
     url: str
     size: int
-    """Bytes; 0 where that is not known."""
+    """Bytes; 0 if unknown."""
 
 
-def folders(given: list[Path]) -> tuple[Path, ...]:
-    """Where weights are looked for: what is given, then the user's own folder."""
+def model_folders(given: list[Path]) -> tuple[Path, ...]:
+    """Return the folders that may hold weights: the given ones, then the user's own."""
     return (*given, user_data_path("ofgen", appauthor=False) / "models")
 
 
-def add(commands: Any, add_models: Any) -> None:
-    """Add the commands to the command line's; `add_models` adds the option --models-dir."""
+def add_commands(commands: Any, add_models: Any) -> None:
+    """Add `weights` to the commands.
+
+    Args:
+        commands: The parser's commands.
+        add_models: Adds the option --models-dir to a command.
+    """
     group = commands.add_parser("weights", help="weights of flow estimators and taggers")
     verbs = group.add_subparsers(required=True, metavar="COMMAND")
-    told = verbs.add_parser("list", help="which there are, their licences, and where they lie")
-    told.set_defaults(run=_list)
+    listing = verbs.add_parser("list", help="show weights, licences, and where the files are")
+    listing.set_defaults(run=_list)
     fetch = verbs.add_parser("fetch", help="download weights")
     fetch.add_argument("name", metavar="NAME")
-    fetch.add_argument("--accept-licence", action="store_true", help="without being asked")
-    fetch.add_argument("--from", dest="url", metavar="URL", help="another place of the same file")
+    fetch.add_argument("--accept-licence", action="store_true", help="do not ask about the licence")
+    fetch.add_argument("--from", dest="url", metavar="URL", help="another address of the same file")
     fetch.set_defaults(run=_fetch)
-    verify = verbs.add_parser("verify", help="check that weights are whole and load")
-    verify.add_argument("what", nargs="*", metavar="NAME|FILE", help="default: all that are found")
+    verify = verbs.add_parser("verify", help="check that weights are complete and can be loaded")
+    verify.add_argument(
+        "what", nargs="*", metavar="NAME|FILE", help="default: all weights that are found"
+    )
     verify.set_defaults(run=_verify)
-    for one in (told, fetch, verify):
+    for one in (listing, fetch, verify):
         add_models(one)
     convert = verbs.add_parser("convert", help="write weights as safetensors")
     convert.add_argument("file", type=Path, metavar="FILE")
@@ -66,7 +73,7 @@ def add(commands: Any, add_models: Any) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     for one in CHECKPOINTS.values():
-        place = registry.find(one, folders(options.models_dir))
+        place = registry.find(one, model_folders(options.models_dir))
         console.say(f"{one.name}  {one.purpose}", out=True)
         found = f"{place} ({place.stat().st_size >> 20} MiB)" if place else "not found"
         rows = (
@@ -79,32 +86,32 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    one = _named(options.name)
+    one = _get_checkpoint(options.name)
     if options.url and not download.is_address(options.url):
         raise SettingsError(
-            f"--from {hide_secrets(options.url)} is no address of http or https; give one, "
+            f"--from {hide_secrets(options.url)} is not an http or https address; give one "
             "without a user and password"
         )
-    models = folders(options.models_dir)[0]
+    models = model_folders(options.models_dir)[0]
     place = models / one.file
-    everything = [
-        _Wanted(place, one.url, one.size),
-        *(_Wanted(beside, each.url, each.size) for each, beside in one.companions(place)),
+    downloads = [
+        _File(place, one.url, one.size),
+        *(_File(beside, each.url, each.size) for each, beside in one.companions(place)),
     ]
-    lacking = [wanted for wanted in everything if not os.path.lexists(wanted.target)]
-    for target, *_ in everything:
+    missing = [wanted for wanted in downloads if not os.path.lexists(wanted.target)]
+    for target, *_ in downloads:
         if os.path.lexists(target) and not target.is_file():
-            raise WeightsError(f"'{target}' is there and is no file; move it away")
-    if not lacking:
+            raise WeightsError(f"'{target}' is there and is not a file; move it away")
+    if not missing:
         console.say(f"'{place}' is there already; `ofgen weights verify {one.name}` checks it")
         return 0
     console.say(f"{one.name}: {one.source}\nlicence: {one.licence}")
     if not options.accept_licence:
-        _ask(one)
+        _confirm_licence(one)
     try:
-        _fetch_together(one, models, lacking, options.url)
+        _download_all(one, models, missing, options.url)
     except KeyboardInterrupt:
-        console.say("ofgen: stopped; the same command goes on where it was")
+        console.say("ofgen: stopped; the same command continues the download")
         return 130
     except WeightsError as error:
         raise WeightsError(
@@ -114,115 +121,119 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0
 
 
-def _fetch_together(
-    one: Checkpoint, models: Path, lacking: Sequence[_Wanted], asked: str | None
-) -> None:
-    """Fetch the files that lack into a room of their own, and put them in place if all are right.
+def _download_all(one: Checkpoint, models: Path, missing: Sequence[_File], url: str | None) -> None:
+    """Download the missing files into a staging folder, and move them in place if all are valid.
 
-    The room keeps what has come when a line breaks off. What was there before stays as it is.
+    The staging folder keeps incomplete files when the connection breaks. Existing files stay as
+    they are.
 
     Raises:
-        WeightsError: if a file cannot be had or is not what it should be, or another process is
-            fetching it.
+        WeightsError: if a file cannot be downloaded or is not valid, or if another process is
+            downloading it.
     """
-    room = models / _ROOM / one.name  # where no tagger is looked for
+    folder = models / _STAGING / one.name  # nobody looks for taggers there
     try:
         models.mkdir(parents=True, exist_ok=True)
         with files.hold_lock(models / f".{one.name}.lock"):
-            staged = {wanted.target: room / wanted.target.name for wanted in lacking}
-            for wanted in lacking:
+            staged = {wanted.target: folder / wanted.target.name for wanted in missing}
+            for wanted in missing:
                 if not staged[wanted.target].is_file():
-                    _come(one, wanted, staged[wanted.target], asked)
+                    _download(one, wanted, staged[wanted.target], url)
             try:
-                found = _proved(one, models / one.file, staged)
-                _put(staged)
+                digest = _check_staged(one, models / one.file, staged)
+                _move_in_place(staged)
             except WeightsError:
-                _clear(room)
+                _delete_staging(folder)
                 raise
-            _clear(room)
-            registry.record(models / one.file, found)
+            _delete_staging(folder)
+            registry.record(models / one.file, digest)
     except BlockingIOError as error:
         raise WeightsError("another process is fetching it; wait for that") from error
     except OSError as error:
         raise WeightsError(f"cannot write into '{models}': {error.strerror or error}") from error
 
 
-def _clear(room: Path) -> None:
-    """Delete what has come and is of no use any more."""
-    shutil.rmtree(room, ignore_errors=True)
+def _delete_staging(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
-        room.parent.rmdir()
+        folder.parent.rmdir()
 
 
-def _put(staged: Mapping[Path, Path]) -> None:
-    """Put all files in their places, or none."""
+def _move_in_place(staged: Mapping[Path, Path]) -> None:
+    """Move all files to their targets, or none.
+
+    Args:
+        staged: Target to staged file.
+    """
     done: list[Path] = []
     try:
-        for target, lies in staged.items():
+        for target, source in staged.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             if os.path.lexists(target):
-                raise WeightsError(f"'{target}' has come from elsewhere meanwhile, and stays")
+                raise WeightsError(
+                    f"'{target}' was created by somebody else in the meantime; it stays"
+                )
             done.append(target)
-            lies.replace(target)
+            source.replace(target)
     except BaseException:
         for target in done:
             target.unlink(missing_ok=True)
         raise
 
 
-def _elsewhere(given: str | None, one: Checkpoint, target: Path) -> str:
-    """Where --from says that a file is: the file's own address or, of several, their folder's."""
+def _url_by_option(given: str | None, one: Checkpoint, target: Path) -> str:
+    """Return the address of a file by --from, which names the file, or the folder of several."""
     return f"{given.rstrip('/')}/{target.name}" if given and one.beside else given or ""
 
 
-def _come(one: Checkpoint, wanted: _Wanted, staged: Path, asked: str | None) -> None:
-    """Have a file of the weights whole as `staged`: by the hub's own client, where that is."""
+def _download(one: Checkpoint, wanted: _File, staged: Path, url: str | None) -> None:
+    """Download one file to `staged`, by the hub's own client if it is installed."""
     target = wanted.target
-    if one.hub and not asked and download.has_hub():
+    if one.hub and not url and download.has_hub():
         target.parent.mkdir(parents=True, exist_ok=True)
         download.from_hub(one.hub.repository, one.hub.revision, staged)
         return
-    url = _elsewhere(asked, one, target) or wanted.url
+    address = _url_by_option(url, one, target) or wanted.url
     with tqdm(unit="B", unit_scale=True, desc=target.name, leave=False) as bar:
 
-        def told(done: int, of: int) -> None:
+        def show(done: int, of: int) -> None:
             bar.total = of or None
             bar.update(done - bar.n)
 
-        download.fetch(url, target, told, size=wanted.size, whole=staged)
+        download.fetch(address, target, show, size=wanted.size, whole=staged)
 
 
-def _proved(one: Checkpoint, place: Path, staged: Mapping[Path, Path]) -> str:
-    """The SHA-256 of the weights, if what has come is what was asked for.
+def _check_staged(one: Checkpoint, place: Path, staged: Mapping[Path, Path]) -> str:
+    """Return the SHA-256 of the weights, if the staged files are the right ones.
 
     Raises:
-        WeightsError: if it is not.
-        FlowError: if nothing but trying it could tell, and a library for that is missing.
+        WeightsError: if they are not.
+        FlowError: if only loading them could tell, and a library for that is missing.
     """
-    found = registry.verify_all(place, one, staged)
-    room = next(iter(staged.values())).parent
+    digest = registry.verify_all(place, one, staged)
+    folder = next(iter(staged.values())).parent
     for path in (place, *(beside for _, beside in one.companions(place))):
-        if path not in staged:  # what was there before is tried together with what has come
-            download.link_or_copy(path, room / path.name)
+        if path not in staged:  # existing files are checked together with the new ones
+            download.link_or_copy(path, folder / path.name)
     try:
-        _check(one, room / place.name)
+        _check(one, folder / place.name)
     except (WeightsError, TaggerError) as error:
-        raise WeightsError(str(error).replace(str(room), str(place.parent))) from error
+        raise WeightsError(str(error).replace(str(folder), str(place.parent))) from error
     except FlowError as error:
         if not one.is_pinned:
             raise FlowError(
-                f"{one.name} is fetched and has to be tried: {error}; then run the same command "
-                "again"
+                f"{one.name} is downloaded but cannot be checked: {error}; then run the same "
+                "command again"
             ) from error
-        console.say(f"{one.name} is what was published; it was not tried, for {error}")
-    return found
+        console.say(f"{one.name} has the published digest; it was not loaded: {error}")
+    return digest
 
 
-def _ask(one: Checkpoint) -> None:
-    """Nothing, if the user accepts the licence.
+def _confirm_licence(one: Checkpoint) -> None:
+    """Ask the user to accept the licence.
 
     Raises:
-        SettingsError: there is nobody to ask, or the user does not.
+        SettingsError: if there is nobody to ask, or the user does not accept.
     """
     if not sys.stdin.isatty():
         raise SettingsError(
@@ -234,18 +245,18 @@ def _ask(one: Checkpoint) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    given = folders(options.models_dir)
+    given = model_folders(options.models_dir)
     todo: list[tuple[Checkpoint | None, Path]] = []
     for what in options.what:
         if what in CHECKPOINTS:
             todo.append((CHECKPOINTS[what], registry.need(CHECKPOINTS[what], given)))
         else:
-            todo.append((_of_file(Path(what)), Path(what)))
+            todo.append((_find_checkpoint(Path(what)), Path(what)))
     if not options.what:
         found = ((one, registry.find(one, given)) for one in CHECKPOINTS.values())
         todo = [(one, place) for one, place in found if place]
     if not todo:
-        raise WeightsError("no weights are found; `ofgen weights list` says which there are")
+        raise WeightsError("no weights are found; see `ofgen weights list`")
     good = True
     for one, place in todo:
         try:
@@ -259,18 +270,19 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _check(one: Checkpoint | None, place: Path) -> int:
-    """How many entries the file holds; those of its network, or its tags, where that is known."""
+    """Load the file; return the number of its entries, of its network's tensors, or of its tags."""
     if one.kind == "tagger" if one else place.name == tagger.MODEL:
         return tagger.check_model(place.parent)
     return flow.check_weights(one.name, place) if one else len(checkpoint_io.load(place))
 
 
-def _of_file(path: Path) -> Checkpoint | None:
+def _find_checkpoint(path: Path) -> Checkpoint | None:
+    """Return the known weights that have files of that name."""
     path = path.absolute()
     return next((one for one in CHECKPOINTS.values() if any(map(path.match, one.files))), None)
 
 
-def _named(name: str) -> Checkpoint:
+def _get_checkpoint(name: str) -> Checkpoint:
     if name not in CHECKPOINTS:
         raise SettingsError(f"no weights {name!r}; there are {', '.join(CHECKPOINTS)}")
     return CHECKPOINTS[name]

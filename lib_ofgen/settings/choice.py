@@ -44,7 +44,9 @@ class Choice:
     step: float | None = None
     options: tuple[str, ...] = ()
     needs: str = ""
-    """The setting that this one depends on, as `name=value[|value]`; empty: none."""
+    """The setting on which this one depends, as `name=value[|value]`; empty: none."""
+    advanced: bool = False
+    """Whether few users need the setting; the tab shows it under "Advanced"."""
     long: bool = False
     """Whether a text may have several lines."""
 

@@ -41,29 +41,31 @@ class Settings:
     """
 
     key_frames: str = declare(
-        "coverage", "Key frames", "How the frames that are painted whole are chosen.", "Key frames",
-        options=("coverage", "pyramid", "edges", "interval", "chosen", "every"),
+        "coverage", "Key frames", "How key frames are chosen; these are painted first.",
+        "Key frames", options=("coverage", "pyramid", "edges", "interval", "chosen", "every"),
     )  # fmt: skip
     key_threshold: float = declare(
-        8.5, "Key threshold", "Edge distance from the last key frame at which a new one is due.",
-        "Key frames", low=0, high=255, step=0.5, needs="key_frames=edges",
+        8.5, "Key threshold",
+        "Edge difference to the last key frame from which a new key frame is chosen.",
+        "Key frames", low=0, high=255, step=0.5, needs="key_frames=edges", advanced=True,
     )  # fmt: skip
     key_gap_min: float = declare(
-        0.33, "Shortest key gap", "Time from a key frame before which no new one is chosen.",
+        0.33, "Shortest key gap", "Shortest time from one key frame to the next.",
         "Key frames", unit="s", low=0, high=60, step=0.01,
-        needs="key_frames=coverage|pyramid|edges",
+        needs="key_frames=coverage|pyramid|edges", advanced=True,
     )  # fmt: skip
     key_gap_max: float = declare(
-        10.0, "Longest key gap", "Time from a key frame after which a new one is always chosen.",
+        10.0, "Longest key gap", "Longest time from one key frame to the next.",
         "Key frames", unit="s", low=0.04, high=600, step=0.1,
-        needs="key_frames=coverage|pyramid|edges",
+        needs="key_frames=coverage|pyramid|edges", advanced=True,
     )  # fmt: skip
     key_coverage: float = declare(
-        0.85, "Key coverage", "Share of each frame between keys that these are to show.",
+        0.85, "Key coverage",
+        "Share of each frame between two key frames that the key frames must show.",
         "Key frames", low=0, high=1, step=0.01, needs="key_frames=coverage|pyramid",
     )  # fmt: skip
     key_interval: int = declare(
-        12, "Key interval", "Every how many frames a key frame stands.",
+        12, "Key interval", "Number of frames from one key frame to the next.",
         "Key frames", unit="frames", low=1, high=100000, step=1, needs="key_frames=interval",
     )  # fmt: skip
     key_indices: tuple[int, ...] = declare(
@@ -71,58 +73,66 @@ class Settings:
         "Key frames", low=0, needs="key_frames=chosen",
     )  # fmt: skip
     key_last: bool = declare(
-        True, "Last frame is a key", "Makes the last frame of each scene a key frame too, so that "
-        "every frame has one on both sides.",
-        "Key frames", needs="key_frames=coverage|pyramid|edges|interval",
+        True, "Last frame is a key",
+        "Make the last frame of each scene a key frame, so that every frame has a key frame "
+        "on both sides.",
+        "Key frames", needs="key_frames=coverage|pyramid|edges|interval", advanced=True,
     )  # fmt: skip
     key_agreement: str = declare(
-        "guided", "Key agreement", "independent: each key frame is painted whole. guided: "
-        "only the first of a scene is, later ones are moved there from it and completed. canvas: "
-        "later ones are painted whole beside finished ones on one canvas, up to three times as "
-        "wide, of which a model with self-attention copies the look; with a mask as independent.",
+        "guided", "Key agreement",
+        "independent: every key frame is painted whole. guided: the first key frame of a "
+        "scene is painted whole; later ones are moved from it along the flow and completed. "
+        "canvas: later key frames are painted whole beside finished ones on one canvas, up to "
+        "three times as wide, so that a model with self-attention copies the style; with a "
+        "mask the same as independent.",
         "Key frames", options=("independent", "guided", "canvas"),
         needs="key_frames=coverage|pyramid|edges|interval|chosen",
     )  # fmt: skip
     cut_threshold: float = declare(
-        3.0, "Cut threshold", "How much a frame must differ from its neighbours to begin a scene.",
+        3.0, "Cut threshold",
+        "How much a frame must differ from its neighbours to start a new scene.",
         "Key frames", low=0.5, high=100, step=0.1,
     )  # fmt: skip
 
     flow: str = declare(
-        "auto", "Flow", "Estimator of the optical flow; auto takes the best that is installed.",
+        "auto", "Flow", "Estimator of the optical flow; auto uses the best one that is installed.",
         "Flow", options=("auto", "pdcnet", "raft", "dis"),
     )  # fmt: skip
     confidence: float = declare(
-        0.4, "Confidence", "Pixels whose flow is less sure than this are not taken from there.",
+        0.4, "Confidence", "Pixels whose flow has a lower confidence than this are not used.",
         "Flow", low=0, high=1, step=0.01,
     )  # fmt: skip
     confidence_radius: float = declare(
-        1.0, "Confidence radius", "Error of the flow up to which it counts as right.",
-        "Flow", unit="px", low=0.25, high=16, step=0.25,
+        1.0, "Confidence radius", "Largest error of the flow that counts as correct.",
+        "Flow", unit="px", low=0.25, high=16, step=0.25, advanced=True,
     )  # fmt: skip
 
     global_iterations: int = declare(
-        3, "Global iterations", "Of PDC-Net+'s filters over the whole picture.",
-        "Flow", low=1, high=32, step=1, needs="flow=auto|pdcnet",
+        3, "Global iterations", "Iterations of PDC-Net+'s filters over the whole picture.",
+        "Flow", low=1, high=32, step=1, needs="flow=auto|pdcnet", advanced=True,
     )  # fmt: skip
     local_iterations: int = declare(
-        7, "Local iterations", "Of PDC-Net+'s filters around each pixel; these take most time.",
-        "Flow", low=1, high=32, step=1, needs="flow=auto|pdcnet",
+        7, "Local iterations",
+        "Iterations of PDC-Net+'s filters around each pixel; these take the most time.",
+        "Flow", low=1, high=32, step=1, needs="flow=auto|pdcnet", advanced=True,
     )  # fmt: skip
     flow_half: bool = declare(
-        False, "Half precision", "Runs PDC-Net+ in half precision: faster on a GPU, and at most a "
-        "tenth of a pixel off.",
-        "Flow", needs="flow=auto|pdcnet",
+        False, "Half precision",
+        "Run PDC-Net+ in half precision: faster on a GPU, with errors of at most a tenth of a "
+        "pixel.",
+        "Flow", needs="flow=auto|pdcnet", advanced=True,
     )  # fmt: skip
     track_reach: int = declare(
-        4, "Track reach", "Over how many frames on each side the place of each pixel in the "
-        "painted frames is averaged along its track; 0: not at all.",
-        "Flow", unit="frames", low=0, high=16, step=1,
+        4, "Track reach",
+        "Number of frames on each side over which the position of each pixel in the painted "
+        "frames is averaged along its track; 0: no averaging.",
+        "Flow", unit="frames", low=0, high=16, step=1, advanced=True,
     )  # fmt: skip
 
     deflicker: float = declare(
-        0.0, "Deflicker", "How far brightness and colour are brought to their mean along the "
-        "track of each pixel, once a frame is finished; its detail stays. 0: not at all.",
+        0.0, "Deflicker",
+        "How far brightness and colour of finished frames are moved to their mean along the "
+        "track of each pixel; detail stays. 0: not at all.",
         "Flow", low=0, high=1, step=0.05,
     )  # fmt: skip
 
@@ -131,45 +141,50 @@ class Settings:
         "", "Negative prompt", "What not to paint.", "Painting", long=True
     )
     prompt_prefix: str = declare(
-        "", "Prompt prefix", "Comes before the prompt.", "Prompts", long=True
-    )
+        "", "Prompt prefix", "Text before the prompt.",
+        "Prompts", long=True,
+    )  # fmt: skip
     prompt_suffix: str = declare(
-        "", "Prompt suffix", "Comes after the prompt and the tags.", "Prompts", long=True
-    )
+        "", "Prompt suffix", "Text after the prompt and the tags.",
+        "Prompts", long=True,
+    )  # fmt: skip
     tagger: str = declare(
-        "off", "Tagger", "Model that says what each key frame shows, which is added to its prompt: "
-        "the name of a folder of the models; off: none.",
+        "off", "Tagger",
+        "Model that describes each key frame by tags, which are added to its prompt: the name "
+        "of a folder of the models; off: no tags.",
         "Prompts",
     )  # fmt: skip
     tagger_device: str = declare(
-        "auto", "Tagger device", "Where it runs; auto takes the GPU if onnxruntime can.",
-        "Prompts", options=("auto", "cuda", "cpu"),
+        "auto", "Tagger device", "Device of the tagger; auto uses the GPU if onnxruntime can.",
+        "Prompts", options=("auto", "cuda", "cpu"), advanced=True,
     )  # fmt: skip
     tagger_optional: bool = declare(
-        False, "Go on without tagger", "Where the tagger cannot run, the job goes on without tags; "
-        "off: it fails.",
-        "Prompts",
+        False, "Go on without tagger",
+        "Continue without tags if the tagger cannot run; off: the job fails.",
+        "Prompts", advanced=True,
     )  # fmt: skip
     tag_threshold: float = declare(
-        0.35, "Tag threshold", "Confidence above which a tag is taken.",
+        0.35, "Tag threshold", "Confidence above which a tag is used.",
         "Prompts", low=0.05, high=1, step=0.01,
     )  # fmt: skip
     character_threshold: float = declare(
-        0.85, "Character threshold", "The same, for tags that name characters.",
+        0.85, "Character threshold",
+        "Confidence above which a tag that names a character is used.",
         "Prompts", low=0.05, high=1, step=0.01,
     )  # fmt: skip
     tag_slack: float = declare(
-        0.1, "Tag slack", "How far below its threshold a tag that the key frame before had may "
-        "fall before it is dropped.",
-        "Prompts", low=0, high=1, step=0.01,
+        0.1, "Tag slack",
+        "How far the confidence of a tag of the key frame before may fall below its threshold "
+        "before the tag is dropped.",
+        "Prompts", low=0, high=1, step=0.01, advanced=True,
     )  # fmt: skip
     tag_blacklist: str = declare(
-        "", "Tag blacklist", "Tags that are never taken, with commas between.", "Prompts",
-        long=True,
+        "", "Tag blacklist", "Tags that are never used, separated by commas.",
+        "Prompts", long=True,
     )  # fmt: skip
     tag_rules: str = declare(
-        "", "Tag rules", "What stands for a tag, a line each, such as "
-        "hatsune miku -> <lora:miku:0.7>.",
+        "", "Tag rules",
+        "Replacements of tags, one on each line, such as hatsune miku -> <lora:miku:0.7>.",
         "Prompts", long=True,
     )  # fmt: skip
     strength: float = declare(
@@ -177,110 +192,133 @@ class Settings:
         "Painting", low=0, high=1, step=0.01,
     )  # fmt: skip
     hole_strength: float = declare(
-        0.4, "Hole strength", "Denoising strength of the regions that no key frame shows.",
+        0.4, "Hole strength", "Denoising strength of holes, the regions that no key frame shows.",
         "Painting", low=0, high=1, step=0.01,
     )  # fmt: skip
     seed: int = declare(
-        0, "Seed", "Number that fixes the painter's chance; -1 draws one per job and records it.",
+        0, "Seed",
+        "Seed of the painter's random numbers; -1 draws a seed for each job and records it.",
         "Painting", low=-1, high=2**32 - 1, step=1,
     )  # fmt: skip
     steps: int = declare(
-        20, "Steps", "Sampling steps.", "Painting", low=1, high=150, step=1,
+        20, "Steps", "Number of sampling steps.",
+        "Painting", low=1, high=150, step=1,
     )  # fmt: skip
     cfg_scale: float = declare(
-        7.0, "CFG scale", "How closely the prompt is followed.",
+        7.0, "CFG scale", "How closely the picture follows the prompt.",
         "Painting", low=1, high=30, step=0.5,
     )  # fmt: skip
-    sampler: str = declare("", "Sampler", "Name as the host has it; empty: its own.", "Painting")
+    sampler: str = declare(
+        "", "Sampler", "Name in the webui; empty: the webui's default.",
+        "Painting",
+    )  # fmt: skip
     scheduler: str = declare(
-        "", "Scheduler", "Name as the host has it; empty: its own.", "Painting"
-    )
+        "", "Scheduler", "Name in the webui; empty: the webui's default.",
+        "Painting",
+    )  # fmt: skip
     checkpoint: str = declare(
-        "", "Checkpoint", "Paints key frames; empty: the one that is loaded.", "Painting"
-    )
+        "", "Checkpoint", "Model that paints key frames; empty: the loaded one.",
+        "Painting",
+    )  # fmt: skip
     inpaint_checkpoint: str = declare(
-        "", "Inpainting checkpoint", "Paints holes; empty: the checkpoint of the key frames.",
+        "", "Inpainting checkpoint",
+        "Model that paints holes; empty: the checkpoint of key frames.",
         "Painting",
     )  # fmt: skip
     control_units: str = declare(
-        "", "Control units", "What ControlNet steers by, a line each and at most three, such as "
-        "canny / control_v11p_sd15_canny weight=0.5; empty: nothing.",
+        "", "Control units",
+        "Units of ControlNet, one on each line, at most three, such as canny / "
+        "control_v11p_sd15_canny weight=0.5; empty: none.",
         "Control", long=True,
     )  # fmt: skip
     other_scripts: bool = declare(
-        False, "Other scripts", "The webui's other always-on scripts, such as ADetailer, run on "
-        "key frames that are painted whole, with the values that they have there.",
+        False, "Other scripts",
+        "Run the webui's other always-on scripts, such as ADetailer, on key frames that are "
+        "painted whole, with the values that they have there.",
         "Control",
     )  # fmt: skip
     hole_lending: bool = declare(
-        True, "Lend holes", "What is painted in a hole is lent to the frames around it; off: the "
-        "holes of every frame are painted afresh, and flicker.",
+        True, "Lend holes",
+        "Use the paint of a hole in the frames around it too; off: the holes of every frame "
+        "are painted again, and flicker.",
         "Painting",
     )  # fmt: skip
     hole_min: int = declare(
-        256, "Smallest hole", "Holes of fewer pixels take the best guess instead of paint.",
-        "Painting", unit="px", low=0, high=1000000, step=1,
+        256, "Smallest hole", "Holes of fewer pixels get the best estimate and are not painted.",
+        "Painting", unit="px", low=0, high=1000000, step=1, advanced=True,
     )  # fmt: skip
     hole_box: int = declare(
-        256, "Smallest box", "Sides of the region that is handed to the painter around a hole, "
-        "at least; larger gives the model more context.",
-        "Painting", unit="px", low=64, high=2048, step=8,
+        256, "Smallest box",
+        "Smallest width and height of the region that is painted around a hole; a larger "
+        "region gives the model more context.",
+        "Painting", unit="px", low=64, high=2048, step=8, advanced=True,
     )  # fmt: skip
     paint_batch: int = declare(
-        1, "Pictures at once", "How many pictures the webui paints together where they have one "
-        "size and prompt. It saves time where one picture leaves the device idle, and takes more "
-        "memory. A stop loses no more frames than this.",
+        1, "Pictures at once",
+        "Number of pictures of one size and prompt that the webui paints together. More "
+        "pictures save time if one picture does not use the whole device, and need more "
+        "memory. A stop loses at most this many frames.",
         "Painting", unit="frames", low=1, high=16, step=1,
     )  # fmt: skip
     background: str = declare(
-        "keep", "Background", "With a mask, what lies outside it. keep: the source's own pixels. "
-        "once: each part is painted the first time that it is shown in its scene, and from then on "
-        "only moved.",
+        "keep", "Background",
+        "What is outside the mask. keep: the source's own pixels. once: each part is painted "
+        "when its scene shows it for the first time, and only moved after that.",
         "Painting", options=("keep", "once"),
     )  # fmt: skip
 
     second_pass: float = declare(
-        0.0, "Second pass", "Denoising strength at which regions that disagree with the finished "
-        "frames beside them are repainted; 0: there is no second pass.",
+        0.0, "Second pass",
+        "Denoising strength of the second pass, which repaints regions that differ from the "
+        "finished frames beside them; 0: no second pass.",
         "Painting", low=0, high=1, step=0.01,
     )  # fmt: skip
     second_tolerance: float = declare(
-        12.0, "Tolerance", "Difference from the finished frames beside, in levels of 255, from "
-        "which the second pass repaints.",
-        "Painting", low=0, high=255, step=0.5,
+        12.0, "Tolerance",
+        "Difference to the finished frames beside, in levels of 255, from which the second "
+        "pass repaints.",
+        "Painting", low=0, high=255, step=0.5, advanced=True,
     )  # fmt: skip
 
     start: float = declare(
-        0.0, "Start", "Where in the video to begin.", "Video", unit="s", low=0, step=0.01
-    )
+        0.0, "Start", "Time in the video at which the film starts.",
+        "Video", unit="s", low=0, step=0.01,
+    )  # fmt: skip
     end: float = declare(
-        0.0, "End", "Where in the video to end; 0: at its end.",
+        0.0, "End", "Time in the video at which the film ends; 0: the end of the video.",
         "Video", unit="s", low=0, step=0.01,
     )  # fmt: skip
     max_frames: int = declare(
-        0, "Most frames", "Stop after so many; 0: all.", "Video", unit="frames", low=0, step=1
-    )
+        0, "Most frames", "Largest number of frames; 0: all.",
+        "Video", unit="frames", low=0, step=1,
+    )  # fmt: skip
     every_nth: int = declare(
-        1, "Every nth frame", "Take one frame in so many.",
+        1, "Every nth frame", "Use one frame of this many.",
         "Video", unit="frames", low=1, high=1000, step=1,
     )  # fmt: skip
     width: int = declare(
-        0, "Width", "Width of the result, a multiple of 8; 0: from the source.",
+        0, "Width", "Width of the film, a multiple of 8; 0: computed from the source.",
         "Video", unit="px", low=0, high=8192, step=8,
     )  # fmt: skip
     height: int = declare(
-        0, "Height", "Height of the result, a multiple of 8; 0: from the source.",
+        0, "Height", "Height of the film, a multiple of 8; 0: computed from the source.",
         "Video", unit="px", low=0, high=8192, step=8,
     )  # fmt: skip
     fit: str = declare(
-        "fit", "Fit", "With both sides given: fit inside them, crop to them, or pad to them.",
+        "fit", "Fit",
+        "If both width and height are given: fit inside them, crop to them, or pad to them.",
         "Video", options=("fit", "crop", "pad"),
     )  # fmt: skip
     quality: int = declare(
-        18, "Quality", "Constant rate factor of the encoder: lower is better and larger.",
+        18, "Quality",
+        "Constant rate factor of the encoder; a lower value gives better quality and a larger "
+        "file.",
         "Video", low=0, high=51, step=1,
     )  # fmt: skip
-    keep_sound: bool = declare(True, "Keep sound", "Copy the source's sound.", "Video")
+    keep_sound: bool = declare(
+        True, "Keep sound", "Copy the sound of the source.",
+        "Video",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         """Check every field and put numbers into their own type."""

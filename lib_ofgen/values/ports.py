@@ -43,7 +43,7 @@ class Painter(Protocol):
         """Load the model of that stage inside the context; restore the last one after it."""
         ...
 
-    def paint(self, jobs: Sequence[Repaint]) -> list[Image]:
+    def paint(self, repaints: Sequence[Repaint]) -> list[Image]:
         """Return the pictures, in the order and sizes of the repaints; it batches itself."""
         ...
 

@@ -283,7 +283,7 @@ class Doors:
         known = host.call("/ofgen/v1/presets").body
         body = b'{"ofgen": 1, "name": "mine", "description": "' + b"a" * size + b'"}'
         status, _, told = host.ask("/ofgen/v1/presets/mine", body, "PUT")
-        assert (status, b"no preset" in told) == (413, True)
+        assert (status, b"a preset has at most" in told) == (413, True)
         assert host.call("/ofgen/v1/presets").body == known
 
     def test_a_preset_of_half_a_character_is_given_back(self, host: Server) -> None:

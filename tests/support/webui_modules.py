@@ -16,12 +16,15 @@ from support.server import waited
 
 _ROOMS = ("host", "jobs", "tab")
 """Rooms whose modules know the host, or a module that does."""
-_MODULES = ("jobs.job", "jobs.queue", "jobs.plan", "tab.job_view", "jobs.store", "jobs.document")
+_MODULES = (
+    "jobs.service", "jobs.registry", "jobs.store", "jobs.document", "jobs.state", "tab.job_view",
+    "host.environment",
+)  # fmt: skip
 
 
 @contextlib.contextmanager
 def hosted(data: Path) -> Iterator[Any]:
-    """Our modules with that data folder: `job`, `queue`, `plan`, `job_view`, `store`."""
+    """Our modules with that data folder, and what the service holds: `jobs`, `queue`, `planner`."""
     data.mkdir(parents=True, exist_ok=True)
     before, given = list(sys.path), sys.argv
     sys.path.insert(0, str(ROOT / "tests" / "fake_host"))
@@ -30,19 +33,20 @@ def hosted(data: Path) -> Iterator[Any]:
     try:
         yield _imported()
     finally:
-        jobs = sys.modules["lib_ofgen.webui.jobs.job"]
-        for job in list(jobs.JOBS.values()):
-            job.stop()
-        waited(lambda: not any(job.under_way for job in jobs.JOBS.values()), "end of the jobs", 30)
+        jobs = sys.modules["lib_ofgen.webui.jobs.service"].SERVICE.jobs
+        for run in jobs.runs():
+            run.stop()
+        waited(lambda: not any(run.is_active for run in jobs.runs()), "end of the jobs", 30)
         sys.path[:], sys.argv = before, given
         _forget()
 
 
 def _imported() -> Any:
-    return SimpleNamespace(**{
+    modules = {
         name.partition(".")[2]: importlib.import_module(f"lib_ofgen.webui.{name}")
         for name in _MODULES
-    })  # fmt: skip
+    }
+    return SimpleNamespace(**modules, **vars(modules["service"].SERVICE))
 
 
 def _forget() -> None:

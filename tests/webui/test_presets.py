@@ -84,7 +84,7 @@ def test_the_tab_saves_shares_and_applies(host: Host, store: presets.Store) -> N
     shown = _press(page, "preset", preset="faithful", prompt="typed")
     assert shown["ofgen_strength"] == 0.25
     assert "ofgen_prompt" not in shown
-    assert "nothing is given" in _press(page, "preset_take")["ofgen_preset_told"]
+    assert "there is no preset; paste a link" in _press(page, "preset_take")["ofgen_preset_told"]
     assert _press(page, "preset_delete", preset="mine")["ofgen_preset"] == ""
     assert store.all() == {}
 

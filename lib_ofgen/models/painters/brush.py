@@ -83,9 +83,9 @@ class BrushPainter:
         """Do nothing: no stage has a model."""
         return nullcontext()
 
-    def paint(self, jobs: Sequence[Repaint]) -> list[Image]:
+    def paint(self, repaints: Sequence[Repaint]) -> list[Image]:
         """Paint the pictures, each independent of the others in the batch."""
-        return [_repaint(job) for job in jobs]
+        return [_repaint(one) for one in repaints]
 
 
 def _repaint(job: Repaint) -> Image:

@@ -118,10 +118,10 @@ class HttpPainter:
         if back:
             self._host.insist("options", back)
 
-    def paint(self, jobs: Sequence[Repaint]) -> list[Image]:
+    def paint(self, repaints: Sequence[Repaint]) -> list[Image]:
         """The pictures, one call each; bit-identical to the job's image where the mask is 0."""
         self._ready()
-        return [self._repaint(job) for job in jobs]
+        return [self._repaint(one) for one in repaints]
 
     def _repaint(self, job: Repaint) -> Image:
         """One picture; none is asked for where nothing may change."""

@@ -1,4 +1,4 @@
-"""What strangers may reach: paths, uploads, requests."""
+"""What clients may reach: paths, uploads, requests."""
 
 from __future__ import annotations
 

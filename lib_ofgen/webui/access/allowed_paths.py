@@ -1,4 +1,4 @@
-"""Where requests may read and write, and which paths of theirs are not even looked at."""
+"""Where requests may read and write, and which paths are refused before anything touches them."""
 
 from __future__ import annotations
 
@@ -8,47 +8,51 @@ from pathlib import Path, PureWindowsPath
 
 from lib_ofgen.errors import SettingsError
 
-__all__ = ["Places", "is_remote"]
+__all__ = ["AllowedPaths", "is_remote"]
 
-_QUOTED = 200
+_MAX_QUOTED = 200
 """Characters of a path that a message repeats."""
 
 
 @dataclass(frozen=True)
-class Places:
+class AllowedPaths:
     """Where a request may read and write."""
 
     output: Path
-    """The folder of films that name no place of their own; uploads are kept below it."""
+    """Folder of films whose request names no output; uploads are kept below it."""
     allowed: Sequence[Path]
     """Further folders from which paths are taken."""
     closed: Sequence[Path] = ()
-    """Folders from which no path is taken, also where they lie below one of the others."""
+    """Folders from which no path is taken, even if they lie below one of the others."""
 
     @property
     def uploads(self) -> Path:
-        """The folder of what was sent."""
+        """The folder of uploads."""
         return self.output / "uploads"
 
-    def confined(self, text: str, role: str) -> Path:
-        """The path, if it lies under one of the roots.
+    def resolve(self, text: str, role: str) -> Path:
+        """Return the path, if it lies in one of the folders.
+
+        Args:
+            text: The path as the request names it.
+            role: What it is, for messages, such as `input`.
 
         Raises:
-            SettingsError: it does not, whatever it is and whether it is there.
+            SettingsError: if it lies elsewhere or is not a path, whether it exists or not.
         """
-        told = f"{role} {text[:_QUOTED]!r}"
+        quoted = f"{role} {text[:_MAX_QUOTED]!r}"
         outside = SettingsError(
-            f"{told} is outside the folders that requests may use; start the webui "
+            f"{quoted} is outside the folders that requests may use; start the webui "
             "with --ofgen-allow-path FOLDER to allow it"
         )
         roots = (self.output, *self.allowed)
-        if is_remote(text) and not any(_below(text, root) for root in roots):
+        if is_remote(text) and not any(_is_below(text, root) for root in roots):
             raise outside  # before anything asks the other machine
         try:
             path = Path(text).resolve()
         except (OSError, RuntimeError, ValueError) as error:  # too long, a loop, a zero byte
-            raise SettingsError(f"{told} is no path: {_cause(error)}") from error
-        if not _in_one(path, roots) or _in_one(path, self.closed):
+            raise SettingsError(f"{quoted} is not a path: {_cause(error)}") from error
+        if not _is_in_any(path, roots) or _is_in_any(path, self.closed):
             raise outside
         return path
 
@@ -56,22 +60,23 @@ class Places:
 def is_remote(text: str) -> bool:
     r"""Whether Windows would ask another machine or a device for the path.
 
-    So for `\\host\share`, `//host/share`, `\\?\UNC\host\share`, `\\.\device` and `\??\...`.
+    Such paths are `\\host\share`, `//host/share`, `\\?\UNC\host\share`, `\\.\device` and
+    `\??\...`.
     """
     head = text.strip().lstrip("'\"").replace("/", "\\")
     return head.startswith(("\\\\", "\\??\\"))
 
 
-def _below(text: str, root: Path) -> bool:
-    """Whether a remote path is written as below a root, itself a remote one."""
-    path, there = PureWindowsPath(text), PureWindowsPath(str(root))
-    return is_remote(str(root)) and ".." not in path.parts and path.is_relative_to(there)
+def _is_below(text: str, root: Path) -> bool:
+    """Whether a remote path is written as below a root that is remote itself."""
+    path, remote_root = PureWindowsPath(text), PureWindowsPath(str(root))
+    return is_remote(str(root)) and ".." not in path.parts and path.is_relative_to(remote_root)
 
 
-def _in_one(path: Path, roots: Sequence[Path]) -> bool:
+def _is_in_any(path: Path, roots: Sequence[Path]) -> bool:
     return any(path.is_relative_to(root.resolve()) for root in roots)
 
 
 def _cause(error: Exception) -> str:
-    """Why there is no such path, without the path."""
-    return getattr(error, "strerror", None) or str(error).splitlines()[0][:_QUOTED]
+    """Return why there is no such path, without the path."""
+    return getattr(error, "strerror", None) or str(error).splitlines()[0][:_MAX_QUOTED]

@@ -1,4 +1,4 @@
-"""What clients of the API are told: on one line, and without paths of this machine."""
+"""Error texts for clients of the API: on one line, and without paths of this machine."""
 
 from __future__ import annotations
 
@@ -7,28 +7,32 @@ from collections.abc import Iterable
 
 from lib_ofgen.system.safe_text import to_one_line
 
-__all__ = ["without_paths"]
+__all__ = ["remove_paths"]
 
 _QUOTED = re.compile(r"""(?<=['"])(?:/|[A-Za-z]:[\\/]|[\\/]{2})[^'"\n]*[\\/](?=[^'"\n]*['"])""")
 _BARE = re.compile(
     r"""(?<![\w.~/\\:-])(?:/(?:[^/\s'"<>|]+/)+|(?:[A-Za-z]:)?[\\/]+(?:[^\\/\s'"<>|]+[\\/]+)+)"""
 )
-"""Folders of a path that begins at a root, in quotes and without."""
+"""The folders of an absolute path, in quotes and without quotes."""
 
 
-def without_paths(text: str, folders: Iterable[str], own: Iterable[str] = ()) -> str:
-    """The text on one line, in which no path from a root of this machine stands.
+def remove_paths(text: str, folders: Iterable[str], own: Iterable[str] = ()) -> str:
+    """Return the text on one line without absolute paths of this machine.
 
-    What lies below one of `folders` is told from there on, else a file by its name. Words of `own`
-    stay: they are the client's.
+    Args:
+        text: Any text.
+        folders: Folders of this machine. A path below one of them is shown from there on; of any
+            other path only the file name stays.
+        own: Words of the client; they stay.
     """
     line = to_one_line(" ".join(text.split("\n")))
-    spoken = {word for one in own if one for word in (one, repr(one)[1:-1])}
+    own_words = {word for one in own if one for word in (one, repr(one)[1:-1])}
     known = sorted({one.rstrip("/\\") for one in folders} - {""}, key=len, reverse=True)
-    if not spoken:
+    if not own_words:
         return _cut(line, known)
-    parts = re.split(f"({'|'.join(map(re.escape, sorted(spoken, key=len, reverse=True)))})", line)
-    return "".join(part if part in spoken else _cut(part, known) for part in parts)
+    pattern = "|".join(map(re.escape, sorted(own_words, key=len, reverse=True)))
+    parts = re.split(f"({pattern})", line)
+    return "".join(part if part in own_words else _cut(part, known) for part in parts)
 
 
 def _cut(text: str, folders: list[str]) -> str:

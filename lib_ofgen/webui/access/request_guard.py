@@ -1,4 +1,4 @@
-"""Who may come in: which requests may change something, and what the upload route stores."""
+"""Which requests may change something, and which files the upload route has stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lib_ofgen.webui.access.uploads import RECEIVED
 __all__ = ["is_foreign", "watch_uploads"]
 
 _PORTS = {"http": 80, "https": 443}
-_LARGEST = 1 << 20
+_MAX_ANSWER = 1 << 20
 """Bytes of an answer of the upload route that are read."""
 
 Message = MutableMapping[str, Any]
@@ -28,9 +28,12 @@ def is_foreign(
 ) -> bool:
     """Whether a browser sends the request for a page of another site.
 
-    `site`, `origin` and `host` are the headers Sec-Fetch-Site, Origin and Host. A program that is
-    no browser sends neither of the first two. Origins in `allowed`, or that `pattern` matches, are
-    those whose pages the host lets in.
+    Args:
+        site: The header Sec-Fetch-Site; programs that are not browsers send none.
+        origin: The header Origin; programs that are not browsers send none.
+        host: The header Host.
+        allowed: Origins whose pages the host accepts; `*` is any.
+        pattern: Regular expression of further such origins.
     """
     if origin and (origin in allowed or "*" in allowed):
         return False
@@ -38,30 +41,30 @@ def is_foreign(
         return False
     if site not in (None, "same-origin", "none"):
         return True
-    return origin is not None and not _same(origin, host)
+    return origin is not None and not _is_same_host(origin, host)
 
 
-def _same(origin: str, host: str) -> bool:
-    """Whether the origin is at the host that was asked."""
+def _is_same_host(origin: str, host: str) -> bool:
+    """Whether the origin is the host that the request asks."""
     try:
         scheme, name = urlsplit(origin).scheme.lower(), urlsplit(origin).hostname
-        asked = urlsplit(f"//{host}")
+        target = urlsplit(f"//{host}")
         port = _PORTS.get(scheme)
-        ports = urlsplit(origin).port or port, asked.port or port
+        ports = urlsplit(origin).port or port, target.port or port
     except ValueError:
         return False
-    return bool(name) and name == asked.hostname and ports[0] == ports[1]
+    return bool(name) and name == target.hostname and ports[0] == ports[1]
 
 
 def watch_uploads(_: Any, app: Any) -> None:
-    """Remember what the host's upload route stores; for the host's `on_app_started`."""
+    """Note which files the host's upload route stores; for the host's `on_app_started`."""
     for route in app.routes:
         if getattr(route, "path", "").rstrip("/") == "/upload" and hasattr(route, "app"):
-            route.app = _Watched(route.app)
+            route.app = _UploadRoute(route.app)
 
 
-class _Watched:
-    """A route that answers with the list of paths under which it has stored what was sent."""
+class _UploadRoute:
+    """The host's upload route; it answers with the list of paths of the stored files."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -71,22 +74,23 @@ class _Watched:
     ) -> None:
         stored, body = False, b""
 
-        async def heard(message: Message) -> None:
+        async def read_answer(message: Message) -> None:
             nonlocal stored, body
             if message["type"] == "http.response.start":
                 stored = message["status"] == 200
-            elif message["type"] == "http.response.body" and len(body) <= _LARGEST:
+            elif message["type"] == "http.response.body" and len(body) <= _MAX_ANSWER:
                 body += message.get("body", b"")
                 if stored and not message.get("more_body"):
-                    RECEIVED.note(_paths(body))
+                    RECEIVED.add(_stored_paths(body))
             await send(message)
 
-        await self._app(scope, receive, heard)
+        await self._app(scope, receive, read_answer)
 
 
-def _paths(body: bytes) -> list[str]:
+def _stored_paths(body: bytes) -> list[str]:
+    """Return the paths in an answer of the upload route."""
     try:
-        told = json.loads(body)
+        answer = json.loads(body)
     except ValueError:
         return []
-    return [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
+    return [one for one in answer if isinstance(one, str)] if isinstance(answer, list) else []

@@ -1,7 +1,7 @@
-"""The host's always-on scripts on our pictures: ControlNet by its API, and the user's others.
+"""The host's always-on scripts on our pictures: ControlNet, and the user's other scripts.
 
-Units go where the host's own API puts them: into the arguments of ControlNet's script. That takes
-the class of a unit and the lists of modules and models, which its external code gives.
+Units go where the host's own API puts them: into the arguments of ControlNet's script. ControlNet's
+external code gives the class of a unit and the lists of modules and models.
 """
 
 from __future__ import annotations
@@ -20,59 +20,65 @@ from lib_ofgen.errors import PainterError, SettingsError
 from lib_ofgen.settings import control_units
 from lib_ofgen.values import ControlUnit, Image, Repaint, Stage
 
-__all__ = ["Given", "PictureScripts"]
+__all__ = ["PictureScripts", "UserScripts"]
 
 _CODES = (
     "internal_controlnet.external_code",
     "scripts.external_code",
     "lib_controlnet.external_code",
 )
-"""ControlNet's external code as sd-webui-controlnet imports it, old and new, and Forge."""
+"""Module names of ControlNet's external code: sd-webui-controlnet, new and old, and Forge."""
 _LISTS = "lib_controlnet.global_state"
-"""Where Forge has the names of modules and models."""
+"""The module in which Forge has the names of modules and models."""
 _VERSIONS = (2, 3)
-"""Of the external code, which mean the same to us."""
+"""Versions of the external code that we can use."""
 _TITLE = "controlnet"
 
 
 @dataclass(frozen=True)
-class Given:
-    """The host's scripts, and the values that the user gave them."""
+class UserScripts:
+    """The host's scripts with the values that the user has given them."""
 
     runner: Any
     args: Sequence[Any]
 
     @classmethod
-    def by_default(cls) -> Given:
-        """Those of img2img, with the values that the page begins with."""
+    def by_default(cls) -> UserScripts:
+        """Return the scripts of img2img with the first values of the page."""
         runner = scripts.scripts_img2img
         return cls(runner, [getattr(each, "value", None) for each in runner.inputs])
 
 
 class PictureScripts:
-    """Which scripts run on which picture; none where neither units nor others are asked for."""
+    """Which scripts run on which picture; none if neither units nor other scripts are wanted."""
 
     def __init__(
-        self, units: Sequence[ControlUnit], given: Given | None, *, others: bool = False
+        self, units: Sequence[ControlUnit], scripts: UserScripts | None, *, others: bool = False
     ) -> None:
-        """`others` has the user's other scripts run on key frames.
+        """Check that the host has what is wanted.
+
+        Args:
+            units: The control units of the job.
+            scripts: The user's scripts; None: those of img2img with their first values.
+            others: Whether the user's other scripts run on key frames.
 
         Raises:
-            SettingsError: there is no ControlNet, one that we do not know, or it lacks a unit.
+            SettingsError: if there is no ControlNet, if we do not know its version, or if it lacks
+                a module or model.
         """
-        self._given = given or Given.by_default()
+        self._scripts = scripts or UserScripts.by_default()
         self._others = self._user_scripts() if others else []
         self._control = self._code = None
         self._units: tuple[ControlUnit, ...] = ()
         if units:
-            self._control, self._code = self._script(), _external_code()
-            self._units = _known(self._code, units)
-            self._blank()
+            self._control, self._code = self._find_controlnet(), _find_external_code()
+            self._units = _match_units(self._code, units)
+            self._make_blank()
             self._refuse_too_many()
 
     @property
     def identity(self) -> str:
-        """Everything about the scripts that changes a pixel; empty where none runs."""
+        """Everything about the scripts that changes a pixel; empty if none runs."""
         if not self._units and not self._others:
             return ""
         values = [self._values(script) for script in self._others]
@@ -80,90 +86,97 @@ class PictureScripts:
         units = [asdict(unit) for unit in self._units]
         return json.dumps([units, names, values], sort_keys=True, default=lambda it: str(type(it)))
 
-    def run(self, stage: Stage) -> bool:
-        """Whether any runs on pictures of the stage."""
-        steering = any(stage in unit.stages for unit in self._units)
-        return steering or (stage == "keys" and bool(self._others))
+    def has_scripts(self, stage: Stage) -> bool:
+        """Whether any script runs on pictures of the stage."""
+        has_units = any(stage in unit.stages for unit in self._units)
+        return has_units or (stage == "keys" and bool(self._others))
 
-    def attach(self, wanted: Any, stage: Stage, job: Repaint) -> Callable[[], None]:
-        """Have the picture's scripts run on it; gives what to call when it has been painted.
+    def attach(self, processing_job: Any, stage: Stage, repaint: Repaint) -> Callable[[], None]:
+        """Attach the scripts of a picture to the host's processing object.
 
-        That, called at any time, tells of an error of ControlNet, which the host only logs.
+        Returns:
+            A function that raises PainterError if ControlNet has failed, which the host only
+            logs; to be called at any time, and when the picture is painted.
         """
-        pairs = control_units.units_with_pictures(self._units, stage, job)
+        pairs = control_units.units_with_pictures(self._units, stage, repaint)
         others = self._others if stage == "keys" else []
         if not pairs and not others:
             return lambda: None
-        steering = self._control if pairs else None
-        runner = _Runner(self._given.runner, [*others, *([steering] if steering else [])], steering)
-        wanted.scripts = runner
-        wanted.script_args = self._arguments(pairs)
+        control = self._control if pairs else None
+        attached = [*others, *([control] if control else [])]
+        runner = _Runner(self._scripts.runner, attached, control)
+        processing_job.scripts = runner
+        processing_job.script_args = self._arguments(pairs)
 
         def check() -> None:
             if runner.errors:
+                cause = _describe(runner.errors[0])
                 raise PainterError(
-                    f"ControlNet failed on frame {job.target}: {_told(runner.errors[0])}; check "
-                    "that control_units fit the checkpoint; the webui's log says more"
+                    f"ControlNet failed on frame {repaint.target}: {cause}; check that "
+                    "control_units fit the checkpoint; the webui's log says more"
                 ) from runner.errors[0]
 
         return check
 
-    def detach(self, wanted: Any) -> None:
-        """Take ControlNet off the model, after a picture that was not painted to its end."""
-        runner = wanted.scripts
+    def detach(self, processing_job: Any) -> None:
+        """Remove ControlNet from the model after a picture that was not finished."""
+        runner = processing_job.scripts
         if isinstance(runner, _Runner) and runner.control is not None:
             runner.alwayson_scripts = [runner.control]
-            runner.postprocess(wanted, processing.Processed(wanted, []))
+            runner.postprocess(processing_job, processing.Processed(processing_job, []))
 
     def _arguments(self, pairs: Sequence[tuple[ControlUnit, Image]]) -> list[Any]:
-        """The values of all scripts, with the units in those of ControlNet."""
-        args = list(self._given.args)
+        """Return the values of all scripts, with the units in those of ControlNet."""
+        args = list(self._scripts.args)
         if self._control is None:
             return args
         start, stop = self._control.args_from, self._control.args_to
         args += [None] * (stop - len(args))
-        units = [self._unit(unit, image) for unit, image in pairs]
-        args[start:stop] = [*units, *(self._blank() for _ in range(stop - start - len(units)))]
+        units = [self._make_unit(unit, image) for unit, image in pairs]
+        args[start:stop] = [*units, *(self._make_blank() for _ in range(stop - start - len(units)))]
         return args
 
-    def _unit(self, unit: ControlUnit, image: Image) -> Any:
-        # Both ControlNets take an empty mask for none.
+    def _make_unit(self, unit: ControlUnit, image: Image) -> Any:
+        # Both ControlNets treat an empty mask as no mask.
         picture = {"image": image, "mask": np.zeros_like(image)}
-        return self._made({**control_units.to_controlnet(unit), "image": picture})
+        return self._construct({**control_units.to_controlnet(unit), "image": picture})
 
-    def _blank(self) -> Any:
-        return self._made({"enabled": False})
+    def _make_blank(self) -> Any:
+        return self._construct({"enabled": False})
 
-    def _made(self, values: dict[str, Any]) -> Any:
+    def _construct(self, values: dict[str, Any]) -> Any:
         try:
             return self._code.ControlNetUnit(**values)  # pyright: ignore[reportOptionalMemberAccess]
         except (AttributeError, TypeError, ValueError) as error:
-            raise _changed(_told(error)) from error
+            raise _unknown_version(_describe(error)) from error
 
-    def _script(self) -> Any:
-        """The host's script of ControlNet.
+    def _find_controlnet(self) -> Any:
+        """Return the host's script of ControlNet.
 
         Raises:
-            SettingsError: there is none.
+            SettingsError: if the host has none.
         """
-        for script in self._given.runner.alwayson_scripts:
+        for script in self._scripts.runner.alwayson_scripts:
             if _is_control(script):
                 return script
         raise SettingsError(
-            "control_units asks for ControlNet, which this webui does not have; install the "
+            "control_units needs ControlNet, which this webui does not have; install the "
             "extension sd-webui-controlnet and restart, or empty control_units"
         )
 
     def _user_scripts(self) -> list[Any]:
-        """Always-on scripts but ControlNet and the host's own, whose choices are the job's."""
+        """Return the always-on scripts without ControlNet and the host's own.
+
+        The job itself makes the choices of the host's own scripts.
+        """
         return [
             script
-            for script in self._given.runner.alwayson_scripts
+            for script in self._scripts.runner.alwayson_scripts
             if not _is_control(script) and not isinstance(script, scripts.ScriptBuiltinUI)
         ]
 
     def _values(self, script: Any) -> list[Any]:
-        return list(self._given.args[script.args_from : script.args_to])
+        return list(self._scripts.args[script.args_from : script.args_to])
 
     def _refuse_too_many(self) -> None:
         slots = self._control.args_to - self._control.args_from if self._control else 0
@@ -176,23 +189,23 @@ class PictureScripts:
 
 
 class _Runner(scripts.ScriptRunner):
-    """Some of the host's scripts; keeps the errors of ControlNet, which the host only logs."""
+    """Runs some of the host's scripts, and keeps the errors of ControlNet."""
 
-    def __init__(self, given: Any, kept: list[Any], steering: Any) -> None:
-        vars(self).update(vars(given))
-        self.alwayson_scripts, self.callback_map = kept, {}
-        self.control, self.errors = steering, list[Exception]()
+    def __init__(self, runner: Any, attached: list[Any], control: Any) -> None:
+        vars(self).update(vars(runner))
+        self.alwayson_scripts, self.callback_map = attached, {}
+        self.control, self.errors = control, list[Exception]()
 
     def ordered_scripts(self, method_name: str) -> list[Any]:
-        """The scripts that have something to do there, in the user's order."""
-        found = super().ordered_scripts(method_name)
-        return [self._heard(one, method_name) if one is self.control else one for one in found]
+        """Return the scripts that have the method, in the user's order."""
+        ordered = super().ordered_scripts(method_name)
+        return [self._wrap(one, method_name) if one is self.control else one for one in ordered]
 
-    def _heard(self, script: Any, method_name: str) -> Any:
-        """What the host needs of a script to run one method of it."""
+    def _wrap(self, script: Any, method_name: str) -> Any:
+        """Return what the host needs of a script to run one method; errors are kept."""
         method = getattr(script, method_name)
 
-        def called(*args: Any, **options: Any) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
             try:
                 return method(*args, **options)
             except Exception as error:
@@ -201,7 +214,7 @@ class _Runner(scripts.ScriptRunner):
 
         names = ("args_from", "args_to", "filename", "setup_for_ui_only")
         return SimpleNamespace(
-            **{name: getattr(script, name) for name in names}, **{method_name: called}
+            **{name: getattr(script, name) for name in names}, **{method_name: call}
         )
 
 
@@ -209,26 +222,26 @@ def _is_control(script: Any) -> bool:
     return str(script.title()).lower() == _TITLE
 
 
-def _external_code() -> Any:
-    """ControlNet's external code, as it is loaded.
+def _find_external_code() -> Any:
+    """Return the loaded module of ControlNet's external code.
 
     Raises:
-        SettingsError: it is not, or of a version that we do not know.
+        SettingsError: if it is not loaded, or if we do not know its version.
     """
     for name in _CODES:
         code = sys.modules.get(name)
         if code is not None and hasattr(code, "ControlNetUnit"):
             break
     else:
-        raise _changed("it has no external code")
+        raise _unknown_version("it has no external code")
     version = code.get_api_version() if hasattr(code, "get_api_version") else None
     if version not in _VERSIONS:
-        raise _changed(f"its external code is of version {version}")
+        raise _unknown_version(f"its external code has version {version}")
     return code
 
 
-def _known(code: Any, units: Sequence[ControlUnit]) -> tuple[ControlUnit, ...]:
-    """The units as ControlNet spells them."""
+def _match_units(code: Any, units: Sequence[ControlUnit]) -> tuple[ControlUnit, ...]:
+    """Return the units with modules and models as ControlNet spells them."""
     try:
         if hasattr(code, "get_models"):
             details = code.get_modules_detail() if hasattr(code, "get_modules_detail") else {}
@@ -239,16 +252,16 @@ def _known(code: Any, units: Sequence[ControlUnit]) -> tuple[ControlUnit, ...]:
         names = sys.modules[_LISTS]
         modules, models = names.get_all_preprocessor_names(), names.get_all_controlnet_names()
     except (AttributeError, KeyError, TypeError) as error:
-        raise _changed(_told(error)) from error
+        raise _unknown_version(_describe(error)) from error
     return control_units.match_models(units, modules, models)
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def _changed(what: str) -> SettingsError:
+def _unknown_version(what: str) -> SettingsError:
     return SettingsError(
-        f"control_units asks for ControlNet, and the one here is another than we know: {what}; "
+        f"control_units needs ControlNet, and the version here is not supported: {what}; "
         "install sd-webui-controlnet 1.1.455, or empty control_units"
     )

@@ -1,4 +1,4 @@
-"""Progress through the host's own state, so that its progress bar and API tell the truth."""
+"""Progress by the host's own state, so that the host's progress bar and API are right."""
 
 from __future__ import annotations
 
@@ -16,150 +16,156 @@ from lib_ofgen.values import Image
 __all__ = ["HostReporter"]
 
 _UNITS = 1000
-"""The host counts whole jobs; a job of ours is so many of them."""
+"""The host counts whole jobs; one job of ours counts as this many."""
 _OWN = 0.989
-"""The host's API adds a hundredth to what is done; past the whole its ETA would be negative."""
-_TELLING = ("paint", "measure")
-"""Stages from whose pace follows how long the job will take; reading a video says nothing of it."""
+"""Largest share that we report; the host's API adds 0.01, and above 1 its ETA is negative."""
+_MEASURED = ("paint", "measure")
+"""Phases whose speed predicts the rest of the job; reading a video does not."""
 _PAUSE = 0.1
-"""Seconds between two looks at whether a pause is over."""
+"""Seconds between two checks whether a pause is over."""
 _PREVIEW_EVERY = 1.0
-"""Seconds; a preview costs the host a PNG each time its page asks."""
+"""Seconds between previews; the host encodes a PNG each time that its page asks."""
 
 
 class HostReporter:
     """A `Reporter` on `shared.state`.
 
-    A job inside a request of the host has a state that is begun and ended for it. Any other job
-    shares the state: it is its own from `turn` until somebody else begins a job, and what is
-    pressed after that is meant for them.
+    For a job inside a request of the host, the host begins and ends the state. Any other job shares
+    the state: it owns the state from `turn` until somebody else begins a job, and buttons that are
+    pressed after that are meant for the other job.
     """
 
     def __init__(
-        self, name: str, wished: Callable[[], bool] = lambda: False, *, inside: bool = False
+        self, name: str, stop_asked: Callable[[], bool] = lambda: False, *, inside: bool = False
     ) -> None:
-        """`name` is the job's in the state; `wished` says whether our own Stop was pressed.
+        """Begin at zero.
 
-        `inside` is for a job inside a request of the host.
+        Args:
+            name: The job's name in the host's state.
+            stop_asked: Whether our own Stop was pressed.
+            inside: Whether the job runs inside a request of the host.
         """
-        self._name, self._wished, self._inside = name, wished, inside
-        self._begun = self._since = time.time()
-        self._outlook = job_progress.Outlook(self._begun)
-        self._shown = 0.0
+        self._name, self._stop_asked, self._inside = name, stop_asked, inside
+        self._start = self._virtual_start = time.time()
+        self._outlook = job_progress.Outlook(self._start)
+        self._last_preview = 0.0
         self._stop = False
-        self._hold = threading.Event()
+        self._pause = threading.Event()
         self.waits = False
         """Whether the job stands still because it is paused."""
         self.fraction = 0.0
+        """Share of the job that is done, 0..1."""
         self.text = "starting"
         self.place = ("starting", 0, 0)
-        """Stage, how much of it is done, and of how much."""
+        """The phase, how much of it is done, and of how much."""
         self.preview: Image | None = None
+        """The newest preview of the painter."""
 
     def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
-        """Tell the host how far the whole job is."""
+        """Report to the host how far the whole job is; wait while the job is paused."""
         self.fraction = job_progress.fraction(stage, done, of)
         self.text, self.place = f"{stage} {done}/{of}", (stage, done, of)
         self._outlook.add(time.time(), self.fraction)
-        self._since = self._pretended()
+        self._virtual_start = self._find_virtual_start()
         if preview is not None:
             self.preview = preview
         if not shared.state.job and not self._inside:
-            self._claim()
-        if self._ours():
+            self._try_turn()
+        if self._owns_state():
             self.tell()
-            self._preview(preview)
+            self._show_preview(preview)
         self.stopped()
         self._wait()
 
     @property
     def paused(self) -> bool:
         """Whether the job is to wait at its next step."""
-        return self._hold.is_set()
+        return self._pause.is_set()
 
     def pause(self, *, on: bool) -> None:
-        """Have the job wait before it goes on, or go on; it waits outside of its turns."""
+        """Let the job wait at its next step, or go on; it waits outside its turns at the host."""
         if on:
-            self._hold.set()
+            self._pause.set()
         else:
-            self._hold.clear()
+            self._pause.clear()
 
     def _wait(self) -> None:
-        """Nothing, unless the job is paused; time spent here does not count."""
+        """Wait while the job is paused; this time does not count."""
         since = time.time()
         while self.paused and not self.stopped():
             self.waits = True
             time.sleep(_PAUSE)
         self.waits = False
-        self._begun += time.time() - since
+        self._start += time.time() - since
 
     def turn(self) -> None:
-        """Make the state this job's; the caller holds the host's queue lock."""
-        if not self._ours():
+        """Take the host's state for this job; the caller holds the host's queue lock."""
+        if not self._owns_state():
             shared.state.begin(job=self._name)
         self.tell()
 
     def tell(self) -> None:
-        """Write the job's place into the host's state; also after the host has counted a batch."""
+        """Write the progress into the host's state; also after the host has counted a batch."""
         state = shared.state
-        state.time_start = self._since
+        state.time_start = self._virtual_start
         state.job_count = _UNITS
         state.job_no = round(self.fraction * _UNITS * _OWN)
         state.sampling_steps = state.sampling_step = 0
         state.textinfo = f"Optical Flow Animation: {self.text}"
 
     def leave(self) -> None:
-        """Give the state back as a job that has ended leaves it."""
+        """Leave the host's state as an ended job does."""
         self.preview = None
-        if not self._ours():
+        if not self._owns_state():
             return
         state = shared.state
-        state.time_start = self._begun
+        state.time_start = self._start
         if not self._inside:
             state.skipped = state.interrupted = state.stopping_generation = False
             state.end()
 
     def interrupt(self) -> None:
-        """Break off the picture that the host is painting for this job."""
-        if self._ours():
+        """Interrupt the picture that the host paints for this job."""
+        if self._owns_state():
             shared.state.interrupt()
 
-    def left(self) -> float | None:
-        """Seconds to go, by the pace so far; None before something is painted."""
-        return self._outlook.left() if self.place[0] in _TELLING else None
+    def seconds_left(self) -> float | None:
+        """Return the seconds to the end, by the speed so far; None before anything is painted."""
+        return self._outlook.left() if self.place[0] in _MEASURED else None
 
     def stopped(self) -> bool:
-        """Whether Interrupt, Skip or Stop was pressed; once true it stays so."""
+        """Whether Interrupt, Skip or Stop was pressed; once true it stays true."""
         state: Any = shared.state
         pressed = state.interrupted or state.skipped or state.stopping_generation
-        self._stop = self._stop or self._wished() or bool(self._ours() and pressed)
+        self._stop = self._stop or self._stop_asked() or bool(self._owns_state() and pressed)
         return self._stop
 
-    def _ours(self) -> bool:
+    def _owns_state(self) -> bool:
         return self._inside or shared.state.job == self._name
 
-    def _pretended(self) -> float:
-        """When the job would have begun, had it found nothing done.
+    def _find_virtual_start(self) -> float:
+        """Return the start time from which the host computes the right remaining time.
 
-        The host reckons what is left from that and from the progress that it shows.
+        The host knows only a start and a share; the real start misleads it if the job has found
+        finished frames.
         """
-        left = self.left()
+        left = self.seconds_left()
         if left is None:
-            return self._begun
+            return self._start
         shown = 0.01 + _OWN * self.fraction
         return time.time() - left * shown / (1 - shown)
 
-    def _claim(self) -> None:
-        """Take the state if nobody is about to."""
+    def _try_turn(self) -> None:
+        """Take the host's state if the queue lock is free."""
         if call_queue.queue_lock.acquire(blocking=False):
             try:
                 self.turn()
             finally:
                 call_queue.queue_lock.release()
 
-    def _preview(self, preview: Image | None) -> None:
+    def _show_preview(self, preview: Image | None) -> None:
         now = time.monotonic()
-        wanted = shared.opts.live_previews_enable and now - self._shown >= _PREVIEW_EVERY
+        wanted = shared.opts.live_previews_enable and now - self._last_preview >= _PREVIEW_EVERY
         if preview is not None and wanted:
-            self._shown = now
+            self._last_preview = now
             shared.state.assign_current_image(Pictures.fromarray(preview))

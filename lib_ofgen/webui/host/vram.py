@@ -1,4 +1,4 @@
-"""The device is shared: while flow runs, the checkpoint makes room where memory is short."""
+"""Sharing of the device: the checkpoint leaves it while flow runs, if memory is short."""
 
 from __future__ import annotations
 
@@ -17,38 +17,43 @@ __all__ = ["SharingEstimator"]
 
 _LOG = logging.getLogger(__name__)
 _NEED = 3200
-"""Bytes per pixel of a pair that a network's flow takes at its peak, measured and rounded up."""
+"""Bytes per pixel that a network's flow of one pair needs at its peak, measured, rounded up."""
 _WEIGHTS = 256 << 20
-"""Bytes beside these."""
+"""Bytes of the network itself."""
 
 
 class SharingEstimator:
-    """Another estimator, whose work the host's checkpoint leaves the device for if it must.
+    """An estimator that has the host's checkpoint leave the device if memory is short.
 
-    Moved only inside our turn at the host, through its own functions, and moved back before the
-    turn ends: whoever paints next finds the checkpoint where it was.
+    The host's own functions move the checkpoint, only inside our turn at the host, and move it back
+    before the turn ends: whoever paints next finds the checkpoint where it was.
     """
 
     def __init__(
         self, estimator: FlowEstimator, turn: Callable[[], AbstractContextManager[Any]]
     ) -> None:
-        """`turn` is our turn at the host, which nobody else uses inside."""
-        self._estimator, self._turn, self._told = estimator, turn, False
+        """Wrap an estimator.
+
+        Args:
+            estimator: Computes the flow.
+            turn: Gives our turn at the host; nobody else uses the host inside.
+        """
+        self._estimator, self._turn, self._has_warned = estimator, turn, False
 
     @property
     def identity(self) -> str:
-        """The other's: where it runs changes no pixel."""
+        """The identity of the wrapped estimator; where it runs changes no pixel."""
         return self._estimator.identity
 
     def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
-        """The flow of each (source, target), in order."""
-        if not pairs or not _short(size_of(pairs[0][1].image)):
+        """Yield the flow of each (source, target), in order."""
+        if not pairs or not _is_memory_short(size_of(pairs[0][1].image)):
             yield from self._estimator.estimate(pairs)
             return
-        if not self._told:
-            self._told = True
+        if not self._has_warned:
+            self._has_warned = True
             _LOG.warning("the device is short of memory: the checkpoint leaves it while flow runs")
-        with self._turn(), _checkpoint_aside():
+        with self._turn(), _move_checkpoint_away():
             try:
                 flows = list(self._estimator.estimate(pairs))
             finally:
@@ -56,17 +61,17 @@ class SharingEstimator:
         yield from flows
 
     def release(self) -> None:
-        """Take everything of the estimator off the device."""
+        """Remove the estimator from the device."""
         self._estimator.release()
         devices.torch_gc()
 
 
-def _short(size: Size) -> bool:
-    """Whether checkpoint and flow do not fit beside each other.
+def _is_memory_short(size: Size) -> bool:
+    """Whether checkpoint and flow do not fit on the device together.
 
-    With --lowvram and --medvram the user has said so; else the device is asked.
+    With --lowvram and --medvram they do not; otherwise the free memory decides.
     """
-    if getattr(_loaded(), "lowvram", False):
+    if getattr(_loaded_checkpoint(), "lowvram", False):
         return True
     if devices.get_optimal_device().type != "cuda":
         return False
@@ -76,9 +81,9 @@ def _short(size: Size) -> bool:
 
 
 @contextmanager
-def _checkpoint_aside() -> Iterator[None]:
-    """Inside, the host's checkpoint is off the device."""
-    model = _loaded()
+def _move_checkpoint_away() -> Iterator[None]:
+    """Inside, the host's checkpoint is not on the device."""
+    model = _loaded_checkpoint()
     if model is None:
         yield
         return
@@ -90,6 +95,6 @@ def _checkpoint_aside() -> Iterator[None]:
         sd_models.send_model_to_device(model)
 
 
-def _loaded() -> Any:
-    """The checkpoint that the host has in memory, or None; asking loads none."""
+def _loaded_checkpoint() -> Any:
+    """Return the checkpoint that the host has in memory, or None; never load one."""
     return sd_models.model_data.sd_model

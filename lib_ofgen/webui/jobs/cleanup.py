@@ -1,4 +1,4 @@
-"""What was sent is deleted once no job needs it."""
+"""Deletion of uploads that no job needs any more."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ from pathlib import Path
 from typing import Any
 
 from lib_ofgen.webui.access import uploads
-from lib_ofgen.webui.jobs import plan
-from lib_ofgen.webui.jobs.job import JOBS, HostJob, places
-from lib_ofgen.webui.jobs.store import shelf
+from lib_ofgen.webui.host.environment import allowed_paths
+from lib_ofgen.webui.jobs.job import JobRun
+from lib_ofgen.webui.jobs.service import SERVICE
 
-__all__ = ["clear"]
+__all__ = ["delete_unused_uploads"]
 
 
-def clear(*_: Any, ended: HostJob | None = None) -> None:
-    """Delete what neither a job under way, nor the history, nor a plan in the making needs.
+def delete_unused_uploads(*_: Any, ended: JobRun | None = None) -> None:
+    """Delete uploads that no active job, no record and no running plan needs.
 
-    `ended` is a job that has just come to its end. Also for the host's `on_app_started`.
+    Args:
+        _: What the host's `on_app_started` gives.
+        ended: A job that has just ended; its own uploads are not kept for its sake.
     """
     for path in (ended.source, ended.mask) if ended else ():
         if path:
-            uploads.let_go(path, ended.made if ended else 0)
-    needed = {path.name for one in list(JOBS.values()) if one.under_way for path in _of(one)}
-    needed |= {path.name for one in list(plan.PLANS.values()) if one.running for path in _of(one)}
-    for record in shelf().all():
+            uploads.release(path, ended.created if ended else 0)
+    needed = {path.name for one in SERVICE.jobs.runs() if one.is_active for path in _files(one)}
+    needed |= {path.name for one in SERVICE.planner.running() for path in _files(one)}
+    for record in SERVICE.jobs.store.all():
         needed |= {Path(str(record.document.get(part, ""))).name for part in ("input", "mask")}
-    uploads.sweep(places().uploads, needed)
+    uploads.delete_unused(allowed_paths().uploads, needed)
 
 
-def _of(job: Any) -> list[Path]:
-    """The files that a job or a plan reads."""
+def _files(job: Any) -> list[Path]:
+    """Return the files that a job or a plan reads."""
     return [path for path in (job.source, job.mask) if path]

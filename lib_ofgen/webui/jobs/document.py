@@ -1,8 +1,8 @@
-"""The job document: what a request asks for, checked before anything is done.
+"""The job document: what a request asks for. It is checked before anything is done.
 
 `{"input": PATH or data URL, "mask": PATH?, "preset": NAME?, "settings": {...}?, "output": PATH?,
-"prompts": [ROW, ...]?, "defaults": VERSION?}`; infotext names the defaults to which it leaves other
-settings.
+"prompts": [ROW, ...]?, "defaults": VERSION?}`. Infotext names the version of the defaults that hold
+for the settings that it does not name.
 """
 
 from __future__ import annotations
@@ -21,19 +21,27 @@ from lib_ofgen.settings.fields import DEFAULTS_VERSION, Settings
 from lib_ofgen.store.workspace import digest
 from lib_ofgen.values import PromptRow
 from lib_ofgen.webui.access import uploads
-from lib_ofgen.webui.access.allowed_paths import Places
+from lib_ofgen.webui.access.allowed_paths import AllowedPaths
 
-__all__ = ["Document", "Places", "input_of", "mask_of", "output_of", "parse", "settings_of"]
+__all__ = [
+    "JobDocument",
+    "find_input",
+    "find_mask",
+    "find_output",
+    "parse",
+    "read_settings",
+    "set_preset",
+]
 
 _KEYS = ("input", "mask", "preset", "settings", "output", "prompts", "defaults")
 _TEXTS = ("input", "mask", "preset", "output")
-_MOST_NAMED = 12
+_MAX_NAMED = 12
 """Unknown parts that a message names."""
 
 
 @dataclass(frozen=True)
-class Document:
-    """What was asked for."""
+class JobDocument:
+    """What a request asks for."""
 
     input: str
     preset: str
@@ -45,23 +53,23 @@ class Document:
 
     @property
     def holds_video(self) -> bool:
-        """Whether the input is the video itself, as a data URL."""
+        """Whether the input is a data URL, not a path."""
         return self.input[:5].lower() == "data:"
 
     @property
     def paths(self) -> list[str]:
-        """The paths that it names."""
+        """The paths that the document names."""
         named = (
             [self.mask, self.output] if self.holds_video else [self.input, self.mask, self.output]
         )
         return [one for one in named if one]
 
 
-def parse(given: object) -> Document:
-    """The document of a JSON object, or of its text.
+def parse(given: object) -> JobDocument:
+    """Return the document of a JSON object or of its text.
 
     Raises:
-        SettingsError: it is neither, lacks its input, or has a part that does not belong.
+        SettingsError: if it is neither, lacks an input, or has an unknown part.
     """
     if isinstance(given, str):
         try:
@@ -73,8 +81,8 @@ def parse(given: object) -> Document:
     known = cast("Mapping[str, Any]", given)
     extra = sorted(str(key) for key in known if key not in _KEYS)
     if extra:
-        told = ", ".join(shorten(key).strip("'\"") for key in extra[:_MOST_NAMED])
-        raise SettingsError(f"the job has unknown parts: {told}; it takes {', '.join(_KEYS)}")
+        names = ", ".join(shorten(key).strip("'\"") for key in extra[:_MAX_NAMED])
+        raise SettingsError(f"the job has unknown parts: {names}; it takes {', '.join(_KEYS)}")
     texts = {name: known.get(name) or "" for name in _TEXTS}
     wrong = [name for name, value in texts.items() if not isinstance(value, str)]
     settings = known.get("settings") or {}
@@ -84,16 +92,19 @@ def parse(given: object) -> Document:
         raise SettingsError('the job names no input; give "input": a path or a data URL')
     defaults = known.get("defaults", DEFAULTS_VERSION)
     rows = prompt_rows.check_rows(known.get("prompts") or [], "the job's prompts")
-    return Document(**texts, settings=dict(settings), defaults=defaults, prompts=rows)
+    return JobDocument(**texts, settings=dict(settings), defaults=defaults, prompts=rows)
 
 
-def settings_of(
-    document: Document, host: Mapping[str, Any], store: presets.Store | None = None
+def read_settings(
+    document: JobDocument, host: Mapping[str, Any], store: presets.Store | None = None
 ) -> Settings:
-    """The document's settings over its preset's, over the host's own fields, over the defaults.
+    """Return the settings of a job.
+
+    The document's settings win over its preset, the preset over the host's own fields, and these
+    over the defaults.
 
     Raises:
-        SettingsError: there is no preset of that name in the store, or a setting is bad.
+        SettingsError: if the store has no preset of that name, or a setting is bad.
     """
     settings = Settings().replace({"seed": -1, **presets.migrate({}, document.defaults)})
     settings = settings.replace(host)
@@ -102,69 +113,81 @@ def settings_of(
     return settings.replace(document.settings)
 
 
-def input_of(document: Document, places: Places) -> Path:
-    """The video; one that was sent is kept below the output folder first.
+def find_input(document: JobDocument, paths: AllowedPaths) -> Path:
+    """Return the video; an upload is kept below the output folder first.
 
     Raises:
-        SettingsError: the path is outside the allowed folders or not there, or the URL is damaged.
-        VideoError: what was sent is no video.
-        WorkspaceError: what was sent cannot be kept.
+        SettingsError: if the path is outside the allowed folders or does not exist, or the data
+            URL is damaged.
+        VideoError: if the upload is not a video.
+        WorkspaceError: if the upload cannot be kept.
     """
     if document.holds_video:
-        return uploads.keep_url(document.input, places.uploads)
-    path = _sent_or_confined(document.input, "input", places)
+        return uploads.keep_url(document.input, paths.uploads)
+    path = _find_path(document.input, "input", paths)
     if not path.is_file():
-        raise SettingsError(f"input {shorten(document.input)} is no file; check the path")
+        raise SettingsError(f"input {shorten(document.input)} is not a file; check the path")
     return path
 
 
-def mask_of(document: Document, places: Places) -> Path | None:
-    """The mask, a file or folder; None where the document names none.
+def find_mask(document: JobDocument, paths: AllowedPaths) -> Path | None:
+    """Return the mask, a file or folder; None if the document names none.
 
     Raises:
-        SettingsError: the path is outside the allowed folders or not there.
-        VideoError: what was uploaded is no mask.
-        WorkspaceError: what was uploaded cannot be kept.
+        SettingsError: if the path is outside the allowed folders or does not exist.
+        VideoError: if the upload is not a mask.
+        WorkspaceError: if the upload cannot be kept.
     """
     if not document.mask:
         return None
-    path = _sent_or_confined(document.mask, "mask", places)
+    path = _find_path(document.mask, "mask", paths)
     if not path.exists():
-        raise SettingsError(f"mask {shorten(document.mask)} is not there; check the path")
+        raise SettingsError(f"mask {shorten(document.mask)} does not exist; check the path")
     return path
 
 
-def _sent_or_confined(text: str, role: str, places: Places) -> Path:
-    """The path, if it is of an upload or lies under one of the roots."""
+def _find_path(text: str, role: str, paths: AllowedPaths) -> Path:
+    """Return the path of an upload, or the path in one of the allowed folders."""
     if text in uploads.RECEIVED:
-        return uploads.keep(Path(text), places.uploads, role)
-    return places.confined(text, role)
+        return uploads.keep(Path(text), paths.uploads, role)
+    return paths.resolve(text, role)
 
 
-def output_of(
-    document: Document,
+def find_output(
+    document: JobDocument,
     source: Path,
     settings: Settings,
-    places: Places,
+    paths: AllowedPaths,
     taken: Collection[Path] = (),
 ) -> Path:
-    """Where the film goes.
+    """Return the path of the film.
 
-    Without a place of its own it is named after its source, settings and prompts, so that the same
-    request goes on where it was stopped. The rows' seeds are left out: with others it goes on too,
-    and paints those frames anew. With a seed that is to be drawn, each finished film is followed by
-    another, and so is each that is `taken` by a job under way.
+    If the document names none, the film is named after source, settings and prompts, so that the
+    same request continues a stopped job. The seeds of rows are left out of the name: a request with
+    other seeds continues the job too, and repaints those frames. If the seed is drawn, each request
+    makes another film: the name has a number that no existing film and no film in `taken` has.
     """
     if document.output:
-        return places.confined(document.output, "output")
+        return paths.resolve(document.output, "output")
     stem = re.sub(r"[^\w-]+", "-", source.stem)[:60] or "video"
     more: list[object] = [document.mask] if document.mask else []
-    said = [row._replace(seed=None) for row in document.prompts if not row.only_seed]
-    more += [prompt_rows.to_json(said)] if said else []
+    rows = [row._replace(seed=None) for row in document.prompts if not row.only_seed]
+    more += [prompt_rows.to_json(rows)] if rows else []
     name = f"{stem}-{digest(str(source), settings.to_json(), *more)[:8]}"
-    path = places.output / f"{name}.mp4"
+    path = paths.output / f"{name}.mp4"
     count = 1
     while settings.seed < 0 and (path.exists() or path in taken):
         count += 1
-        path = places.output / f"{name}-{count}.mp4"
+        path = paths.output / f"{name}-{count}.mp4"
     return path
+
+
+def set_preset(text: str, name: str) -> str:
+    """Return a job document's text with another preset; a text that is not an object stays."""
+    try:
+        document = json.loads(text or '{"input": ""}')
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(document, dict):
+        return text
+    return json.dumps({**document, "preset": name}, ensure_ascii=False)

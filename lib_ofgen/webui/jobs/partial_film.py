@@ -1,4 +1,4 @@
-"""The film of a running job as far as it is done, as a file for those who watch."""
+"""The finished frames of a running job as a film, for people who watch."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ from pathlib import Path
 
 from lib_ofgen.report.live_preview import LivePreview
 from lib_ofgen.system.files import modified_ns
-from lib_ofgen.webui.jobs.job import places
+from lib_ofgen.webui.host.environment import allowed_paths
 
-__all__ = ["forget", "write"]
+__all__ = ["delete", "write"]
 
 _KEPT = 3
-"""Films of what is done so far that are kept of a job, the newest: pages may be playing them."""
+"""Newest partial films of a job that are kept, because pages may be playing them."""
 
 
-def write(name: str, film: LivePreview, count: int, running: Callable[[], bool]) -> Path | None:
-    """Write the first `count` frames of the job `name`; None if it has ended meanwhile.
+def write(
+    job_id: str, preview: LivePreview, count: int, is_active: Callable[[], bool]
+) -> Path | None:
+    """Write the first `count` frames of the job; return the file, None if the job has ended.
 
     Raises:
-        OfgenError, OSError: the file cannot be written.
-        KeyError: a frame is being made anew.
+        OfgenError, OSError: if the file cannot be written.
+        KeyError: if one of the frames is being made again.
     """
-    path = _folder() / f"{name}-{count}.mp4"
+    path = _folder() / f"{job_id}-{count}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
-    film.write_partial(path, count)
-    still = running()
-    forget(name, keep=_KEPT if still else 0)
-    return path if still else None
+    preview.write_partial(path, count)
+    active = is_active()
+    delete(job_id, keep=_KEPT if active else 0)
+    return path if active else None
 
 
 def _folder() -> Path:
-    return places().output / "so-far"
+    return allowed_paths().output / "so-far"
 
 
-def forget(name: str, keep: int = 0) -> None:
-    """Delete the films of what was done so far of that job, but for the newest ones."""
-    named = re.compile(rf"{re.escape(name)}(-[0-9]+)?\.mp4")
+def delete(job_id: str, keep: int = 0) -> None:
+    """Delete the partial films of the job, except the `keep` newest."""
+    pattern = re.compile(rf"{re.escape(job_id)}(-[0-9]+)?\.mp4")
     with contextlib.suppress(OSError):
-        films = [path for path in _folder().iterdir() if named.fullmatch(path.name)]
+        films = [path for path in _folder().iterdir() if pattern.fullmatch(path.name)]
         for old in sorted(films, key=modified_ns, reverse=True)[keep:]:
-            with contextlib.suppress(OSError):  # somebody plays it
+            with contextlib.suppress(OSError):  # a page plays it
                 old.unlink()

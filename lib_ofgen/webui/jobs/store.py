@@ -1,9 +1,8 @@
-"""The tab's jobs on disk, a small JSON file each: those that wait, run, and have ended."""
+"""The tab's jobs on disk, one small JSON file for each: those that wait, run and have ended."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import logging
 import os
@@ -14,53 +13,83 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lib_ofgen.errors import OfgenError
+from lib_ofgen.errors import OfgenError, WorkspaceError
+from lib_ofgen.report.model import Report
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.store.workspace import write_whole
 from lib_ofgen.system import sealed_json
 from lib_ofgen.system.regular_file import regular_file
 from lib_ofgen.values import PromptRow
+from lib_ofgen.webui.jobs.state import JobState, JobStatus
 
-__all__ = ["Record", "Shelf", "needs", "same_place", "shelf"]
+__all__ = ["JobRecord", "JobStore", "is_same_path", "uses_path"]
 
 _LOG = logging.getLogger(__name__)
 
-_LARGEST = 1 << 25
-"""Bytes of a record; a list of as many prompts as may be has half of it."""
+_MAX_BYTES = 1 << 25
+"""Largest size of a record; the longest list of prompts needs half of it."""
 _LATEST = 32_503_680_000
 """Seconds since the epoch, the year 3000: later times have no date on some systems."""
+_ENDED_MEANWHILE = "the webui ended meanwhile; resume goes on from there"
 
 
 @dataclass
-class Record:
-    """What is remembered of a job."""
+class JobRecord:
+    """What is kept of a job."""
 
     id: str
     document: dict[str, Any]
-    """The job document, with a place for the film; it makes the same film again."""
-    made: float = field(default_factory=time.time)
+    """The job document with the film's path; it makes the same film again."""
+    created: float = field(default_factory=time.time)
     """Seconds since the epoch; jobs run in this order."""
-    state: str = "waiting"
-    """waiting, running, done, stopped or failed."""
-    message: str = ""
-    told: str = ""
-    """What of it a list tells, once it is known."""
+    status: JobStatus = field(default_factory=JobStatus)
+    """Shared with the run of the job."""
+    summary: str = ""
+    """What lists show of the film; empty until the film is done."""
     seed: int = -1
+    """Seed of the last film; -1 before there is one."""
     repaints: list[dict[str, Any]] = field(default_factory=list)
-    """Rows that give frames another seed, beside those of the document; the last one wins."""
+    """Rows that give frames another seed, after those of the document; the last one wins."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as it is on disk."""
+        return {
+            "id": self.id, "document": self.document, "made": self.created,
+            "state": self.state.value, "message": self.message, "told": self.summary,
+            "seed": self.seed, "repaints": self.repaints,
+        }  # fmt: skip
 
     @property
-    def asked(self) -> dict[str, Any]:
+    def state(self) -> JobState:
+        """The state of the job."""
+        return self.status.state
+
+    @property
+    def message(self) -> str:
+        """What the page shows of the state."""
+        return self.status.message
+
+    @property
+    def request(self) -> dict[str, Any]:
         """The job document with the repaints."""
         return {**self.document, "prompts": [*self.document.get("prompts", []), *self.repaints]}
 
-    def repainted(self, row: PromptRow) -> Record:
-        """The same with one repaint more."""
+    def add_repaint(self, row: PromptRow) -> JobRecord:
+        """Return a copy with one more repaint."""
         return replace(self, repaints=[*self.repaints, *prompt_rows.to_json([row])])
 
-    def undone(self) -> Record:
-        """The same without the last repaint."""
+    def drop_repaint(self) -> JobRecord:
+        """Return a copy without the last repaint."""
         return replace(self, repaints=self.repaints[:-1])
+
+    def note_result(self, report: Report) -> None:
+        """Take seed and summary from the report of the film."""
+        clip = report.clip
+        self.seed = report.seed
+        self.summary = (
+            f"{clip.frames} frames of {clip.size}, {len(report.keys)} key frames, "
+            f"{report.seconds['total']:.0f} s"
+        )
 
     @property
     def source(self) -> Path:
@@ -74,122 +103,174 @@ class Record:
 
     @property
     def workspace(self) -> Path:
-        """What the job keeps."""
+        """The folder of what the job keeps."""
         return self.output.with_name(self.output.name + ".ofgen")
 
     @property
     def mask(self) -> Path | None:
-        """The mask, a file or folder; None where there is none."""
+        """The mask, a file or folder; None if there is none."""
         return Path(self.document["mask"]) if self.document.get("mask") else None
 
 
-def same_place(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file, which need not be there."""
+def is_same_path(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, which need not exist."""
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def needs(job: Any, place: Path) -> bool:
-    """Whether a record or a job reads or writes the file `place`, or one in the folder `place`."""
+def uses_path(job: Any, place: Path) -> bool:
+    """Whether a record or run reads or writes the file `place`, or a file in the folder `place`."""
     real = Path(os.path.realpath(place))
     used = [job.output, job.source, *([job.mask] if job.mask else [])]
     return any(Path(os.path.realpath(one)).is_relative_to(real) for one in used)
 
 
-class Shelf:
-    """A folder of records; what is no record stays there, and is left out."""
+class JobStore:
+    """A folder of records. Files that are no records stay there and are ignored."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what there is; what ran when the webui ended is stopped."""
+        """Read the records; a job that ran when the webui ended is stopped now."""
         self._folder, self._lock = folder, threading.RLock()
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, JobRecord] = {}
         self.version = 0
-        """Goes up at every change."""
+        """Increases at every change."""
         paths: list[Path] = []
         with contextlib.suppress(OSError):
             paths = sorted(folder.glob("*.json"))
         for path in paths:
             record = _read(path)
             if record is not None:
-                self._records[record.id] = record
+                self._attach(record)
             else:
-                _LOG.warning("'%s' is no job that could be read; it is left out", path)
-        self.left = [one for one in self.all() if one.state == "waiting"]
-        """Those that waited when the webui ended, and wait for a word."""
+                _LOG.warning("'%s' is not a readable job; it is ignored", path)
+        self._held = {one.id for one in self.all() if one.state is JobState.WAITING}
         for record in self.all():
-            if record.state == "running":
-                record.state = "stopped"
-                record.message = "the webui ended meanwhile; resume goes on from there"
-                try:
-                    self.save(record)
-                except OfgenError as error:  # a webui starts, whatever the disk says
-                    _LOG.warning("%s", error)
+            record.status.move(JobState.STOPPED, _ENDED_MEANWHILE, only_from=JobState.RUNNING)
 
-    def all(self) -> list[Record]:
-        """The records, the oldest first."""
+    def all(self) -> list[JobRecord]:
+        """Return the records, the oldest first."""
         with self._lock:
-            return sorted(self._records.values(), key=lambda one: one.made)
+            return sorted(self._records.values(), key=lambda one: one.created)
 
-    def get(self, name: str) -> Record | None:
-        """The record of that id."""
-        return self._records.get(name)
+    def get(self, job_id: str) -> JobRecord | None:
+        """Return the record of that id; None if there is none."""
+        return self._records.get(job_id)
 
-    def of(self, output: Path) -> Record | None:
-        """The newest record whose film is that one."""
-        films = [one for one in self.all() if same_place(one.output, output)]
-        return films[-1] if films else None
+    def find_by_output(self, output: Path) -> JobRecord | None:
+        """Return the newest record of that film; None if there is none."""
+        found = [one for one in self.all() if is_same_path(one.output, output)]
+        return found[-1] if found else None
 
-    def save(self, record: Record) -> None:
-        """Keep the record as it is now.
+    @property
+    def held(self) -> frozenset[str]:
+        """Ids of the jobs that waited when the webui ended; they wait for "Go on"."""
+        with self._lock:
+            return frozenset(self._held)
+
+    def release(self, *job_ids: str) -> None:
+        """Let these jobs of `held` run, or all of them if no id is given."""
+        with self._lock:
+            self._held -= set(job_ids) or self._held.copy()
+
+    def put(self, record: JobRecord) -> None:
+        """Write the record, in place of the one with its id; from now on its moves are written.
 
         Raises:
-            WorkspaceError: it cannot be written.
+            WorkspaceError: if the record cannot be written; then the store is unchanged.
         """
         with self._lock:
-            data = json.dumps(dataclasses.asdict(record), indent=1, ensure_ascii=False)
-            path = self._folder / f"{record.id}.json"
-            write_whole(path, data.encode("utf-8", "backslashreplace"))
-            self._records[record.id] = record
-            self.version += 1
-            if record.state != "waiting":
-                self._begun(record)
+            self._write(record)
+            self._attach(record)
+            self._note_change(record)
 
-    def forget(self, record: Record) -> None:
-        """Drop the record; its film and workspace are not touched."""
+    def remove(self, record: JobRecord) -> None:
+        """Delete the record; its film and its workspace stay."""
         with self._lock:
             self._records.pop(record.id, None)
+            self._held.discard(record.id)
             self.version += 1
-            self._begun(record)
             (self._folder / f"{record.id}.json").unlink(missing_ok=True)
 
-    def _begun(self, record: Record) -> None:
-        """It waits for no word any more."""
-        self.left[:] = [one for one in self.left if one.id != record.id]
+    def _attach(self, record: JobRecord) -> None:
+        self._records[record.id] = record
+        record.status.on_move = lambda: self._follow(record)
+
+    def _follow(self, record: JobRecord) -> None:
+        """Write a record whose status has moved.
+
+        An end that cannot be written is only logged: the film is there all the same, and the next
+        start of the webui finds the job stopped.
+
+        Raises:
+            WorkspaceError: if the record of an active job cannot be written.
+        """
+        with self._lock:
+            if self._records.get(record.id) is not record:
+                return
+            self._note_change(record)
+            try:
+                self._write(record)
+            except WorkspaceError as error:
+                if record.state.is_active:
+                    raise
+                _LOG.warning("%s", error)
+
+    def _note_change(self, record: JobRecord) -> None:
+        self.version += 1
+        if record.state is not JobState.WAITING:
+            self._held.discard(record.id)
+
+    def _write(self, record: JobRecord) -> None:
+        data = json.dumps(record.to_json(), indent=1, ensure_ascii=False)
+        path = self._folder / f"{record.id}.json"
+        write_whole(path, data.encode("utf-8", "backslashreplace"))
 
 
-def _read(path: Path) -> Record | None:
-    """The record that the file holds; None where it holds none, whatever else it is."""
+def _read(path: Path) -> JobRecord | None:
+    """Return the record in the file; None if the file is anything else."""
     try:
         with regular_file(path) as file:
-            data = file.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
             return None
-        record = Record(**json.loads(data.decode("utf-8"), parse_constant=_no_number))
-        if record.id != path.stem or not _SHAPE(vars(record)):
+        record = _from_json(json.loads(data.decode("utf-8"), parse_constant=_refuse_constant))
+        if record.id != path.stem:
             return None
         repaints = prompt_rows.check_rows(record.repaints, "the repaints")
-        prompt_rows.check_rows(record.asked["prompts"], "the prompts")
+        prompt_rows.check_rows(record.request["prompts"], "the prompts")
     except (OSError, ValueError, TypeError, RecursionError, OfgenError):
         return None
     return record if all(row.only_seed for row in repaints) else None
 
 
-def _no_number(text: str) -> NoReturn:
-    """JSON has no NaN and no Infinity, though Python reads them."""
+def _from_json(given: object) -> JobRecord:
+    """Return the record of a JSON value; what older versions did not write has its default.
+
+    Raises:
+        ValueError: if the value is not a record.
+    """
+    if not isinstance(given, dict):
+        raise ValueError("not an object")
+    whole = {**JobRecord("", {}).to_json(), **given}  # no id and no input: both are needed
+    if whole.keys() != _MEMBERS.keys() or not _HAS_SHAPE(whole):
+        raise ValueError("not a record")
+    return JobRecord(
+        id=whole["id"],
+        document=whole["document"],
+        created=whole["made"],
+        status=JobStatus(JobState(whole["state"]), whole["message"]),
+        summary=whole["told"],
+        seed=whole["seed"],
+        repaints=whole["repaints"],
+    )
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    """Refuse NaN and Infinity: they are not JSON, though Python reads them."""
     raise ValueError(text)
 
 
-def _place(value: object) -> bool:
-    """Whether the value is a path as the system takes it."""
+def _is_path(value: object) -> bool:
+    """Whether the value is a path that the system can take."""
     if not isinstance(value, str) or "\0" in value:
         return False
     try:
@@ -199,36 +280,24 @@ def _place(value: object) -> bool:
     return Path(value).name not in ("", "..")
 
 
-def _document(value: object) -> bool:
+def _is_document(value: object) -> bool:
     """Whether the value is a job document that a record may hold."""
-    asked = sealed_json.record(input=_place, output=_place, settings=sealed_json.record())
-    return asked(value) and isinstance(value, dict) and _place(value.get("mask", "none"))
+    has_parts = sealed_json.record(input=_is_path, output=_is_path, settings=sealed_json.record())
+    return has_parts(value) and isinstance(value, dict) and _is_path(value.get("mask", "none"))
 
 
-def _name(value: object) -> bool:
+def _is_id(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[\w.-]{1,100}", value) is not None
 
 
-_SHAPE = sealed_json.record(
-    id=_name,
-    document=_document,
-    made=sealed_json.number(0, _LATEST),
-    state=lambda value: value in ("waiting", "running", "done", "stopped", "failed"),
-    message=sealed_json.text,
-    told=sealed_json.text,
-    seed=sealed_json.whole(-1, 2**32 - 1),
-    repaints=sealed_json.items(sealed_json.any_value),
-)
-
-
-_SHELVES: dict[Path, Shelf] = {}
-
-
-def shelf() -> Shelf:
-    """The shelf of this webui; "Reload UI" leaves it be."""
-    from modules import paths_internal  # here, so that records can be read without a host
-
-    folder = Path(paths_internal.data_path) / "ofgen-jobs"
-    if folder not in _SHELVES:
-        _SHELVES[folder] = Shelf(folder)
-    return _SHELVES[folder]
+_MEMBERS: dict[str, sealed_json.Shape] = {
+    "id": _is_id,
+    "document": _is_document,
+    "made": sealed_json.number(0, _LATEST),
+    "state": lambda value: value in tuple(JobState),
+    "message": sealed_json.text,
+    "told": sealed_json.text,
+    "seed": sealed_json.whole(-1, 2**32 - 1),
+    "repaints": sealed_json.items(sealed_json.any_value),
+}
+_HAS_SHAPE = sealed_json.record(**_MEMBERS)

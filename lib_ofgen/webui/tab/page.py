@@ -1,4 +1,4 @@
-"""The tab: a video and a look go in; a plan, progress and the film come out."""
+"""The page of the tab."""
 
 from __future__ import annotations
 
@@ -6,79 +6,81 @@ from typing import Any
 
 import gradio as gr
 
-from lib_ofgen.webui.jobs.job import TITLE
+from lib_ofgen.webui.messages import TITLE
 from lib_ofgen.webui.tab import send_to_tab
 from lib_ofgen.webui.tab.film_panel import FilmPanel
 from lib_ofgen.webui.tab.form import Form
 from lib_ofgen.webui.tab.history_panel import HistoryPanel
 from lib_ofgen.webui.tab.plan_panel import PlanPanel
-from lib_ofgen.webui.tab.preset_bar import Bar
+from lib_ofgen.webui.tab.preset_bar import PresetBar
 from lib_ofgen.webui.tab.result_panel import ResultPanel
-from lib_ofgen.webui.tab.widgets import element
+from lib_ofgen.webui.tab.widgets import element_id
 
-__all__ = ["tabs"]
-
-
-def tabs() -> list[tuple[Any, str, str]]:
-    """What the host's `on_ui_tabs` wants."""
-    return [(_page(), TITLE, "ofgen")]
+__all__ = ["build_tabs"]
 
 
-def _page() -> Any:
+def build_tabs() -> list[tuple[Any, str, str]]:
+    """Return our tab; for the host's `on_ui_tabs`."""
+    return [(_build_page(), TITLE, "ofgen")]
+
+
+def _build_page() -> Any:
     form, film = Form(), FilmPanel()
     with gr.Blocks(analytics_enabled=False) as page:
-        bar = Bar()
-        with gr.Row(elem_id=element("page")):
-            with gr.Column(elem_id=element("asked")):
-                with gr.Column(elem_id=element("words")):
-                    form.video()
-                    form.words()
-                    form.style_row()
-                with gr.Column(elem_id=element("settings")):
-                    form.painter()
-                    form.accordions()
-            with gr.Column(elem_id=element("made")):
-                with gr.Column(elem_id=element("actions")):
-                    film.buttons()
+        bar = PresetBar()
+        with gr.Row(elem_id=element_id("page")):
+            with gr.Column(elem_id=element_id("asked")):
+                with gr.Column(elem_id=element_id("words")):
+                    form.build_video()
+                    form.build_prompts()
+                    form.build_styles()
+                with gr.Column(elem_id=element_id("settings")):
+                    form.build_painter()
+                    form.build_accordions()
+            with gr.Column(elem_id=element_id("made")):
+                with gr.Column(elem_id=element_id("actions")):
+                    film.build_buttons()
                 with (
-                    gr.Column(elem_id=element("results")),
-                    gr.Tabs(elem_id=element("tabs")) as shown,
+                    gr.Column(elem_id=element_id("results")),
+                    gr.Tabs(elem_id=element_id("tabs")) as tabs,
                 ):
                     with gr.Tab("Plan", id="plan"):
-                        planned = PlanPanel()
+                        plan = PlanPanel()
                     with gr.Tab("Film", id="film"):
-                        film.panel()
+                        film.build_panel()
                         result = ResultPanel()
                     with gr.Tab("History", id="history"):
                         history = HistoryPanel()
         bar.connect(form.settings, form.lists)
         form.connect()
-        send_to_tab.connect(form, bar.told)
-        planned.connect(form, film.plan, lambda: gr.update(selected="plan"), shown)
-        film.connect(form, shown)
+        send_to_tab.connect(form, bar.note)
+        plan.connect(form, film.plan, lambda: gr.update(selected="plan"), tabs)
+        film.connect(form, tabs)
         result.connect()
-        history.connect(result.show, result.outputs, shown)
-        _watch(planned, film, result, history)
+        history.connect(result.show, result.outputs, tabs)
+        _connect_refresh(plan, film, result, history)
     return page
 
 
-def _watch(planned: PlanPanel, film: FilmPanel, result: ResultPanel, history: HistoryPanel) -> None:
-    """The button that the page's script presses, as often as there is something to see."""
-    look = gr.Button("Look", visible=False, elem_id=element("look"))
-    beat = gr.HTML(visible=False, elem_id=element("beat"))
+def _connect_refresh(
+    plan: PlanPanel, film: FilmPanel, result: ResultPanel, history: HistoryPanel
+) -> None:
+    """Add the hidden button that the page's script presses to refresh all panels."""
+    button = gr.Button("Look", visible=False, elem_id=element_id("look"))
+    beat = gr.HTML(visible=False, elem_id=element_id("beat"))
     seen = gr.State({})
 
-    def looked(seen: dict[str, Any], wanted: str, shown: str) -> list[Any]:
+    def refresh(seen: dict[str, Any], plan_id: str, job_id: str) -> list[Any]:
         seen = {**seen, "beat": seen.get("beat", 0) + 1}
-        told = [f"<i data-beat='{seen['beat']}'></i>", *planned.look(wanted, seen)]
-        ended = result.show(film.ended(seen))
-        pair = result.beside.look(shown, seen)
-        return [*told, *film.look(seen), *ended, *pair, *history.look(seen), seen]
+        first = [f"<i data-beat='{seen['beat']}'></i>", *plan.refresh(plan_id, seen)]
+        finished = result.show(film.take_finished(seen))
+        beside = result.side_by_side.refresh(job_id, seen)
+        return [*first, *film.refresh(seen), *finished, *beside, *history.refresh(seen), seen]
 
-    look.click(
-        looked, inputs=[seen, planned.wanted, result.shown], queue=False, show_progress=False,
+    button.click(
+        refresh, inputs=[seen, plan.plan_id, result.job_id], queue=False, show_progress=False,
         outputs=[
-            beat, *planned.outputs, *film.outputs, *result.outputs, *result.beside.outputs,
+            beat, *plan.outputs, *film.outputs, *result.outputs, *result.side_by_side.outputs,
             *history.outputs, seen,
         ],
     )  # fmt: skip

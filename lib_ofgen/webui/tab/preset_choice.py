@@ -1,4 +1,4 @@
-"""What choosing a preset does to the controls of the tab, and what of them goes into a preset."""
+"""How a preset changes the controls of the tab, and how the controls become a preset."""
 
 from __future__ import annotations
 
@@ -10,73 +10,82 @@ from lib_ofgen.settings import presets
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.settings.presets import Preset
 
-__all__ = ["chosen", "kept", "shown"]
+__all__ = ["apply_preset", "make_preset", "to_control_value"]
 
-_THEIRS = (
+_FILM_SETTINGS = (
     "prompt", "negative_prompt", "sampler", "scheduler", "checkpoint", "inpaint_checkpoint", "seed",
     "start", "end", "max_frames", "key_indices",
 )  # fmt: skip
-"""Settings that a preset changes only where it names them: the film's own, not the method's."""
-_OF_REQUESTS = (
+"""Settings of the film, not of the method; a preset changes them only if it names them."""
+_REQUEST_FIELDS = (
     "seed", "steps", "cfg_scale", "strength", "hole_strength", "width", "height",
 )  # fmt: skip
-"""Settings that a preset must name, for where it does not a request's own fields decide."""
+"""Settings that a preset always names, because a request's own fields decide otherwise."""
 
 
-def shown(value: object) -> object:
-    """The setting's value as its control shows it."""
+def to_control_value(value: object) -> object:
+    """Return the setting's value as its control has it."""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
-def chosen(
+def apply_preset(
     preset: Preset,
     now: Mapping[str, Any],
     before: Mapping[str, Any],
     first: Settings,
     lists: Mapping[str, Sequence[str]],
 ) -> tuple[dict[str, Any], list[str]]:
-    """What controls show once the preset is chosen, of those that change; and notes for the user.
+    """Return the new values of the controls that change, and notes for the user.
 
-    Settings of the method that it does not name go back to what they are at `first`. `now` is what
-    the controls show, `before` the settings of the preset chosen before: what that one brought
-    leaves with it. `lists` gives the host's own names for some settings.
+    Args:
+        preset: The chosen preset.
+        now: What the controls show.
+        before: Settings of the preset that was chosen before; those that the user has left as they
+            were are taken back.
+        first: What settings of the method become if the preset does not name them.
+        lists: The host's own names for some settings.
     """
     changes: dict[str, Any] = {}
     notes: list[str] = []
     for name, start in first.to_json().items():
-        brought = name in before and now.get(name) == shown(before[name])
-        if name in _THEIRS and name not in preset.settings and not brought:
+        is_from_before = name in before and now.get(name) == to_control_value(before[name])
+        if name in _FILM_SETTINGS and name not in preset.settings and not is_from_before:
             continue
         value = preset.settings.get(name, start)
         if value and name in lists:
-            here = _listed(value, lists[name])
-            if here is None:
+            local_name = _match_name(value, lists[name])
+            if local_name is None:
                 notes.append(f"there is no {name.replace('_', ' ')} {value!r} here; it is left out")
                 continue
-            value = here
-        changes[name] = shown(value)
+            value = local_name
+        changes[name] = to_control_value(value)
     return changes, notes
 
 
-def _listed(name: str, names: Sequence[str]) -> str | None:
-    """The host's name for what may lie in another folder here, or has no hash yet."""
-    for same in (_bare, lambda text: re.sub(r" \[[0-9a-f]+\]$", "", _bare(text))):
-        found = next((one for one in names if same(one) == same(name)), None)
+def _match_name(name: str, names: Sequence[str]) -> str | None:
+    """Return the host's name of a file that may be in another folder here or have no hash yet."""
+    for key in (_file_name, lambda text: re.sub(r" \[[0-9a-f]+\]$", "", _file_name(text))):
+        found = next((one for one in names if key(one) == key(name)), None)
         if found is not None:
             return found
     return None
 
 
-def _bare(name: str) -> str:
+def _file_name(name: str) -> str:
     return re.split(r"[/\\]", name)[-1]
 
 
-def kept(name: str, settings: Mapping[str, Any], *, clip: bool) -> Preset:
-    """The preset of what the controls stand for, `clip` with what says something of the clip only.
+def make_preset(name: str, settings: Mapping[str, Any], *, clip: bool) -> Preset:
+    """Return the preset of the controls' settings.
+
+    Args:
+        name: Name of the preset.
+        settings: The settings that differ from the defaults.
+        clip: With the settings that only make sense for this clip.
 
     Raises:
-        SettingsError: the name is none, or a setting holds a path.
+        SettingsError: if the name is not valid, or a setting is a path.
     """
     whole = Settings().replace(settings).to_json()
-    named = {**settings, **{setting: whole[setting] for setting in _OF_REQUESTS}}
+    named = {**settings, **{setting: whole[setting] for setting in _REQUEST_FIELDS}}
     return presets.make_preset(name, presets.make_portable(named, clip=clip))
