@@ -146,7 +146,7 @@ def test_a_job_takes_no_more_room_than_was_told(
     workspace, scale = Workspace(folder / "out.ofgen"), _Scale(folder)
     known = run.analyse_source(clip, workspace, settings, scale, Stopwatch())
     gaps = run.estimate_gaps(known, settings, scale)
-    whole, size = run.count_whole_frames(known, settings), known.spool.clip.size
+    whole, size = run.count_whole_frames(known, settings), known.frames.clip.size
     keys = len(known.keys)
     told = estimate.disk_space(
         estimate.estimate_work(FRAMES, size, whole, keys, gaps, settings.hole_min),

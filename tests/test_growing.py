@@ -56,7 +56,7 @@ def test_a_film_can_be_watched_while_it_is_made(tmp_path: Path) -> None:
     films = []
     for name, watched in (("seen", watcher.watched), ("unseen", lambda film: None)):
         job = Job(source, tmp_path / f"{name}.mp4", tmp_path / name, settings)
-        run_job(job, BrushPainter(), watcher, watched=watched)
+        run_job(job, BrushPainter(), watcher, watch=watched)
         films.append(job.output.read_bytes())
         watcher.film = None
     assert films[0] == films[1]

@@ -221,7 +221,7 @@ def drawn(space: Path, clip: Path, mask: Path, **changes: object) -> Sequence[Dr
         propagator.draft(index)
         if propagator.records[index].whole
         else stabiliser.stable_draft(index)
-        for index in range(known.spool.clip.length)
+        for index in range(known.frames.clip.length)
     ]
 
 
@@ -342,7 +342,7 @@ def test_a_mask_is_cropped_and_padded_as_the_clip_is(clip: Path, tmp_path: Path)
         spools = [
             pipeline.analyse_source(
                 clip, Workspace(tmp_path / f"w-{fit}"), settings, Patience(), Stopwatch(), mask
-            ).division
+            ).layers
             for mask in (video, pictures)
         ]
         with open_video(video, Sampling(**sampling)) as frames:
@@ -361,7 +361,7 @@ def masks_of(clip: Path, mask: Path, space: Path, **sampling: object) -> list[Ma
     """Where each frame of the clip is animated."""
     settings = Settings().replace(sampling)
     known = pipeline.analyse_source(clip, Workspace(space), settings, Patience(), Stopwatch(), mask)
-    return [known.division.inside(index) for index in range(known.spool.clip.length)]
+    return [known.layers.inside(index) for index in range(known.frames.clip.length)]
 
 
 def outlined(kind: str) -> NDArray[np.uint8]:

@@ -171,6 +171,6 @@ def _inside(clip: Path, mask: Path, folder: Path) -> Mask:
     """What of the clip's first frame is animated."""
     space = Workspace(folder / "space")
     known = run.analyse_source(clip, space, Settings(), Patience(), Stopwatch(), mask)
-    inside = known.division.inside(0)
+    inside = known.layers.inside(0)
     assert inside is not None
     return inside

@@ -16,18 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from lib_ofgen import __version__
-from lib_ofgen.cli import console, presets, weights
+from lib_ofgen.cli import console, measure, presets, weights
 from lib_ofgen.cli.presets import add_settings, read_settings
-from lib_ofgen.errors import OfgenError, SettingsError, Stopped, VideoError
-from lib_ofgen.imaging import flow_io, images
-from lib_ofgen.models.flow import choose_estimator
+from lib_ofgen.errors import OfgenError, SettingsError, Stopped
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.models.painters.webui_api import HttpPainter
 from lib_ofgen.pipeline import checks, stage_options
 from lib_ofgen.pipeline import run as pipeline
 from lib_ofgen.pipeline.analysis import prompting
 from lib_ofgen.pipeline.stopwatch import Stopwatch
-from lib_ofgen.report import evaluate
 from lib_ofgen.report import facts as report
 from lib_ofgen.settings import control_units, prompt_rows
 from lib_ofgen.settings.fields import Settings
@@ -37,12 +34,9 @@ from lib_ofgen.store.workspace import PROMPTS, Workspace, write_whole
 from lib_ofgen.system import limits
 from lib_ofgen.system.files import claim_outputs
 from lib_ofgen.system.safe_text import strip_secrets, to_one_line
-from lib_ofgen.values import Frame, Painter, PromptRow, Sampling
+from lib_ofgen.values import Painter, PromptRow
 
 __all__ = ["main"]
-
-_SAMPLING = ("start", "end", "max_frames", "every_nth")
-"""Settings that say which frames of a source are used."""
 
 _PROMPTS = ("prompt", "negative_prompt", "prompt_prefix", "prompt_suffix")
 """Settings that say what to paint."""
@@ -157,7 +151,7 @@ def _add_analysis(commands: Any) -> None:
     )
     add_settings(rate)
     _add_limit(rate)
-    rate.set_defaults(run=_evaluate)
+    rate.set_defaults(run=measure.run_evaluate)
     flow = commands.add_parser("flow", help="flow from one picture to another")
     flow.add_argument("first", type=Path, metavar="A")
     flow.add_argument("second", type=Path, metavar="B")
@@ -166,7 +160,7 @@ def _add_analysis(commands: Any) -> None:
     flow.add_argument("--flow", default="auto", metavar="NAME")
     _add_models(flow)
     _add_limit(flow)
-    flow.set_defaults(run=_flow)
+    flow.set_defaults(run=measure.run_flow)
 
 
 def _add_upkeep(commands: Any) -> None:
@@ -292,11 +286,11 @@ def _plan(options: argparse.Namespace) -> int:
         if options.prompts_out:
             _write_prompts(options, settings, known, progress)
         if options.output:
-            source = known.spool.frame
+            source = known.frames.frame
             report.save_sheet(
-                options.output, lambda i: source(i).image, known.keys, known.spool.clip
+                options.output, lambda i: source(i).image, known.keys, known.frames.clip
             )
-    clip = known.spool.clip
+    clip = known.frames.clip
     work = report.estimate_paint(clip, pipeline.count_whole_frames(known, settings), gaps)
     if options.json:
         plan = report.describe_plan(clip, known.scenes, known.keys, work)
@@ -333,65 +327,6 @@ def _write_prompts(
     if wanted.name != "off" and not options.quiet:
         console.say(f"tagger  {wanted.name} ({tagger.reason})")
     console.say(f"prompts {path}", out=True)
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    settings = read_settings(options)
-    with console.Progress(quiet=options.quiet) as progress:
-        result = evaluate.evaluate(
-            options.source,
-            options.result,
-            progress,
-            sampling=Sampling(**{name: getattr(settings, name) for name in _SAMPLING}),
-            cut_threshold=settings.cut_threshold,
-            keys=_read_keys(options.report) if options.report else (),
-        ).to_json()
-    if options.json:
-        console.say(json.dumps(result), out=True)
-        return 0
-    for name in ("warp_error", "sharpness"):
-        values = "  ".join(f"{key} {value}" for key, value in result[name].items())
-        console.say(f"{name:10}  {values}", out=True)
-    return 0
-
-
-def _read_keys(path: Path) -> set[int]:
-    """Return the indices of the key frames in a report."""
-    try:
-        return report.read_key_indices(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        cause = getattr(error, "strerror", None) or "it is not a report, or it is damaged"
-        raise SettingsError(f"cannot read '{path}': {cause}; give a job's report.json") from error
-
-
-def _flow(options: argparse.Namespace) -> int:
-    checks.check_apart([options.first, options.second], [options.output, options.png])
-    checks.check_apart([options.output], [options.png])
-    with claim_outputs([options.output, options.png]):
-        return _write_flow(options)
-
-
-def _write_flow(options: argparse.Namespace) -> int:
-    first, second = (_read_picture(path) for path in (options.first, options.second))
-    if first.shape != second.shape:
-        sizes = " and ".join(str(images.size_of(image)) for image in (first, second))
-        raise VideoError(f"the pictures are {sizes}; give two pictures of one size", bad_input=True)
-    settings = Settings().replace({"flow": options.flow})
-    models = weights.model_folders(options.models_dir)
-    chosen = choose_estimator(settings.flow, stage_options.estimator_options(settings, models))
-    (found,) = chosen.estimator.estimate([(Frame(1, second), Frame(0, first))])
-    write_whole(options.output, flow_io.to_flo(found.vectors))
-    if options.png:
-        write_whole(options.png, images.encode_png(flow_io.draw_flow(found.vectors)))
-    return 0
-
-
-def _read_picture(path: Path) -> Any:
-    try:
-        return images.read_picture(path)
-    except (OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or error
-        raise VideoError(f"cannot read the picture '{path}': {cause}", bad_input=True) from error
 
 
 def _print_settings(_: argparse.Namespace) -> int:

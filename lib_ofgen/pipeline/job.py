@@ -52,8 +52,8 @@ class JobResult:
 class SourceAnalysis:
     """What is known before anything is painted."""
 
-    spool: FrameStore
+    frames: FrameStore
     scenes: tuple[Scene, ...]
     keys: list[KeyFrame]
-    division: SingleLayer
+    layers: SingleLayer
     """The layers into which the mask, if there is one, divides the frames."""

@@ -50,7 +50,7 @@ def measure_result(
     Raises:
         Stopped: if the user asked to stop.
     """
-    source = known.spool.frame
+    source = known.frames.frame
     return report.measure(
         lambda index: source(index).image,
         makers.last.picture,
@@ -70,7 +70,7 @@ def make_report(
     seconds: Mapping[str, float],
 ) -> Report:
     """Return the report of a finished job; `seconds` are those of each kind of work."""
-    clip, last, second = known.spool.clip, makers.last, makers.second
+    clip, last, second = known.frames.clip, makers.last, makers.second
     painted = report.summarise_paint(makers.propagator.records)
     frames = (last.key(index) for index in range(clip.length))
     chosen, settings = choices.flow, job.settings
@@ -81,7 +81,7 @@ def make_report(
         frames=report.describe_frames(
             makers.propagator.records, makers.stabiliser.records, second.shares if second else {}
         ),
-        kept=StoredFrames(known.spool.key, tuple(key for key in frames if key is not None)),
+        kept=StoredFrames(known.frames.key, tuple(key for key in frames if key is not None)),
         painted_mean=painted.painted_mean,
         painted=painted.painted,
         coverage_mean=painted.coverage_mean,
@@ -110,7 +110,7 @@ def write_report(job: Job, known: SourceAnalysis, makers: Renderers, facts: Repo
     for path in (kept, job.report):
         if path is not None:
             write_whole(path, report.to_bytes(facts))
-    report.save_sheet(sheet, makers.last.picture, known.keys, known.spool.clip)
+    report.save_sheet(sheet, makers.last.picture, known.keys, known.frames.clip)
     shown = job.workspace / "report.html"
     write_whole(shown, page.report_html(facts, _page_content(job, known, makers, facts)))
     return JobResult(job.output, job.workspace, kept, shown, sheet, facts)
@@ -120,7 +120,7 @@ def _page_content(
     job: Job, known: SourceAnalysis, makers: Renderers, facts: Report
 ) -> page.PageContent:
     """What the report's page shows beside the report's facts."""
-    clip, records = known.spool.clip, makers.propagator.records
+    clip, records = known.frames.clip, makers.propagator.records
     whole = {index for index, record in records.items() if record.whole}
     return page.PageContent(
         job.source.name,
@@ -133,7 +133,7 @@ def _page_content(
 
 def _frame_pictures(known: SourceAnalysis, makers: Renderers) -> figures.FilmPictures:
     """Where to get what is shown of a frame."""
-    source = known.spool.frame
+    source = known.frames.frame
     return figures.FilmPictures(
         lambda index: source(index).image,
         makers.last.picture,
@@ -146,14 +146,14 @@ def live_preview(known: SourceAnalysis, makers: Renderers) -> LivePreview:
     """The film, for those who watch it grow."""
     film, whole = _frame_pictures(known, makers), makers.propagator.records
     done = makers.last.done
-    return LivePreview(known.spool.clip, film, done, lambda index: whole[index].whole)
+    return LivePreview(known.frames.clip, film, done, lambda index: whole[index].whole)
 
 
 def key_infotexts(
     known: SourceAnalysis, prompts: Prompts, seed: int, settings: Settings
 ) -> dict[int, str]:
     """The infotext of each key frame."""
-    about = report.infotext_fields(settings.to_json(), seed, known.spool.clip.size)
+    about = report.infotext_fields(settings.to_json(), seed, known.frames.clip.size)
     words = {key.index: prompts.of(key.index) for key in known.keys}
     return {
         index: infotext(said, {**about, "Seed": said.seed_or(seed)})

@@ -91,14 +91,14 @@ def estimate_gaps(
     known: SourceAnalysis, settings: Settings, reporter: Reporter
 ) -> list[coverage.Gap]:
     """Return what the frames between key frames lack, estimated; paints nothing."""
-    reach = FlowReach(known.spool, stage_options.reach_rule(settings), known.division, reporter)
+    reach = FlowReach(known.frames, stage_options.reach_rule(settings), known.layers, reporter)
     return coverage.estimate_gaps([key.index for key in known.keys], known.scenes, reach.missing)
 
 
 def count_whole_frames(known: SourceAnalysis, settings: Settings) -> int:
     """Return how many frames are painted whole; with a mask, the whole of what is painted."""
     rules = stage_options.render_rules(settings, seed=0)
-    return plan_order(known.keys, known.scenes, known.division, rules).whole_count
+    return plan_order(known.keys, known.scenes, known.layers, rules).whole_count
 
 
 def run_job(
@@ -154,12 +154,12 @@ class _Run:
             job.source, self.workspace, settings, self.reporter, stopwatch, job.mask
         )
         if job.frames is not None:
-            FrameFolder(job.frames).check(known.spool.clip.length)
+            FrameFolder(job.frames).check(known.frames.clip.length)
         rules = stage_options.render_rules(settings, seed)
-        order = plan_order(known.keys, known.scenes, known.division, rules)
+        order = plan_order(known.keys, known.scenes, known.layers, rules)
         with stopwatch("analyse"):
             reach = FlowReach(
-                known.spool, stage_options.reach_rule(settings), known.division, self.reporter
+                known.frames, stage_options.reach_rule(settings), known.layers, self.reporter
             )
             work = expect_work(known.scenes, known.keys, order, rules, reach)
             prompts, tagger = make_prompts(known, settings, tagger, job.prompts, self.reporter)
@@ -169,7 +169,7 @@ class _Run:
         session = PainterSession(self.painter, rules, prompts, self.reporter, stopwatch)
         with session, _release_after(estimator):
             context = RenderContext(
-                known.spool, known.scenes, known.division, rules, estimator, session, stopwatch
+                known.frames, known.scenes, known.layers, rules, estimator, session, stopwatch
             )
             renderers = make_renderers(context, known.keys)
             watch(reporting.live_preview(known, renderers))
@@ -192,7 +192,7 @@ class _Run:
         seed: int,
     ) -> None:
         """Write the film and, if they are wanted, its frames, while these are rendered."""
-        job, clip = self.job, known.spool.clip
+        job, clip = self.job, known.frames.clip
         texts = reporting.key_infotexts(known, prompts, seed, job.settings)
         encoding.write_outputs(
             job.output,
@@ -216,7 +216,7 @@ def make_prompts(
     """Return the prompts of every frame, and the tagger as it turned out."""
     phrasing = stage_options.make_phrasing(settings)
     return prompting.find_prompts(
-        known.spool, known.scenes, known.keys, phrasing, tagger, rows, reporter
+        known.frames, known.scenes, known.keys, phrasing, tagger, rows, reporter
     )
 
 

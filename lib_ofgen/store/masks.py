@@ -55,7 +55,7 @@ def check(path: Path, shown: Size) -> None:
 
 
 def read(
-    path: Path, spool: FrameStore, sampling: Sampling, shown: Size, reporter: Reporter
+    path: Path, store: FrameStore, sampling: Sampling, shown: Size, reporter: Reporter
 ) -> FrameStore:
     """Read the masks of the clip's frames into the workspace: grey pictures at its size.
 
@@ -67,12 +67,12 @@ def read(
         VideoError: if the mask cannot be read, or has another length or aspect than the clip.
         Stopped: if the user asked to stop.
     """
-    clip, workspace = spool.clip, spool.workspace
-    key = digest("mask", _READER, _content(path), spool.key)
+    clip, workspace = store.clip, store.workspace
+    key = digest("mask", _READER, _content(path), store.key)
     if workspace.clip(key) is None:
         count = 0
         grey = _Grey()
-        for image in islice(_read_pictures(path, spool, sampling, shown), clip.length):
+        for image in islice(_read_pictures(path, store, sampling, shown), clip.length):
             mask = np.repeat(grey.of(image)[..., None], 3, axis=2)
             workspace.save_source(key, count, mask)
             count += 1
@@ -113,21 +113,21 @@ def _is_cut_out(image: NDArray[np.uint8]) -> bool:
 
 
 def _read_pictures(
-    path: Path, spool: FrameStore, sampling: Sampling, shown: Size
+    path: Path, store: FrameStore, sampling: Sampling, shown: Size
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the mask's pictures for the clip's frames, at the clip's size."""
-    size = spool.clip.size
+    size = store.clip.size
     fit = sampling.fit if sampling.fit != "fit" else "stretch"
     one = Sampling(width=size.width, height=size.height, fit=fit)
     if not (path.is_dir() or _is_picture(path)):
         framed = replace(sampling, width=size.width, height=size.height, fit=fit)
-        yield from _read_video(path, spool.clip, framed, shown)
+        yield from _read_video(path, store.clip, framed, shown)
         return
     taken: Iterator[Path] = repeat(path)
     if path.is_dir():
-        _check_count(path, spool.clip, sampling)
+        _check_count(path, store.clip, sampling)
         nth = sampling.every_nth
-        first = math.ceil(round(sampling.start * float(spool.clip.rate * nth), 3))
+        first = math.ceil(round(sampling.start * float(store.clip.rate * nth), 3))
         taken = islice(_list_pictures(path), first, None, nth)
     for file in taken:
         with _open(file, one) as source:

@@ -105,7 +105,7 @@ class Clip:
                 path, Workspace(Path(folder)), self.base, Silent(), Stopwatch()
             )
             self.scenes: Sequence[Scene] = known.scenes
-            self.source = [frame.image for frame in known.spool.frames()]
+            self.source = [frame.image for frame in known.frames.frames()]
         self.judged = {
             i: metrics.judge_pair((self.source[i], self.source[i + 1]), metrics.tvl1)
             for i in metrics.pairs(self.scenes)
@@ -120,11 +120,11 @@ class Clip:
             known, renderers = rendered(self.path, space, settings, BrushPainter(), Silent())
             maker = renderers.propagator
             seconds = (perf_counter() - begun) / len(self.source)
-            frames = [renderers.last.picture(index) for index in range(known.spool.clip.length)]
+            frames = [renderers.last.picture(index) for index in range(known.frames.clip.length)]
             holes = {i: mask for i in maker.records if (mask := maker.hole_mask(i)) is not None}
             return Film(
                 frames,
-                _coded(frames, known.spool.clip, settings.quality, Path(folder) / "film.mp4"),
+                _coded(frames, known.frames.clip, settings.quality, Path(folder) / "film.mp4"),
                 [key.index for key in known.keys],
                 {index for index, made in maker.made.items() if made.whole},
                 holes,

@@ -39,15 +39,15 @@ def rendered(
     stopwatch = Stopwatch()
     known = run.analyse_source(source, workspace, settings, reporter, stopwatch, mask)
     rules = stage_options.render_rules(settings, seed)
-    prompts = Prompts(known.spool.clip.length, NO_WORDS, rows)
+    prompts = Prompts(known.frames.clip.length, NO_WORDS, rows)
     with PainterSession(painter, rules, prompts, reporter, stopwatch) as session:
         estimator = DisEstimator(settings.confidence_radius)
         context = RenderContext(
-            known.spool, known.scenes, known.division, rules, estimator, session, stopwatch
+            known.frames, known.scenes, known.layers, rules, estimator, session, stopwatch
         )
         renderers = make_renderers(context, known.keys)
         for _ in render_frames(
-            renderers, plan_order(known.keys, known.scenes, known.division, rules)
+            renderers, plan_order(known.keys, known.scenes, known.layers, rules)
         ):
             pass
     return known, renderers

@@ -97,7 +97,7 @@ def parse_phrasing(rules: str, blacklist: str, **more: Any) -> Phrasing:
 
 
 def find_prompts(
-    spool: FrameStore,
+    frames: FrameStore,
     scenes: Sequence[Scene],
     keys: Sequence[KeyFrame],
     phrasing: Phrasing,
@@ -116,7 +116,7 @@ def find_prompts(
     tagger = chosen.tagger
     if tagger:
         try:
-            found = _seen(spool, indices, tagger, reporter)
+            found = _seen(frames, indices, tagger, reporter)
             chosen = chosen._replace(reason=_reason(tagger))
             _LOG.info("tagger: %s (%s)", chosen.asked.name, chosen.reason)
         except TaggerError as error:
@@ -124,7 +124,7 @@ def find_prompts(
         finally:
             tagger.release()
     own = by_key(indices, scenes, found, phrasing)
-    return Prompts(spool.clip.length, own, rows), chosen
+    return Prompts(frames.clip.length, own, rows), chosen
 
 
 def _reason(tagger: tagging.WD14Tagger) -> str:
@@ -132,11 +132,11 @@ def _reason(tagger: tagging.WD14Tagger) -> str:
 
 
 def _seen(
-    spool: FrameStore, indices: Sequence[int], tagger: Tagger, reporter: Reporter
+    frames: FrameStore, indices: Sequence[int], tagger: Tagger, reporter: Reporter
 ) -> dict[int, Tags]:
     """The tags of the frames, those that nobody has looked for yet found and kept."""
-    workspace = spool.workspace
-    places = {index: digest("tags", tagger.identity, spool.key, index) for index in indices}
+    workspace = frames.workspace
+    places = {index: digest("tags", tagger.identity, frames.key, index) for index in indices}
     known = {index: workspace.facts(place, _tags) for index, place in places.items()}
     found = {index: Tags(**facts) for index, facts in known.items() if facts is not None}
     lacking = [index for index in indices if index not in found]
@@ -144,7 +144,7 @@ def _seen(
         raise_if_stopped(reporter)
         group = lacking[start : start + _GROUP]
         for index, tags in zip(
-            group, tagger.tag([spool.frame(index).image for index in group]), strict=True
+            group, tagger.tag([frames.frame(index).image for index in group]), strict=True
         ):
             found[index] = _likely(tags)
             workspace.save_facts(places[index], asdict(found[index]))

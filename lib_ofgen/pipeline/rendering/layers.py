@@ -133,11 +133,11 @@ class SubjectLayers(SingleLayer):
 
     divided = True
 
-    def __init__(self, spool: FrameStore, masks: FrameStore, *, keep: bool) -> None:
-        """`masks` holds a grey picture for each frame of `spool`."""
-        self._frames, self._keep = spool, keep
+    def __init__(self, frames: FrameStore, masks: FrameStore, *, keep: bool) -> None:
+        """`masks` holds a grey picture for each frame of `frames`."""
+        self._frames, self._keep = frames, keep
         self.moves_background = not keep
-        remembered = lru_cache(maxsize=memory_frames(spool.clip.size))
+        remembered = lru_cache(maxsize=memory_frames(frames.clip.size))
         self._opacity = remembered(lambda index: _levelled(masks.frame(index).image[..., 0]))
         self._mark = lru_cache(maxsize=None)(self._mark_of)
 

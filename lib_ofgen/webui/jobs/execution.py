@@ -143,8 +143,8 @@ def describe_video(document: JobDocument) -> str:
         sound = f", sound ({video.sound.codec})" if video.sound else ", no sound"
         seconds = float(video.expected / video.rate)
         return (
-            f"{video.path.name}: {video.display_size}{sound}. Taken: about {video.expected} frames of "
-            f"{video.size} at {float(video.rate):.4g} a second, {seconds:.1f} s"
+            f"{video.path.name}: {video.display_size}{sound}. Taken: about {video.expected} frames "
+            f"of {video.size} at {float(video.rate):.4g} a second, {seconds:.1f} s"
         )
 
 

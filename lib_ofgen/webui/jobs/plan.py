@@ -218,8 +218,8 @@ def _make_html(plan: Plan) -> str:
     with workspace.lock():
         known = run.analyse_source(plan.source, workspace, settings, plan, Stopwatch(), plan.mask)
         gaps = run.estimate_gaps(known, settings, plan)
-        clip = known.spool.clip
-        pictures = plan_view.key_strip(clip, lambda index: known.spool.frame(index).image)
+        clip = known.frames.clip
+        pictures = plan_view.key_strip(clip, lambda index: known.frames.frame(index).image)
     plan.keys = [key.index for key in known.keys]
     whole = run.count_whole_frames(known, settings)
     paint = report.estimate_paint(clip, whole, gaps)

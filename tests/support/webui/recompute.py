@@ -90,14 +90,14 @@ def _frame(
             still = ~one.vectors.any(axis=0)
             inside |= still & one.box.crop(lender.mask)
         stray += int(((one.weight > 0) & ~inside).sum())
-    again = known.division.compose(index, Renderer(maker.lend).sharp(fused))
-    ys, xs = np.nonzero((stored != known.spool.frame(index).image).any(-1))
+    again = known.layers.compose(index, Renderer(maker.lend).sharp(fused))
+    ys, xs = np.nonzero((stored != known.frames.frame(index).image).any(-1))
     return {
         "index": index,
         "holes": bool(fused.holes.any()),
         "wrong": int((stored != again).any(-1).sum()),
         "stray": stray,
-        "unmapped": _unmapped(known.division, fused, finisher.origins(index)),
+        "unmapped": _unmapped(known.layers, fused, finisher.origins(index)),
         "whole": float(np.abs(weights - 1).max()),
         "own": float((own > 0).mean()),
         "others": float((own == 0).mean()),
