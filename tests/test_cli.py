@@ -537,7 +537,7 @@ def test_flow_leads_from_the_first_picture_to_the_second(ofgen: Command, shifted
         (("a.png", "small.png", "-o", "f.flo"), 2, "152x96 and 144x96"),
         (("a.png", "none.png", "-o", "f.flo"), 2, "none.png"),
         (("a.png", ".", "-o", "f.flo"), 2, "Is a directory"),
-        (("a.png", "text.png", "-o", "f.flo"), 2, "no picture"),
+        (("a.png", "text.png", "-o", "f.flo"), 2, "not a picture"),
         (("a.png", "b.png", "-o", "f.flo", "--flow", "magic"), 2, "flow='magic' is none of"),
         (("a.png", "b.png", "-o", "a.png/f.flo"), 1, "a.png/f.flo"),
         (("a.png", "b.png", "-o", "."), 1, "it is a folder"),

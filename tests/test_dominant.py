@@ -101,7 +101,9 @@ def test_too_few_sure_vectors_tell_nothing() -> None:
 def test_a_plain_patch_of_a_moving_plane_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     with_it = np.mean([_known(seed) for seed in range(3)])
     monkeypatch.setattr(
-        global_motion, "completed", lambda pair, vectors, sure, radius: (vectors, sure)
+        global_motion,
+        "complete_by_global_motion",
+        lambda pair, vectors, sure, radius: (vectors, sure),
     )
     assert with_it > 0.5
     assert np.mean([_known(seed) for seed in range(3)]) < 0.25

@@ -665,3 +665,27 @@ def test_a_contact_sheet_holds_one_frame_at_a_time(tmp_path: Path) -> None:
     report.save_sheet(tmp_path / "keys.png", result, keys, times)
     assert 12 <= len(seen) <= 24
     assert cv2.imread(str(tmp_path / "keys.png")) is not None
+
+
+class _Cropping(Counting):
+    """A painter that returns pictures of another size, or too few."""
+
+    few = False
+
+    def paint(self, repaints: Sequence[Repaint]) -> list[Image]:
+        pictures = super().paint(repaints)
+        return pictures[1:] if self.few else [picture[8:] for picture in pictures]
+
+
+@pytest.mark.parametrize(
+    ("few", "said"), [(False, "160x88 and not as 160x96"), (True, "0 pictures")]
+)
+def test_a_wrong_answer_of_any_painter_is_one_line(
+    clip: Path, tmp_path: Path, few: bool, said: str
+) -> None:
+    painter = _Cropping()
+    painter.few = few
+    with pytest.raises(PainterError, match=said) as error:
+        run(clip, tmp_path, painter)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out.mp4").exists()

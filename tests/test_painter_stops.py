@@ -184,7 +184,7 @@ def _lose(host: FakeSdApi, image: Image) -> None:
     with PainterSession(
         painter, render_rules(Settings(), 5), prompts, Patience(), Stopwatch()
     ) as easel:
-        job = easel.job("keys", 0, image, None, image)
+        job = easel.make_repaint("keys", 0, image, None, image)
         easel.paint("keys", [job])
         host.close()
         easel.paint("keys", [job])

@@ -252,7 +252,7 @@ def test_the_infotext_in_a_picture_is_read(tmp_path: Path, quoted: bool, packed:
 
 @pytest.mark.parametrize("kind", ["zTXt", "iTXt"])
 def test_a_text_that_unpacks_to_much_is_refused_before_the_pixels(kind: str) -> None:
-    text = presets.to_infotext(presets.make("x", {"steps": 7}))
+    text = presets.to_infotext(presets.make_preset("x", {"steps": 7}))
     info = PngImagePlugin.PngInfo()
     add = info.add_itxt if kind == "iTXt" else info.add_text
     add("parameters", text + " " * (64 << 20), zip=True)
@@ -263,7 +263,7 @@ def test_a_text_that_unpacks_to_much_is_refused_before_the_pixels(kind: str) -> 
 
 def test_the_infotext_of_a_picture_with_damaged_pixels_is_read() -> None:
     info = PngImagePlugin.PngInfo()
-    info.add_text("parameters", presets.to_infotext(presets.make("x", {"steps": 7})))
+    info.add_text("parameters", presets.to_infotext(presets.make_preset("x", {"steps": 7})))
     kept = io.BytesIO()
     Image.new("RGB", (64, 64)).save(kept, "png", pnginfo=info)
     before = kept.getvalue().partition(b"IDAT")[0]
@@ -514,7 +514,9 @@ def test_a_preset_on_the_controls_leaves_what_is_the_films() -> None:
 def test_a_checkpoint_is_found_where_it_lies_here() -> None:
     first = Settings()
     lists = {"checkpoint": ["", "other.ckpt", "anime/ink.safetensors"], "sampler": ["", "Euler"]}
-    preset = presets.make("x", {"checkpoint": "ink.safetensors [0a1b2c3d]", "sampler": "Heun"})
+    preset = presets.make_preset(
+        "x", {"checkpoint": "ink.safetensors [0a1b2c3d]", "sampler": "Heun"}
+    )
     changes, notes = preset_choice.apply_preset(preset, _on_controls(first), {}, first, lists)
     assert changes["checkpoint"] == "anime/ink.safetensors"
     assert "sampler" not in changes

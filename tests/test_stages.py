@@ -354,7 +354,7 @@ def test_complete_is_nothing_missing(rng: np.random.Generator) -> None:
             sure = cv2.GaussianBlur(rng.random(SIZE), ksize=(0, 0), sigmaX=5)
             sure = (sure > np.quantile(sure, share)).astype(float)
             pair = [_candidate(0, 90, sure, 1.0)]
-            assert fusion.complete(pair, least) == (not fusion.find_missing(pair, least).any())
+            assert fusion.has_no_holes(pair, least) == (not fusion.find_missing(pair, least).any())
 
 
 def test_a_source_lends_only_what_was_painted_fresh_in_it() -> None:

@@ -378,10 +378,10 @@ def test_without_a_connection_the_place_is_told(tmp_path: Path) -> None:
         (b"name,category\n" + b"x" * 200_000 + b",0\n", "field larger"),
         (b"name,category\na,0\n" * 1_300_000, "more than 16 MiB"),
         (b"name,category\na,0\nb\n", "rows without a name or category"),
-        ("name,category\n\u00e9,0\n".encode("latin-1"), "no table of tags"),
-        ("name,category\na,0\n".encode("utf-16"), "no table of tags"),
+        ("name,category\n\u00e9,0\n".encode("latin-1"), "not a table of tags"),
+        ("name,category\na,0\n".encode("utf-16"), "not a table of tags"),
         (b"name;category\na;0\n", "no column 'name'"),
-        (b'name,category\n"a,0\n' + b"\0" * 9, "names no tags|no table of tags|rows without"),
+        (b'name,category\n"a,0\n' + b"\0" * 9, "names no tags|not a table of tags|rows without"),
     ],
 )
 def test_a_hostile_table_is_one_short_line(tmp_path: Path, content: bytes, said: str) -> None:

@@ -65,7 +65,7 @@ def test_nothing_is_written_to_what_the_caller_holds(rng: np.random.Generator) -
     before = image.copy(), vectors.copy()
     warp.warp_backward(image, vectors)
     warp.resize_flow(vectors, Size(8, 8))
-    warp.zero_flow(vectors)
+    warp.zero_short_vectors(vectors)
     warp.forward_backward(vectors, vectors)
     assert (image == before[0]).all()
     assert (vectors == before[1]).all()
@@ -78,8 +78,8 @@ def test_a_flow_of_another_shape_is_refused() -> None:
 
 def test_small_vectors_are_stilled() -> None:
     vectors = np.stack([np.full(SIZE, 0.1), np.full(SIZE, 0.1)]).astype(np.float32)
-    assert not warp.zero_flow(vectors).any()
-    assert (warp.zero_flow(vectors * 2) == vectors * 2).all()
+    assert not warp.zero_short_vectors(vectors).any()
+    assert (warp.zero_short_vectors(vectors * 2) == vectors * 2).all()
 
 
 def test_flo_files_come_back(rng: np.random.Generator) -> None:

@@ -222,7 +222,7 @@ REFUSED: dict[str, tuple[Answer, str]] = {
     "ftp": (lambda a: a.give(b"", 302, Location="ftp://127.0.0.1/w"), "no address of http"),
     "a data URL": (lambda a: a.give(b"", 302, Location="data:,hello"), "no file of http or https"),
     "a password": (lambda a: a.give(b"", 302, Location="http://me:pw@127.0.0.1/w"),
-                   r"no address of http or https"),
+                   r"not an address of http or https"),
     "in a circle": (lambda a: a.give(b"", 302, Location="/w"), "302"),
     "codes": (lambda a: a.send_response(500, "\x1b[31m\x07bad") or a.end_headers(), "500"),
     "too large": (lambda a: a.give(DATA, Content_Length=str(9 << 40)), "it is another file"),

@@ -112,7 +112,7 @@ def test_only_a_workspace_is_deleted(tmp_path: Path) -> None:
         delete_workspace(tmp_path / "mine")
     (tmp_path / "mine" / "clips").mkdir()
     (tmp_path / "mine" / "clips" / "holiday.mp4").write_bytes(b"x")
-    with pytest.raises(WorkspaceError, match="no workspace"):
+    with pytest.raises(WorkspaceError, match="not a workspace"):
         delete_workspace(tmp_path / "mine")
     space = Workspace(tmp_path / "w")
     space.save_facts(digest("k"), "x" * 1000)

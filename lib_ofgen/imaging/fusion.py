@@ -16,9 +16,9 @@ from lib_ofgen.values import Contribution, Draft, Flow, Mask, Origin, Painted, c
 __all__ = [
     "Candidate",
     "candidate",
-    "complete",
     "draft_of_whole",
     "find_missing",
+    "has_no_holes",
     "lendable",
     "limit_to_paint",
     "merge",
@@ -65,7 +65,7 @@ def find_missing(candidates: Sequence[Candidate], least: int) -> Mask:
     return without_specks(~np.logical_or.reduce([c.trusted for c in candidates]), least)
 
 
-def complete(candidates: Sequence[Candidate], least: int) -> bool:
+def has_no_holes(candidates: Sequence[Candidate], least: int) -> bool:
     """Whether `find_missing` would find nothing, in half the time."""
     lost = ~np.logical_or.reduce([c.trusted for c in candidates])
     return all(size < least for _, size in _regions(lost))

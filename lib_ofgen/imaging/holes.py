@@ -100,19 +100,21 @@ def make_start(image: Image, mask: Mask, original: Image) -> Image:
     return cast("Image", cv2.copyTo(original, mask=mask.astype(np.uint8), dst=image.copy()))
 
 
-def match_colours(picture: Image, around: Image, ring: Mask, stale: NDArray[np.float32]) -> Image:
+def match_colours(
+    picture: Image, around: Image, ring: Mask, light_change: NDArray[np.float32]
+) -> Image:
     """Match the painted picture's colours to those of `around`, on the ring that both show.
 
     The difference there, averaged over `_REACH` px, is extended into the hole and fades with the
     distance: a painter that fills a hole a little brighter or warmer leaves no seam, and the inner
     part stays as it was painted.
 
-    `stale` (h, w, 3) is by how many levels the source was brighter where `around` was painted. The
-    colours are matched to what `around` would be in the frame's own light, and not where it shows
-    another thing.
+    `light_change` (h, w, 3) says by how many levels the source was brighter where `around` was
+    painted. The colours are matched to what `around` would be in the frame's own light. Places
+    where it shows another thing do not count.
     """
-    known = (ring & (np.abs(stale).max(axis=2) <= _CURRENT)).astype(np.float32)
-    apart = (around - stale - picture) * known[..., None]
+    known = (ring & (np.abs(light_change).max(axis=2) <= _CURRENT)).astype(np.float32)
+    apart = (around - light_change - picture) * known[..., None]
     size = Size(-(-ring.shape[0] // _GRID), -(-ring.shape[1] // _GRID))
     small, weight = (
         cv2.GaussianBlur(images.resize(plane, size), ksize=(0, 0), sigmaX=_REACH / _GRID)

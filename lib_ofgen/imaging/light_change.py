@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lib_ofgen.imaging import images, warp
 from lib_ofgen.values import Image, Size
 
-__all__ = ["GRID", "steady", "veto"]
+__all__ = ["GRID", "same_light", "veto"]
 
 GRID = 4
 """px between the points at which the light is compared."""
@@ -46,12 +46,12 @@ def veto(pair: tuple[Image, Image], vectors: Floats, sure: Floats) -> Floats:
     small = warp.resize_flow(vectors, grid)
     moved = warp.warp_backward(images.resize(source, grid), small, smooth=False)
     apart = moved.astype(np.float32) - images.resize(target, grid)
-    light = steady(apart, images.resize(sure, grid))
+    light = same_light(apart, images.resize(sure, grid))
     allowed = images.enlarge(np.minimum(light, _similarity(apart, _SPOT)), size)
     return sure * allowed * warp.inside(vectors, images.size_of(source))
 
 
-def steady(apart: Floats, sure: Floats) -> Floats:
+def same_light(apart: Floats, sure: Floats) -> Floats:
     """(h, w) 0..1: how much the light is the same.
 
     `apart` (h, w, 3) are levels of points `GRID` px apart, `sure` (h, w) 0..1 the confidence that

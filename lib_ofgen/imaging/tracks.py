@@ -152,7 +152,7 @@ def follow(
 
 def _same_light(track: Track, there: Floats, here: Floats) -> Floats:
     """(H, W) 0..1: how much the light is the same at both ends of a track."""
-    return light_change.steady(warp.look_up(there, track.x, track.y) - here, track.trust)
+    return light_change.same_light(warp.look_up(there, track.x, track.y) - here, track.trust)
 
 
 def _follow_one_way(

@@ -25,7 +25,7 @@ __all__ = [
     "round_vectors",
     "sample_grid",
     "warp_backward",
-    "zero_flow",
+    "zero_short_vectors",
 ]
 
 FINEST = 32
@@ -129,7 +129,7 @@ def round_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return cast("NDArray[np.float32]", np.rint(vectors * FINEST) / np.float32(FINEST))
 
 
-def zero_flow(vectors: NDArray[np.float32], least: float = 0.15) -> NDArray[np.float32]:
+def zero_short_vectors(vectors: NDArray[np.float32], least: float = 0.15) -> NDArray[np.float32]:
     """Set vectors shorter than `least` px to zero, so that still pixels are copied.
 
     Resampling at a fraction of a pixel blurs; so small a fraction is mostly an error of the flow.

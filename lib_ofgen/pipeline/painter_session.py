@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lib_ofgen.errors import PainterError
+from lib_ofgen.imaging import images
 from lib_ofgen.pipeline.rules import RenderRules
 from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.planning.prompts import Prompts
@@ -18,7 +20,10 @@ __all__ = ["PainterSession"]
 
 
 class PainterSession:
-    """Paints with the model of a stage. It is a context manager: on leaving, so is the stage."""
+    """Paints with the model of a stage.
+
+    It is a context manager. When the context ends, it leaves the painter's stage.
+    """
 
     def __init__(
         self,
@@ -77,6 +82,7 @@ class PainterSession:
         """Paint with the model of `stage`; return the pictures in the same order.
 
         Raises:
+            PainterError: if the painter returns another number of pictures, or another size.
             Stopped: the user asked to stop.
         """
         if not repaints:
@@ -87,7 +93,9 @@ class PainterSession:
                 self._stack.close()
                 self._stack.enter_context(self._painter.stage(stage))
                 self._stage = stage
-            return self._painter.paint(repaints)
+            pictures = self._painter.paint(repaints)
+        _check_pictures(repaints, pictures)
+        return pictures
 
     def report(self, phase: str, done: int, of: int) -> None:
         """Report that `done` of `of` units of a phase are finished.
@@ -104,3 +112,19 @@ class PainterSession:
             Stopped: the user asked to stop.
         """
         raise_if_stopped(self._reporter)
+
+
+def _check_pictures(repaints: Sequence[Repaint], pictures: Sequence[Image]) -> None:
+    """Check what any painter returned; only some painters check it themselves."""
+    if len(pictures) != len(repaints):
+        raise PainterError(
+            f"the painter returned {len(pictures)} pictures and {len(repaints)} were asked for; "
+            "use another painter"
+        )
+    for repaint, picture in zip(repaints, pictures, strict=True):
+        if picture.shape != repaint.image.shape:
+            given, asked = images.size_of(picture), images.size_of(repaint.image)
+            raise PainterError(
+                f"the painter returned frame {repaint.target} as {given} and not as {asked}; "
+                "use another painter"
+            )

@@ -81,8 +81,8 @@ class KeyFrameRule:
         most = max(least, int(self.gap_max * rate))
         return GapRule(self.coverage, least, most, self.last)
 
-    def what_matters(self) -> tuple[object, ...]:
-        """Return the values on which this kind of choice depends, for digests."""
+    def digest_parts(self) -> tuple[object, ...]:
+        """Return what this kind of choice depends on, for the digest of the found key frames."""
         common = (self.kind, self.gap_min, self.gap_max, self.last)
         if self.kind == "edges":
             return (*common, self.threshold)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lib_ofgen.errors import VideoError
@@ -52,11 +52,22 @@ def evaluate(
             "the result was made of with --start, --end, --max-frames or --set every_nth=N",
             bad_input=True,
         )
+    return _measure(_read_pairs(source, sampling, result), length, scenes, keys, reporter)
+
+
+def _measure(
+    pairs: Iterable[tuple[Frame, Frame]],
+    length: int,
+    scenes: Sequence[Scene],
+    keys: Collection[int],
+    reporter: Reporter,
+) -> Evaluation:
+    """Return the evaluation of pairs of a frame of the source and one of the result."""
     chosen = metrics.pairs(scenes)
     errors = PairErrors(keys)
     sharp: list[tuple[float, float]] = []
     before: tuple[Image, Image] | None = None
-    for here, there in _read_pairs(source, sampling, result):
+    for here, there in pairs:
         pair = images.resize(here.image, images.size_of(there.image)), there.image
         sharp.append((metrics.sharpness(pair[0]), metrics.sharpness(pair[1])))
         if before is not None and here.index - 1 in chosen:

@@ -76,7 +76,7 @@ class FrameSink(Protocol):
 class Reporter(Protocol):
     """Receives the progress of a job, and says whether the user wants to stop."""
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
         """Report that `done` of `of` units of the phase `stage` are finished."""
         ...
 

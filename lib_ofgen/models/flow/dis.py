@@ -46,7 +46,9 @@ class DisEstimator:
             vectors, sure = global_motion.complete_by_global_motion(
                 pair, vectors, sure, self._radius
             )
-            yield Flow(source.index, target.index, warp.zero_flow(vectors), sure, self._radius)
+            yield Flow(
+                source.index, target.index, warp.zero_short_vectors(vectors), sure, self._radius
+            )
 
     def _both_ways(
         self, source: Image, target: Image

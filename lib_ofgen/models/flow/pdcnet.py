@@ -144,7 +144,9 @@ class PDCNetEstimator:
         """The pair's flow; `view` is the source at the target's size."""
         source, target = pair
         sure = light_change.veto((view, target.image), vectors, sure)
-        return Flow(source.index, target.index, warp.zero_flow(vectors), sure, self._radius)
+        return Flow(
+            source.index, target.index, warp.zero_short_vectors(vectors), sure, self._radius
+        )
 
 
 class _Known:

@@ -81,7 +81,9 @@ class RaftEstimator:
     ) -> Flow:
         views = (source, pair[1].image)
         sure = confidence.confidence(views, vectors, back, radius=self._radius)
-        return Flow(pair[0].index, pair[1].index, warp.zero_flow(vectors), sure, self._radius)
+        return Flow(
+            pair[0].index, pair[1].index, warp.zero_short_vectors(vectors), sure, self._radius
+        )
 
 
 def network_of(checkpoint: Path) -> Any:

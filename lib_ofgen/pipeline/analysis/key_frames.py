@@ -21,8 +21,8 @@ from lib_ofgen.values import Cause, Frame, KeyFrame, Reporter, Scene
 
 __all__ = ["find_key_frames", "find_scenes"]
 
-_REACH = 2
-"""Increase it when the estimate of what flow can reach changes."""
+_METHOD = 2
+"""Increase it when the same rule finds other key frames, so that old ones are not used."""
 _CHOOSE = {"coverage": coverage.by_coverage, "pyramid": coverage.by_pyramid}
 
 
@@ -66,7 +66,7 @@ def find_key_frames(
             return keyframes.by_edges(edges, cuts, frames.clip, rule.edges, last=rule.last)
         return _CHOOSE[rule.kind](cuts, rule.in_frames(frames.clip), reach.missing)
 
-    key = digest("keys", cuts_key, _REACH, rule.what_matters())
+    key = digest("keys", cuts_key, _METHOD, rule.digest_parts())
     found = _load_or_search(frames.workspace, key, search, _key_shape(frames))
     return [KeyFrame(*one) for one in found]
 

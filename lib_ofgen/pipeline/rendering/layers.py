@@ -93,7 +93,7 @@ class SingleLayer:
 
     def complete(self, step: Step, candidates: Sequence[Candidate], least: int) -> bool:
         """Whether the candidates leave no hole."""
-        return fusion.complete(candidates, least)
+        return fusion.has_no_holes(candidates, least)
 
     def merge(self, step: Step, candidates: Sequence[Candidate], least: int) -> Draft:
         """What the candidates make together; see `fuse.merge`."""

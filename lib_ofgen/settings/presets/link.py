@@ -34,12 +34,10 @@ _DICTIONARY = (
     b'"settings":{'
 )
 """Dictionary of the compression; links of version 1 need exactly these bytes."""
-_MAX_PIECES = 64
-"""Most pieces into which a chat may have broken a link."""
 _BREAK_CHARACTERS = r"\s>\u200b\u200c\u200d\u2060\ufeff\u00ad"
 """What a chat may put into a link: line breaks, quotation marks, characters without width."""
 _LINK = re.compile(rf"{SCHEME}(\d{{1,9}}):([A-Za-z0-9_\-{_BREAK_CHARACTERS}]+)", re.ASCII)
-_GAP = re.compile(r"[^A-Za-z0-9_-]+")
+_BREAK = re.compile(f"[{_BREAK_CHARACTERS}]+")
 
 
 def to_link(preset: Preset) -> str:
@@ -66,12 +64,9 @@ def from_link(text: str) -> Preset:
         raise SettingsError(
             f"the link is of version {int(found[1])}, and here it is {_VERSION}; update ofgen"
         )
-    pieces = [piece for piece in _GAP.split(found[2]) if piece][:_MAX_PIECES]
-    # Words may follow the link; the digest shows where it ends.
-    for count in range(1, len(pieces) + 1):
-        document = _unpack("".join(pieces[:count]))
-        if document is not None:
-            return load(document)
+    document = _unpack(_BREAK.sub("", found[2]))
+    if document is not None:
+        return load(document)
     raise SettingsError("the link is damaged or cut off; copy it whole, or ask for the file")
 
 
@@ -80,12 +75,16 @@ def _digest(document: bytes) -> bytes:
 
 
 def _unpack(code: str) -> bytes | None:
-    """Return the document in the code of a link, or None if it is not whole or too large."""
+    """Return the document in the code of a link, or None if it is not whole or too large.
+
+    Words that follow the link in its text are decoded with it. The compressed data tells where it
+    ends, and what comes after that is ignored.
+    """
+    code = code[: len(code) - (len(code) % 4 == 1)]  # a single character holds no byte
     try:
         packed = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
         unpacker = zlib.decompressobj(-15, zdict=_DICTIONARY)
         document = unpacker.decompress(packed[_DIGEST:], MAX_BYTES)
     except (binascii.Error, zlib.error):
         return None
-    whole = unpacker.eof and not unpacker.unused_data and packed[:_DIGEST] == _digest(document)
-    return document if whole else None
+    return document if unpacker.eof and packed[:_DIGEST] == _digest(document) else None

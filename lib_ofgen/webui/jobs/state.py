@@ -10,16 +10,17 @@ a state; it refuses what `TRANSITIONS` does not list, and it has the record writ
 | (new) -> waiting   | the tab: Generate, Resume, Repaint, Undo repaint                         |
 | (new) -> running   | the script and the API of the host, whose request is the job's own turn  |
 | waiting -> running | the queue, for the oldest job that waits                                 |
-| waiting -> stopped | Stop by the API; deletion of the job                                     |
+| waiting -> stopped | `JobRun.stop` (Stop, Cancel by the API); deletion of the job              |
 | running -> done    | the run, when the film is there                                          |
-| running -> stopped | the run, after Stop; the start of the webui, for a job whose process died |
+| running -> stopped | the run, after `JobRun.stop`; the start of the webui, if the process died |
 | running -> failed  | the run, after an error                                                  |
 | ended -> waiting   | Generate or Resume: the same record gets a new status (`restart`)        |
 
 | state   | the page shows                        | the user may                                |
 | ------- | ------------------------------------- | ------------------------------------------- |
 | waiting | its place in the queue                | stop, delete; "Go on" if it waited when the |
-|         |                                       | webui ended (`JobStore.held`)               |
+|         |                                       | webui ended (`JobStore.held`); such a job   |
+|         |                                       | has no run, so the API cannot stop it       |
 | running | progress, preview, "so far"           | stop, pause                                 |
 | done    | the film                              | resume, repaint, delete                     |
 | stopped | the message                           | resume, delete                              |

@@ -78,7 +78,7 @@ def compared(folder: Path, source: Path, mask: Path | None = None) -> Iterator[d
 def _frame(
     known: SourceAnalysis, maker: Propagator, finisher: Stabiliser, index: int
 ) -> dict[str, Any]:
-    fused, stored = finisher.fused(index), finisher.picture(index)
+    fused, stored = finisher.stable_draft(index), finisher.picture(index)
     own = np.zeros(fused.holes.shape, np.float32)
     stray, weights = 0, np.zeros(fused.holes.shape, np.float32)
     for one in fused.contributions:
