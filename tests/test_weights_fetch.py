@@ -219,7 +219,7 @@ REFUSED: dict[str, tuple[Answer, str]] = {
     "nothing": (lambda a: a.give(b"", 204), "204"),
     "a file of this machine": (lambda a: a.give(b"", 302, Location="file:///etc/hostname"),
                                "answers 302 and sends us on to no file of http"),
-    "ftp": (lambda a: a.give(b"", 302, Location="ftp://127.0.0.1/w"), "no address of http"),
+    "ftp": (lambda a: a.give(b"", 302, Location="ftp://127.0.0.1/w"), "not an address of http"),
     "a data URL": (lambda a: a.give(b"", 302, Location="data:,hello"), "no file of http or https"),
     "a password": (lambda a: a.give(b"", 302, Location="http://me:pw@127.0.0.1/w"),
                    r"not an address of http or https"),
