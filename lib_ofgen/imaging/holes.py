@@ -25,7 +25,7 @@ MARGIN = 8
 _REACH = 16
 """px over which the difference of colours around a hole is averaged."""
 _GRID = 4
-"""px between the points at which it is."""
+"""px between the points of the grid on which it is averaged."""
 _CURRENT = 24.0
 """Levels by which the source may have changed around used paint, such as by noise and texture."""
 _FAINT = 0.02

@@ -1,9 +1,9 @@
 """Veto of vectors whose two ends show another light, or another thing.
 
-Flow also follows a point that fades, flashes or turns red, and its vector may be right; but what
-was painted of the point then is not how it looks now. The mean difference of two pictures over some
-surroundings shows a change of light, but not grain or vectors that are a pixel off: both cancel
-out. Vetoed pixels are neither taken from a painted frame nor averaged with it, for every estimator.
+Flow also follows a point that fades, flashes or turns red. Its vector may be right, but the paint of
+the point shows how it looked before. The mean difference of the two pictures around a point shows a
+change of light. Grain, and vectors that are a pixel off, cancel out in that mean. Every estimator
+applies the veto to its confidence, so vetoed pixels are not taken from a painted frame.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ GRID = 4
 _AROUND = 5
 """Points on each side of the square whose median is the difference of the light."""
 _LEAST = np.float32(1e-3)
-"""Weight of what is wholly unsure; where all is, it is its own surroundings."""
+"""Weight of pixels without confidence. If all around are such, their plain mean is used."""
 _LIGHT = (5.0, 10.0)
-"""Levels by which that may be (noise, compression, a gentle drift), and from which it is vetoed."""
+"""Levels up to which a difference is noise or drift, and levels from which it is vetoed."""
 _SPOT = (48.0, 96.0)
-"""The same of a single point's mean, which a strong edge changes that is one px off."""
+"""The same for the mean of a single point; a strong edge that is one px off changes it."""
 
 Floats = NDArray[np.float32]
 

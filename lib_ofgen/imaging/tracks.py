@@ -7,10 +7,10 @@ of the remaining flicker. Averaging the places, and the weights of the sources, 
 track through the neighbouring frames removes most of it. Places are averaged, not pixels: each
 contribution still samples its painted frame once.
 
-The mean is taken on a coarse grid, and moves the frame's own places by what it differs from their
-own mean there. So the edges between places stay where they are, and a jitter that is finer than
-the grid stays too; that of a flow is not: the errors of DIS on MPI-Sintel fall to 1/e of their
-correlation over 10 px and more.
+The mean is computed on a coarse grid. Each place of the frame is then moved by the difference
+between that mean and the frame's own coarse place. So the edges between sources stay where they
+are. Jitter that is finer than the grid remains, but the jitter of flow is coarser: the errors of
+DIS on MPI-Sintel fall to 1/e of their correlation over 10 px and more.
 """
 
 from __future__ import annotations
