@@ -1,9 +1,9 @@
 """Veto of vectors whose two ends show another light, or another thing.
 
-Flow also follows a point that fades, flashes or turns red. Its vector may be right, but the paint of
-the point shows how it looked before. The mean difference of the two pictures around a point shows a
-change of light. Grain, and vectors that are a pixel off, cancel out in that mean. Every estimator
-applies the veto to its confidence, so vetoed pixels are not taken from a painted frame.
+Flow also follows a point that fades, flashes or turns red. Its vector may be right, but the paint
+of the point shows how it looked before. The mean difference of the two pictures around a point
+shows a change of light. Grain, and vectors that are a pixel off, cancel out in that mean. Every
+estimator applies the veto to its confidence, so vetoed pixels are not taken from a painted frame.
 """
 
 from __future__ import annotations
