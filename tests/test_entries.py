@@ -407,7 +407,7 @@ def test_a_waiting_job_that_is_stopped_leaves_the_queue_at_once(tab: Any, clip: 
     second = tab.queue.add(asked(tab, clip, settings={**QUICK, "seed": 2}))
     second.stop()
     assert tab.jobs.store.get(second.id).state == "stopped"
-    assert [one.id for one in tab.queue.waiting()] in ([], [first.id])
+    assert [one.id for one in tab.queue.list_waiting()] in ([], [first.id])
     on_disk = json.loads((records_of(tab) / f"{second.id}.json").read_text("utf-8"))
     assert (on_disk["state"], on_disk["message"]) == ("stopped", "stopped before it began")
     first.stop()

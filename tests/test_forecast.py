@@ -122,10 +122,10 @@ class _Scale:
     def __init__(self, folder: Path) -> None:
         self.folder, self.most = folder, 0
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
         self.most = max(self.most, _taken(self.folder))
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         return False
 
 

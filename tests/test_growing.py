@@ -33,8 +33,8 @@ class Watcher:
         assert film.newest() is None
         assert film.write_partial(self.folder / "none.mp4") == 0
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
-        if stage != "paint" or self.film is None or self.film.newest() is None:
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
+        if phase != "paint" or self.film is None or self.film.newest() is None:
             return
         newest = self.film.newest()
         assert newest is not None
@@ -46,7 +46,7 @@ class Watcher:
             with open_video(path) as video:
                 self.films.append(sum(1 for _ in video))
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         return False
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline.progress import job_progress
-from lib_ofgen.pipeline.progress.job_progress import Outlook, Pace
+from lib_ofgen.pipeline.progress.job_progress import Pace, RemainingTime
 from lib_ofgen.pipeline.run import Job, run_job
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image
@@ -73,27 +73,27 @@ def test_a_step_that_takes_long_takes_nothing_back() -> None:
 
 
 def test_what_was_found_done_says_nothing_of_what_is_left() -> None:
-    outlook = Outlook(100.0)
-    assert outlook.left() is None
+    remaining = RemainingTime(100.0)
+    assert remaining.seconds() is None
     for step in range(1, 51):  # a job that goes on finds its first half at once
-        outlook.add(100 + 0.001 * step, 0.01 * step)
-    assert outlook.left() is None
-    outlook.add(101.05, 0.51)
-    assert outlook.left() is None, "too little to tell"
+        remaining.add(100 + 0.001 * step, 0.01 * step)
+    assert remaining.seconds() is None
+    remaining.add(101.05, 0.51)
+    assert remaining.seconds() is None, "too little to tell"
     for second in range(1, 20):
-        outlook.add(101.05 + second, 0.51 + 0.01 * second)
-        assert outlook.left() == pytest.approx(49 - second)
-    outlook.add(200.0, 1.0)
-    assert outlook.left() == 0
+        remaining.add(101.05 + second, 0.51 + 0.01 * second)
+        assert remaining.seconds() == pytest.approx(49 - second)
+    remaining.add(200.0, 1.0)
+    assert remaining.seconds() == 0
 
 
 def test_a_steady_job_is_told_what_is_left_from_the_first_step() -> None:
-    outlook = Outlook(0.0)
+    remaining = RemainingTime(0.0)
     for second in range(1, 50):
-        outlook.add(float(second), second / 50)
-        assert outlook.left() == pytest.approx(50 - second, rel=0.01)
-        outlook.add(second + 0.001, second / 50)  # the same step told twice
-        assert outlook.left() == pytest.approx(50 - second, rel=0.01)
+        remaining.add(float(second), second / 50)
+        assert remaining.seconds() == pytest.approx(50 - second, rel=0.01)
+        remaining.add(second + 0.001, second / 50)  # the same step told twice
+        assert remaining.seconds() == pytest.approx(50 - second, rel=0.01)
 
 
 class _Listener:
@@ -102,10 +102,10 @@ class _Listener:
     def __init__(self) -> None:
         self.told: list[tuple[str, int, int]] = []
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
-        self.told.append((stage, done, of))
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
+        self.told.append((phase, done, of))
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         return False
 
 
@@ -116,12 +116,12 @@ def test_a_whole_job_only_goes_forward_and_has_words_for_each_stage(tmp_path: Pa
     run_job(
         Job(clip, tmp_path / "out.mp4", tmp_path / "out.ofgen", settings), BrushPainter(), listener
     )
-    stages = list(dict.fromkeys(stage for stage, _, _ in listener.told))
-    assert stages == ["decode", "analyse", "keys", "paint", "measure"]
+    phases = list(dict.fromkeys(phase for phase, _, _ in listener.told))
+    assert phases == ["decode", "analyse", "keys", "paint", "measure"]
     shares = [job_progress.fraction(*told) for told in listener.told]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
-    assert all(job_progress.words(stage) != stage for stage in [*stages, "tag"])
+    assert all(job_progress.words(phase) != phase for phase in [*phases, "tag"])
 
 
 def test_what_is_no_stage_stands_for_itself() -> None:

@@ -13,8 +13,8 @@ from benchmarks.time_left import Clock, replayed
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline import stopwatch
 from lib_ofgen.pipeline.progress import job_progress, render_progress
-from lib_ofgen.pipeline.progress.job_progress import Outlook
-from lib_ofgen.pipeline.progress.render_progress import Ahead
+from lib_ofgen.pipeline.progress.job_progress import RemainingTime
+from lib_ofgen.pipeline.progress.render_progress import ExpectedWork
 from lib_ofgen.pipeline.rendering.propagation import DraftProgress
 from lib_ofgen.pipeline.run import Job, run_job
 from lib_ofgen.pipeline.stopwatch import Stopwatch
@@ -53,7 +53,7 @@ STORIES = {
 }
 
 
-def _ahead(story: Story) -> Ahead:
+def _ahead(story: Story) -> ExpectedWork:
     """What is known of it before: gaps of ten frames, halved again and again."""
     steps: list[tuple[int, list[Step]]] = []
     for place in range(story.drafts):
@@ -64,17 +64,17 @@ def _ahead(story: Story) -> Ahead:
         steps.append((depth, [Step(story.keys + place, sources, shares)]))
     missing = {step.target: story.missing for _, (step,) in steps}
     expected = tuple(
-        render_progress.drafts(steps, missing, Settings().hole_min / PIXELS, at_once=8)
+        render_progress.expect_drafts(steps, missing, Settings().hole_min / PIXELS, at_once=8)
     )
     whole = frozenset(range(story.keys))
-    return Ahead(story.keys + story.drafts, PIXELS, story.keys, whole, expected, 1.0, 24)
+    return ExpectedWork(story.keys + story.drafts, PIXELS, story.keys, whole, expected, 1.0, 24)
 
 
 def told(story: Story) -> Iterator[tuple[float, float | None]]:
     """Seconds since the beginning, and what is told to be left, at each step."""
-    watch, outlook, now = Stopwatch(), Outlook(0.0), SURVEY
+    watch, remaining, now = Stopwatch(), RemainingTime(0.0), SURVEY
     length = story.keys + story.drafts
-    outlook.add(now, job_progress.fraction("keys", 1, 1))
+    remaining.add(now, job_progress.fraction("keys", 1, 1))
     ahead = _ahead(story)
 
     def step(paint: float, rest: float) -> None:
@@ -95,13 +95,13 @@ def told(story: Story) -> Iterator[tuple[float, float | None]]:
                 step(0, story.finish)
                 yield story.keys + start + place
 
-    for _, share in render_progress.measure(order(), ahead, watch):
-        outlook.add(now, job_progress.fraction("paint", max(1, round(share * length)), length))
-        yield now, outlook.left()
+    for _, share in render_progress.measure_progress(order(), ahead, watch):
+        remaining.add(now, job_progress.fraction("paint", max(1, round(share * length)), length))
+        yield now, remaining.seconds()
     for pair in range(1, 11):
         now += story.measure / 10
-        outlook.add(now, job_progress.fraction("measure", pair, 10))
-        yield now, outlook.left()
+        remaining.add(now, job_progress.fraction("measure", pair, 10))
+        yield now, remaining.seconds()
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -135,16 +135,16 @@ class _Listener:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.outlook = Outlook(clock())
+        self.remaining = RemainingTime(clock())
         self.told: list[tuple[float, float | None]] = []
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
         now = self.clock()
-        self.outlook.add(now, job_progress.fraction(stage, done, of))
-        if stage in ("paint", "measure"):
-            self.told.append((now, self.outlook.left()))
+        self.remaining.add(now, job_progress.fraction(phase, done, of))
+        if phase in ("paint", "measure"):
+            self.told.append((now, self.remaining.seconds()))
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         return False
 
 

@@ -163,7 +163,7 @@ def test_what_is_waited_for_in_this_process_ends_too() -> None:
     with FakeSdApi() as host:
         host.fail("503", times=99)
         image = np.random.default_rng(3).integers(0, 256, (40, 72, 3), dtype=np.uint8)
-        painter = HttpPainter(host.url, stopped=lambda: _asked(host) > 0)
+        painter = HttpPainter(host.url, should_stop=lambda: _asked(host) > 0)
         with pytest.raises(Stopped, match="what is finished is kept"):
             painter.paint([Repaint(3, image, None, image, "", "", 0.4, 11)])
     assert time.monotonic() - begun < 2

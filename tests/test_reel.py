@@ -118,7 +118,7 @@ def test_what_is_missing_leaves_nothing(job: Job, tmp_path: Path) -> None:
         list(side_by_side.write_side_by_side(reel, job.output))
     assert list(space.glob("*beside*")) == []
     next((space / "spool").rglob("000002.qoi")).unlink()
-    with pytest.raises(WorkspaceError, match="lacks frames of the source"):
+    with pytest.raises(WorkspaceError, match="frames of the source are missing"):
         list(side_by_side.write_side_by_side(reel, job.output))
     assert workspace.delete_workspace(space) > 0
     assert not space.exists()

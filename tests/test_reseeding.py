@@ -181,8 +181,8 @@ def test_what_has_no_seed_of_its_own_keeps_its_digest() -> None:
     rules = render_rules(Settings(), OWN)
     own = {0: Words("a", "n")}
     for rows, seed in (([], OWN), ([seeded(0, 1, 7)], 7), ([seeded(1, None, 7)], OWN)):
-        easel = PainterSession(Counting(), rules, Prompts(2, own, rows), Patience(), Stopwatch())
-        assert easel.words("keys", 0) == (Counting().identity, "a", "n", rules.strength, seed)
+        session = PainterSession(Counting(), rules, Prompts(2, own, rows), Patience(), Stopwatch())
+        assert session.words("keys", 0) == (Counting().identity, "a", "n", rules.strength, seed)
 
 
 # what is told

@@ -33,7 +33,7 @@ def test_artifacts_come_back_and_damaged_ones_are_missing(
     space.save_painted("p", Painted(3, image, mask))
     space.save_facts("k", {"a": [1, None]})
     again = Workspace(tmp_path / "w")
-    kept = again.painted("p", 3)
+    kept = again.paint("p", 3)
     assert (again.frame("f") == image).all()
     assert kept is not None
     assert (kept.image == image).all()
@@ -42,7 +42,7 @@ def test_artifacts_come_back_and_damaged_ones_are_missing(
     for name in ("frames/f.qoi", "painted/p.png", "facts/k.json"):
         (tmp_path / "w" / name).write_bytes(b"cut of")
     assert again.frame("f") is None
-    assert again.painted("p", 3) is None
+    assert again.paint("p", 3) is None
     assert again.facts("k") is None
     assert not again.has_frame("f")
 

@@ -184,7 +184,7 @@ def _animate(options: argparse.Namespace) -> int:
         *places, settings, options.report, options.frames, models, options.mask, rows
     )
     with console.Progress(quiet=options.quiet) as progress:
-        painter = _make_painter(options, settings, rows, progress.stopped)
+        painter = _make_painter(options, settings, rows, progress.should_stop)
         outcome = pipeline.run_job(job, painter, progress)
     damaged = outcome.facts.clip.damaged
     if damaged:
@@ -221,7 +221,7 @@ def _make_painter(
     options: argparse.Namespace,
     settings: Settings,
     rows: Sequence[PromptRow],
-    stopped: Callable[[], bool],
+    should_stop: Callable[[], bool],
 ) -> Painter:
     """Return the brush, or a painter at the address of a webui that has been reached."""
     if settings.other_scripts:
@@ -252,7 +252,7 @@ def _make_painter(
         steps=settings.steps,
         cfg_scale=settings.cfg_scale,
         units=control_units.parse_units(settings.control_units),
-        stopped=stopped,
+        should_stop=should_stop,
     )
     painter.connect()
     return painter

@@ -91,7 +91,7 @@ class Progress:
     """A `Reporter` with one bar for each phase.
 
     Ctrl-C stops the job at the next safe point; a second Ctrl-C stops it at once. Code that waits
-    for a host calls `stopped` in the meantime, so a wait is a safe point too.
+    for a host calls `should_stop` in the meantime, so a wait is a safe point too.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -114,24 +114,24 @@ class Progress:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
         """Move the bar of the phase."""
         if self._quiet:
             return
         try:
-            self._draw(stage, done, of)
+            self._draw(phase, done, of)
         except OSError:  # the terminal has gone
             self._quiet = True
 
-    def _draw(self, stage: str, done: int, of: int) -> None:
-        if stage != self._phase:
+    def _draw(self, phase: str, done: int, of: int) -> None:
+        if phase != self._phase:
             self._close()
-            self._phase = stage
-            self._bar = tqdm(total=of, desc=job_progress.words(stage), unit="frame", leave=True)
+            self._phase = phase
+            self._bar = tqdm(total=of, desc=job_progress.words(phase), unit="frame", leave=True)
         self._bar.total = of
         self._bar.update(done - self._bar.n)
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether Ctrl-C was pressed."""
         return self._stopped
 

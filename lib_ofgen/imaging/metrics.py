@@ -55,7 +55,7 @@ def tvl1(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.fl
     """TV-L1 flow (Zach et al. 2007) by scikit-image, at its defaults, on luma 0..1.
 
     Raises:
-        LibraryError: as `load_tvl1`.
+        LibraryError: if `load_tvl1` raises it.
     """
     rows, columns = load_tvl1()(here / 255, there / 255)
     return np.stack([columns, rows]).astype(np.float32)

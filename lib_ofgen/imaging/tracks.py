@@ -229,7 +229,7 @@ class _Mean:
 
 def _move(one: Contribution, track: Track) -> tuple[Box, Floats, Floats] | None:
     """Move a neighbour's contribution to the frame: box, (2, h, w) vectors, (h, w) weight."""
-    box = _reached_box(one.box, track)
+    box = _find_reached_box(one.box, track)
     if box is None:
         return None
     x, y = box.crop(track.x), box.crop(track.y)
@@ -245,7 +245,7 @@ def _move(one: Contribution, track: Track) -> tuple[Box, Floats, Floats] | None:
     return box, cast("Floats", vectors), box.crop(track.trust) * weight
 
 
-def _reached_box(box: Box, track: Track) -> Box | None:
+def _find_reached_box(box: Box, track: Track) -> Box | None:
     """Return the smallest box around the pixels whose track enters `box`, or None."""
     enters = (track.y > box.top - 1) & (track.y < box.bottom)
     rows = np.flatnonzero(enters.any(axis=1))

@@ -20,8 +20,8 @@ def check_names(job: Job) -> None:
     """Check that the results can be written and that none of them replaces an input.
 
     Raises:
-        VideoError: the output has no known format, or a result would replace an input or another
-            result.
+        VideoError: if the output has no known format, or if a result would replace an input or
+            another result.
     """
     check_output(job.output)
     check_apart([job.source, *filter(None, [job.mask])], [job.output, job.report, job.frames])
@@ -33,9 +33,9 @@ def check_inputs(job: Job) -> None:
     """Check that everything can be read and that the folder of frames can take the pictures.
 
     Raises:
-        SettingsError: a line of the tag rules is invalid.
-        VideoError: the source or the mask cannot be read, or the folder holds other pictures.
-        WorkspaceError: the report cannot be written.
+        SettingsError: if a line of the tag rules is invalid.
+        VideoError: if the source or the mask cannot be read, or the folder holds other pictures.
+        WorkspaceError: if the report cannot be written.
     """
     make_phrasing(job.settings)
     with open_source(job.source, job.settings) as video:
@@ -52,7 +52,7 @@ def check_apart(kept: Sequence[Path], written: Sequence[Path | None]) -> None:
     """Check that no file that is to be kept would be written over.
 
     Raises:
-        VideoError: one would be; the message names it.
+        VideoError: if one would be replaced; the message names it.
     """
     for path in written:
         for other in kept:

@@ -1,4 +1,4 @@
-"""Frames become a film while they are made, and whoever waits hears how far it is."""
+"""Encode the frames while they are rendered, and report the progress."""
 
 from __future__ import annotations
 
@@ -16,25 +16,32 @@ from lib_ofgen.video.writer import FrameFolder, write_video
 __all__ = ["report_frames", "write_outputs"]
 
 _PREVIEW = 0.5
-"""Seconds between two pictures for the reporter; each is read from disk."""
+"""Seconds between two previews for the reporter; each of them is read from disk."""
 
 
 def report_frames(
-    paced: Iterator[tuple[int | None, float]],
+    steps: Iterator[tuple[int | None, float]],
     clip: Clip,
     pictures: FramePass,
-    easel: PainterSession,
+    session: PainterSession,
     reporter: Reporter,
 ) -> Iterator[int]:
-    """The indices, with the reporter told how far all is, and shown a frame now and then."""
+    """Yield the indices of finished frames; report the progress, with a preview now and then.
+
+    Each of `steps` has the index of a finished frame, or None, and the share 0..1 of the phase
+    that is done.
+
+    Raises:
+        Stopped: if the user asked to stop.
+    """
     shown, latest = 0.0, -1
-    for index, share in paced:
+    for index, share in steps:
         latest = latest if index is None else index
         due = latest >= 0 and perf_counter() - shown >= _PREVIEW
         image = pictures.picture(latest) if due else None
         reporter.step("paint", max(1, round(share * clip.length)), clip.length, image)
         shown = perf_counter() if due else shown
-        easel.raise_if_stopped()
+        session.raise_if_stopped()
         if index is not None:
             yield index
 
@@ -44,15 +51,15 @@ def write_outputs(
     clip: Clip,
     order: Iterator[int],
     pictures: FramePass,
-    watch: Stopwatch,
+    stopwatch: Stopwatch,
     *,
     sound_from: Path | None,
     crf: int,
     folder: FrameFolder | None,
 ) -> None:
-    """Write the film while it is made: encoding has a thread of its own.
+    """Write the film while it is rendered: a second thread encodes it.
 
-    `order` gives the frames as they are finished, `folder` gets each of them as PNG.
+    `order` yields the indices of frames as they are finished. `folder` gets each frame as PNG.
     """
     with (
         write_video(output, clip, sound_from=sound_from, crf=crf) as writer,
@@ -60,7 +67,7 @@ def write_outputs(
     ):
         sinks: list[FrameSink] = [writer, folder] if folder else [writer]
         try:
-            _feed(encoder, order, clip.length, _writer(sinks, pictures, watch))
+            _feed(encoder, order, clip.length, _writer(sinks, pictures, stopwatch))
             if folder:
                 folder.end(clip.length)
         except BaseException:
@@ -69,12 +76,12 @@ def write_outputs(
 
 
 def _writer(
-    sinks: Sequence[FrameSink], pictures: FramePass, watch: Stopwatch
+    sinks: Sequence[FrameSink], pictures: FramePass, stopwatch: Stopwatch
 ) -> Callable[[int], None]:
-    """What puts a finished frame into every sink."""
+    """Return a function that writes a finished frame to every sink."""
 
     def write(index: int) -> None:
-        with watch("encode"):
+        with stopwatch("encode"):
             image: Image = pictures.picture(index)
             for sink in sinks:
                 sink.write(Frame(index, image))
@@ -85,7 +92,7 @@ def _writer(
 def _feed(
     encoder: ThreadPoolExecutor, order: Iterator[int], length: int, write: Callable[[int], None]
 ) -> None:
-    """Hand finished frames to the encoder in the order of showing; its errors rise here."""
+    """Give finished frames to the encoder, sorted by index; raise the encoder's errors here."""
     ready: set[int] = set()
     following = 0
     written: list[Future[None]] = []

@@ -1,4 +1,4 @@
-"""A job: what a user asks for, what is known before painting, and where the results are."""
+"""A job: the user's request, the analysis of the source, and where the results are."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["Job", "JobResult", "SourceAnalysis"]
 
 @dataclass(frozen=True)
 class Job:
-    """A film to make, and where."""
+    """A film to make, with its inputs, outputs and settings."""
 
     source: Path
     output: Path
     workspace: Path
     settings: Settings
     report: Path | None = None
-    """Gets a second copy of the report. The first is in the workspace."""
+    """File for a second copy of the report; the first one is in the workspace."""
     frames: Path | None = None
-    """A folder that gets every finished frame as PNG."""
+    """Folder for every finished frame as PNG."""
     models: tuple[Path, ...] = ()
     """Folders with the weights of flow estimators and taggers."""
     mask: Path | None = None
-    """A video, a folder of pictures or a picture: white where the source is animated."""
+    """A video, a folder of pictures or one picture: white where the source is animated."""
     prompts: tuple[PromptRow, ...] = ()
     """Rows that take precedence over the prompts and the seed of the settings."""
 
@@ -50,10 +50,10 @@ class JobResult:
 
 @dataclass(frozen=True)
 class SourceAnalysis:
-    """What is known before anything is painted."""
+    """The analysis of the source: what is known before anything is painted."""
 
     frames: FrameStore
     scenes: tuple[Scene, ...]
     keys: list[KeyFrame]
     layers: SingleLayer
-    """The layers into which the mask, if there is one, divides the frames."""
+    """The layers of each frame: one, or two if there is a mask."""

@@ -101,7 +101,7 @@ class PainterSession:
         """Report that `done` of `of` units of a phase are finished.
 
         Raises:
-            Stopped: the user asked to stop.
+            Stopped: if the user asked to stop.
         """
         report_step(self._reporter, phase, done, of)
 
@@ -109,7 +109,7 @@ class PainterSession:
         """Ask whether to go on.
 
         Raises:
-            Stopped: the user asked to stop.
+            Stopped: if the user asked to stop.
         """
         raise_if_stopped(self._reporter)
 

@@ -1,4 +1,4 @@
-"""The report of a finished job: its content, its page, the contact sheet, and the live preview."""
+"""Make the report of a job, its page, its contact sheet and the live preview."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Choices:
-    """What a job decided before it painted."""
+    """What a job chose before it painted."""
 
     prompts: Prompts
     tagger: TaggerChoice
@@ -43,45 +43,47 @@ class Choices:
 
 
 def measure_result(
-    known: SourceAnalysis, makers: Renderers, easel: PainterSession
+    analysis: SourceAnalysis, renderers: Renderers, session: PainterSession
 ) -> report.Measurement:
     """Measure the quality of the finished frames.
 
     Raises:
         Stopped: if the user asked to stop.
     """
-    source = known.frames.frame
+    source = analysis.frames.frame
     return report.measure(
         lambda index: source(index).image,
-        makers.last.picture,
-        makers.propagator.hole_mask,
-        known.scenes,
-        known.keys,
-        easel.report,
+        renderers.last.picture,
+        renderers.propagator.hole_mask,
+        analysis.scenes,
+        analysis.keys,
+        session.report,
     )
 
 
 def make_report(
     job: Job,
-    known: SourceAnalysis,
-    makers: Renderers,
+    analysis: SourceAnalysis,
+    renderers: Renderers,
     choices: Choices,
     measured: report.Measurement,
     seconds: Mapping[str, float],
 ) -> Report:
-    """Return the report of a finished job; `seconds` are those of each kind of work."""
-    clip, last, second = known.frames.clip, makers.last, makers.second
-    painted = report.summarise_paint(makers.propagator.records)
+    """Return the report of a finished job; `seconds` has the time of each kind of work."""
+    clip, last, second = analysis.frames.clip, renderers.last, renderers.second
+    painted = report.summarise_paint(renderers.propagator.records)
     frames = (last.key(index) for index in range(clip.length))
     chosen, settings = choices.flow, job.settings
     return Report(
         clip=report.describe_clip(clip),
-        scenes=known.scenes,
-        keys=report.describe_keys(known.keys, choices.prompts, choices.seed),
+        scenes=analysis.scenes,
+        keys=report.describe_keys(analysis.keys, choices.prompts, choices.seed),
         frames=report.describe_frames(
-            makers.propagator.records, makers.stabiliser.records, second.shares if second else {}
+            renderers.propagator.records,
+            renderers.stabiliser.records,
+            second.shares if second else {},
         ),
-        kept=StoredFrames(known.frames.key, tuple(key for key in frames if key is not None)),
+        kept=StoredFrames(analysis.frames.key, tuple(key for key in frames if key is not None)),
         painted_mean=painted.painted_mean,
         painted=painted.painted,
         coverage_mean=painted.coverage_mean,
@@ -100,62 +102,66 @@ def make_report(
     )
 
 
-def write_report(job: Job, known: SourceAnalysis, makers: Renderers, facts: Report) -> JobResult:
-    """Write the report, its page and the contact sheet; return where everything is.
+def write_report(
+    job: Job, analysis: SourceAnalysis, renderers: Renderers, facts: Report
+) -> JobResult:
+    """Write the report, its page and the contact sheet; return the paths of all results.
 
     Raises:
         WorkspaceError: if a file cannot be written.
     """
-    kept, sheet = job.workspace / REPORT, job.workspace / "keys.png"
-    for path in (kept, job.report):
+    stored, sheet = job.workspace / REPORT, job.workspace / "keys.png"
+    for path in (stored, job.report):
         if path is not None:
             write_whole(path, report.to_bytes(facts))
-    report.save_sheet(sheet, makers.last.picture, known.keys, known.frames.clip)
-    shown = job.workspace / "report.html"
-    write_whole(shown, page.report_html(facts, _page_content(job, known, makers, facts)))
-    return JobResult(job.output, job.workspace, kept, shown, sheet, facts)
+    report.save_sheet(sheet, renderers.last.picture, analysis.keys, analysis.frames.clip)
+    html = job.workspace / "report.html"
+    write_whole(html, page.report_html(facts, _page_content(job, analysis, renderers, facts)))
+    return JobResult(job.output, job.workspace, stored, html, sheet, facts)
 
 
 def _page_content(
-    job: Job, known: SourceAnalysis, makers: Renderers, facts: Report
+    job: Job, analysis: SourceAnalysis, renderers: Renderers, facts: Report
 ) -> page.PageContent:
-    """What the report's page shows beside the report's facts."""
-    clip, records = known.frames.clip, makers.propagator.records
+    """Return what the page shows in addition to the facts of the report."""
+    clip, records = analysis.frames.clip, renderers.propagator.records
     whole = {index for index, record in records.items() if record.whole}
     return page.PageContent(
         job.source.name,
         job.output.name,
         clip,
-        figures.make_thumbnails(known.keys, clip, makers.last.picture),
-        figures.view_worst_pairs(_frame_pictures(known, makers), facts.warp_error.each, whole),
+        figures.make_thumbnails(analysis.keys, clip, renderers.last.picture),
+        figures.view_worst_pairs(
+            _frame_pictures(analysis, renderers), facts.warp_error.each, whole
+        ),
     )
 
 
-def _frame_pictures(known: SourceAnalysis, makers: Renderers) -> figures.FilmPictures:
-    """Where to get what is shown of a frame."""
-    source = known.frames.frame
+def _frame_pictures(analysis: SourceAnalysis, renderers: Renderers) -> figures.FilmPictures:
+    """Return the functions that get the pictures of a frame, by its index."""
+    source = analysis.frames.frame
     return figures.FilmPictures(
         lambda index: source(index).image,
-        makers.last.picture,
-        makers.propagator.hole_mask,
-        makers.stabiliser.origins,
+        renderers.last.picture,
+        renderers.propagator.hole_mask,
+        renderers.stabiliser.origins,
     )
 
 
-def live_preview(known: SourceAnalysis, makers: Renderers) -> LivePreview:
-    """The film, for those who watch it grow."""
-    film, whole = _frame_pictures(known, makers), makers.propagator.records
-    done = makers.last.done
-    return LivePreview(known.frames.clip, film, done, lambda index: whole[index].whole)
+def live_preview(analysis: SourceAnalysis, renderers: Renderers) -> LivePreview:
+    """Return the preview of the film, for people who watch while it is rendered."""
+    film, whole = _frame_pictures(analysis, renderers), renderers.propagator.records
+    done = renderers.last.done
+    return LivePreview(analysis.frames.clip, film, done, lambda index: whole[index].whole)
 
 
 def key_infotexts(
-    known: SourceAnalysis, prompts: Prompts, seed: int, settings: Settings
+    analysis: SourceAnalysis, prompts: Prompts, seed: int, settings: Settings
 ) -> dict[int, str]:
-    """The infotext of each key frame."""
-    about = report.infotext_fields(settings.to_json(), seed, known.frames.clip.size)
-    words = {key.index: prompts.of(key.index) for key in known.keys}
+    """Return the infotext of each key frame, by index."""
+    about = report.infotext_fields(settings.to_json(), seed, analysis.frames.clip.size)
+    by_key = {key.index: prompts.of(key.index) for key in analysis.keys}
     return {
-        index: infotext(said, {**about, "Seed": said.seed_or(seed)})
-        for index, said in words.items()
+        index: infotext(words, {**about, "Seed": words.seed_or(seed)})
+        for index, words in by_key.items()
     }

@@ -1,4 +1,4 @@
-"""How the frames of a job are rendered, as the settings say it."""
+"""The rules by which the frames of a job are rendered, from the settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RenderRules:
     hole_strength: float
     """Denoising strength 0..1 of holes."""
     seed: int
-    """Of frames whose prompt row gives no seed of its own."""
+    """Seed of frames whose prompt row has no seed of its own."""
     second_pass: float
     """Denoising strength 0..1 of the second pass; 0: no second pass."""
     tolerance: float

@@ -88,17 +88,21 @@ def analyse_source(
 
 
 def estimate_gaps(
-    known: SourceAnalysis, settings: Settings, reporter: Reporter
+    analysis: SourceAnalysis, settings: Settings, reporter: Reporter
 ) -> list[coverage.Gap]:
     """Return what the frames between key frames lack, estimated; paints nothing."""
-    reach = FlowReach(known.frames, stage_options.reach_rule(settings), known.layers, reporter)
-    return coverage.estimate_gaps([key.index for key in known.keys], known.scenes, reach.missing)
+    reach = FlowReach(
+        analysis.frames, stage_options.reach_rule(settings), analysis.layers, reporter
+    )
+    return coverage.estimate_gaps(
+        [key.index for key in analysis.keys], analysis.scenes, reach.share_without_source
+    )
 
 
-def count_whole_frames(known: SourceAnalysis, settings: Settings) -> int:
+def count_whole_frames(analysis: SourceAnalysis, settings: Settings) -> int:
     """Return how many frames are painted whole; with a mask, the whole of what is painted."""
     rules = stage_options.render_rules(settings, seed=0)
-    return plan_order(known.keys, known.scenes, known.layers, rules).whole_count
+    return plan_order(analysis.keys, analysis.scenes, analysis.layers, rules).whole_count
 
 
 def run_job(
@@ -114,8 +118,8 @@ def run_job(
     of the film before the first frame is rendered.
 
     Raises:
-        Stopped: the user asked to stop; the same job goes on from there.
-        OfgenError: anything else that one line can explain.
+        Stopped: if the user asked to stop; the same job goes on from there.
+        OfgenError: if anything else fails that one line can explain.
     """
     begun = perf_counter()
     check_names(job)
@@ -150,41 +154,49 @@ class _Run:
         """Analyse the source, make the prompts, render and write the film and its report."""
         job, settings, stopwatch = self.job, self.job.settings, self.stopwatch
         seed = _resolve_seed(self.workspace, settings.seed)
-        known = analyse_source(
+        analysis = analyse_source(
             job.source, self.workspace, settings, self.reporter, stopwatch, job.mask
         )
         if job.frames is not None:
-            FrameFolder(job.frames).check(known.frames.clip.length)
+            FrameFolder(job.frames).check(analysis.frames.clip.length)
         rules = stage_options.render_rules(settings, seed)
-        order = plan_order(known.keys, known.scenes, known.layers, rules)
+        order = plan_order(analysis.keys, analysis.scenes, analysis.layers, rules)
         with stopwatch("analyse"):
             reach = FlowReach(
-                known.frames, stage_options.reach_rule(settings), known.layers, self.reporter
+                analysis.frames, stage_options.reach_rule(settings), analysis.layers, self.reporter
             )
-            work = expect_work(known.scenes, known.keys, order, rules, reach)
-            prompts, tagger = make_prompts(known, settings, tagger, job.prompts, self.reporter)
+            work = expect_work(analysis.scenes, analysis.keys, order, rules, reach)
+            prompts, tagger = make_prompts(analysis, settings, tagger, job.prompts, self.reporter)
         write_whole(job.workspace / PROMPTS, prompt_rows.dump_rows(prompts.rows(), ".csv"))
         chosen = _choose_estimator(settings, job.models)
         estimator = share_device(chosen.estimator)
         session = PainterSession(self.painter, rules, prompts, self.reporter, stopwatch)
         with session, _release_after(estimator):
             context = RenderContext(
-                known.frames, known.scenes, known.layers, rules, estimator, session, stopwatch
+                analysis.frames,
+                analysis.scenes,
+                analysis.layers,
+                rules,
+                estimator,
+                session,
+                stopwatch,
             )
-            renderers = make_renderers(context, known.keys)
-            watch(reporting.live_preview(known, renderers))
-            steps = render_progress.measure(render_frames(renderers, order), work, stopwatch)
-            self._write_outputs(known, renderers, session, steps, prompts, seed)
+            renderers = make_renderers(context, analysis.keys)
+            watch(reporting.live_preview(analysis, renderers))
+            steps = render_progress.measure_progress(
+                render_frames(renderers, order), work, stopwatch
+            )
+            self._write_outputs(analysis, renderers, session, steps, prompts, seed)
             with stopwatch("measure"):
-                measured = reporting.measure_result(known, renderers, session)
+                measured = reporting.measure_result(analysis, renderers, session)
         choices = reporting.Choices(prompts, tagger, seed, chosen, self.painter.identity)
         seconds = {**stopwatch.seconds, "total": perf_counter() - self.begun}
-        facts = reporting.make_report(job, known, renderers, choices, measured, seconds)
-        return reporting.write_report(job, known, renderers, facts)
+        facts = reporting.make_report(job, analysis, renderers, choices, measured, seconds)
+        return reporting.write_report(job, analysis, renderers, facts)
 
     def _write_outputs(
         self,
-        known: SourceAnalysis,
+        analysis: SourceAnalysis,
         renderers: Renderers,
         session: PainterSession,
         steps: Iterator[tuple[int | None, float]],
@@ -192,8 +204,8 @@ class _Run:
         seed: int,
     ) -> None:
         """Write the film and, if they are wanted, its frames, while these are rendered."""
-        job, clip = self.job, known.frames.clip
-        texts = reporting.key_infotexts(known, prompts, seed, job.settings)
+        job, clip = self.job, analysis.frames.clip
+        texts = reporting.key_infotexts(analysis, prompts, seed, job.settings)
         encoding.write_outputs(
             job.output,
             clip,
@@ -207,7 +219,7 @@ class _Run:
 
 
 def make_prompts(
-    known: SourceAnalysis,
+    analysis: SourceAnalysis,
     settings: Settings,
     tagger: prompting.TaggerChoice,
     rows: Sequence[PromptRow],
@@ -216,7 +228,7 @@ def make_prompts(
     """Return the prompts of every frame, and the tagger as it turned out."""
     phrasing = stage_options.make_phrasing(settings)
     return prompting.find_prompts(
-        known.frames, known.scenes, known.keys, phrasing, tagger, rows, reporter
+        analysis.frames, analysis.scenes, analysis.keys, phrasing, tagger, rows, reporter
     )
 
 
@@ -230,8 +242,8 @@ def draw_frame_flow(
     """Return a picture of the flow from frame `index` to the next; see `flow_io.draw_flow`.
 
     Raises:
-        VideoError: the video cannot be read, or has no such frame, or no frame after it.
-        FlowError: the estimator of the settings cannot run here.
+        VideoError: if the video cannot be read, or has no such frame, or no frame after it.
+        FlowError: if the estimator of the settings cannot run here.
     """
     with stage_options.open_source(source, settings) as frames:
         pair = [frame for frame in frames if frame.index in (index, index + 1)]

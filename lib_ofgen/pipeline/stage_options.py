@@ -1,4 +1,4 @@
-"""What the settings say for each step of a job. Of the engine, only this module reads settings."""
+"""The options of each step of a job. Only this module of the engine reads the settings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_source(source: Path, settings: Settings) -> Source:
     """Open the video with the frames that the settings take; it is a context manager.
 
     Raises:
-        VideoError: it cannot be read, or has no frame in the range.
+        VideoError: if it cannot be read, or has no frame in the range.
     """
     return open_video(source, sampling(settings))
 
@@ -111,7 +111,7 @@ def make_phrasing(settings: Settings) -> Phrasing:
     """Return how prompts are made of tags and texts.
 
     Raises:
-        SettingsError: a line of the tag rules is invalid.
+        SettingsError: if a line of the tag rules is invalid.
     """
     return parse_phrasing(
         settings.tag_rules,

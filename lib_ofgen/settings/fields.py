@@ -37,7 +37,7 @@ class Settings:
     """All choices of a job; immutable, checked when made.
 
     Raises:
-        SettingsError: a value has the wrong type, is out of range or no option.
+        SettingsError: if a value has the wrong type, is out of range or is not an option.
     """
 
     key_frames: str = declare(
@@ -342,10 +342,10 @@ class Settings:
         return tuple(item.name for item in dataclasses.fields(cls))
 
     def replace(self, changes: Mapping[str, object]) -> Settings:
-        """These settings with some changed.
+        """Return these settings with some changes.
 
         Raises:
-            SettingsError: names are unknown (the nearest known ones are told), or a value is bad.
+            SettingsError: if a name is unknown (similar names are suggested) or a value is bad.
         """
         if told := describe_unknown(changes):
             raise SettingsError(told)

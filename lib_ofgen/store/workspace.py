@@ -314,7 +314,7 @@ class Workspace:
         for form, data in (("qoi", images.pack(painted.image)), ("png", images.encode_png(mask))):
             self._save_bytes(f"painted/{key}.{form}", data)
 
-    def painted(self, key: str, index: int) -> Painted | None:
+    def paint(self, key: str, index: int) -> Painted | None:
         """Return what was painted in frame `index`, or None."""
         image = self._load_bytes(f"painted/{key}.qoi", images.unpack)
         mask = self._load_bytes(f"painted/{key}.png", images.decode_png)

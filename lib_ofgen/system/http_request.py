@@ -58,7 +58,7 @@ class HttpClient:
         *,
         most: int,
         timeout: float,
-        stopped: Callable[[], bool],
+        should_stop: Callable[[], bool],
     ) -> Reply:
         """Send a GET or, with `data`, a POST; return the answer, of at most `most` bytes.
 
@@ -66,7 +66,7 @@ class HttpClient:
         work: looking up a name, and slow bytes, cannot be interrupted otherwise.
 
         Raises:
-            Stopped: if `stopped` says that the user asked for it.
+            Stopped: if `should_stop` says that the user asked for it.
             TimeoutError: if the answer is not complete in time.
             TooLargeError: if it is larger.
             PackedError: if it is compressed.
@@ -86,7 +86,7 @@ class HttpClient:
 
         threading.Thread(target=work, name="ofgen-exchange", daemon=True).start()
         try:
-            found = _wait_for_reply(told, timeout, stopped)
+            found = _wait_for_reply(told, timeout, should_stop)
         finally:
             attempt.leave()
         if isinstance(found, Exception):
@@ -95,14 +95,14 @@ class HttpClient:
 
 
 def _wait_for_reply(
-    told: queue.SimpleQueue[Reply | Exception], timeout: float, stopped: Callable[[], bool]
+    told: queue.SimpleQueue[Reply | Exception], timeout: float, should_stop: Callable[[], bool]
 ) -> Reply | Exception:
     """Wait for the thread's reply."""
     end = time.monotonic() + timeout
     while (left := end - time.monotonic()) > 0:
         with contextlib.suppress(queue.Empty):
             return told.get(timeout=min(_LOOK, left))
-        if stopped():
+        if should_stop():
             raise Stopped
     raise TimeoutError
 

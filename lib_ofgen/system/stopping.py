@@ -14,17 +14,17 @@ def raise_if_stopped(reporter: Reporter, *message: str) -> None:
     Raises:
         Stopped: if the user wants to stop; with `message`, if one is given.
     """
-    if reporter.stopped():
+    if reporter.should_stop():
         raise Stopped(*message)
 
 
 def report_step(
-    reporter: Reporter, stage: str, done: int, of: int, preview: Image | None = None
+    reporter: Reporter, phase: str, done: int, of: int, preview: Image | None = None
 ) -> None:
-    """Report that `done` of `of` units of `stage` are finished, then ask whether to stop.
+    """Report that `done` of `of` units of `phase` are finished, then ask whether to stop.
 
     Raises:
         Stopped: if the user wants to stop.
     """
-    reporter.step(stage, done, of, preview)
+    reporter.step(phase, done, of, preview)
     raise_if_stopped(reporter)

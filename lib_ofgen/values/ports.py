@@ -77,9 +77,9 @@ class Reporter(Protocol):
     """Receives the progress of a job, and says whether the user wants to stop."""
 
     def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
-        """Report that `done` of `of` units of the phase `stage` are finished."""
+        """Report that `done` of `of` units of the phase `phase` are finished."""
         ...
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether the user asked to stop."""
         ...

@@ -34,9 +34,9 @@ RUNS: dict[str, dict[str, object]] = {
 class Silent:
     """A reporter that says nothing and never stops."""
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None: ...
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None: ...
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         return False
 
 

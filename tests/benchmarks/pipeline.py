@@ -35,9 +35,9 @@ STAGES = ("decode", "analyse", "flow", "fuse", "paint", "encode", "measure")
 class _Silent:
     """A reporter that says nothing and never stops."""
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None: ...
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None: ...
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         return False
 
 

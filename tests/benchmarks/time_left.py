@@ -36,7 +36,7 @@ from lib_ofgen.values import Image, Repaint
 Trace = dict[str, Any]
 """What happened in a job, and when, in seconds since its beginning.
 
-`ahead`: what was known before frames were made; `before`, `after`: (when, stage, done, of), as a
+`ahead`: what was known before frames were made; `before`, `after`: (when, phase, done, of), as a
 reporter hears before and after that; `made`: (when, seconds of paint, of other making, step), where
 a step is (frames, made) of drafts or the index of a finished frame; `whole`: the end.
 """
@@ -78,10 +78,10 @@ class _Listener:
     def now(self) -> float:
         return round(self._clock() - self._begun, 3)
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
-        self.heard.append((self.now(), stage, done, of))
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
+        self.heard.append((self.now(), phase, done, of))
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         return False
 
 
@@ -92,16 +92,16 @@ def record(clip: Path, settings: Settings, slow: float, mask: Path | None) -> Tr
     cv2.setNumThreads(1)
     with stage_options.open_source(clip, settings) as video:
         area = video.size.height * video.size.width
-    listener, made, known = _Listener(clock), list[Any](), list[render_progress.Ahead]()
-    genuine = render_progress.measure
+    listener, made, known = _Listener(clock), list[Any](), list[render_progress.ExpectedWork]()
+    genuine = render_progress.measure_progress
 
-    def watched(order: Any, ahead: render_progress.Ahead, watch: Stopwatch) -> Iterator[Any]:
+    def watched(order: Any, ahead: render_progress.ExpectedWork, watch: Stopwatch) -> Iterator[Any]:
         known.append(ahead)
 
         def noted() -> Iterator[Any]:
             for step in order:
                 paint = watch.seconds["paint"]
-                made.append((listener.now(), paint, watch.making - paint, step))
+                made.append((listener.now(), paint, watch.rendering - paint, step))
                 yield step
 
         return genuine(noted(), ahead, watch)
@@ -109,11 +109,11 @@ def record(clip: Path, settings: Settings, slow: float, mask: Path | None) -> Tr
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "out.mp4")
         job = run.Job(clip, output, output.with_suffix(".ofgen"), settings, mask=mask)
-        render_progress.measure = watched
+        render_progress.measure_progress = watched
         try:
             run.run_job(job, _Slow(slow, area, clock), listener)
         finally:
-            render_progress.measure = genuine
+            render_progress.measure_progress = genuine
     heard = [one for one in listener.heard if one[1] != "paint"]
     return {
         "ahead": dataclasses.asdict(known[0]) | {"whole": sorted(known[0].whole)},
@@ -126,11 +126,13 @@ def record(clip: Path, settings: Settings, slow: float, mask: Path | None) -> Tr
 
 def replayed(trace: Trace) -> Iterator[tuple[float, float | None]]:
     """Seconds since the beginning, and what is told to be left, at each step from painting on."""
-    ahead, watch, outlook, now = trace["ahead"], Stopwatch(), job_progress.Outlook(0.0), 0.0
-    for at, stage, done, of in trace["before"]:
-        outlook.add(at, job_progress.fraction(stage, done, of))
-    drafts = tuple(render_progress.Draft(*draft) for draft in ahead["drafts"])
-    known = render_progress.Ahead(**{**ahead, "whole": frozenset(ahead["whole"]), "drafts": drafts})
+    ahead, watch, remaining, now = trace["ahead"], Stopwatch(), job_progress.RemainingTime(0.0), 0.0
+    for at, phase, done, of in trace["before"]:
+        remaining.add(at, job_progress.fraction(phase, done, of))
+    drafts = tuple(render_progress.ExpectedDraft(*draft) for draft in ahead["drafts"])
+    known = render_progress.ExpectedWork(
+        **{**ahead, "whole": frozenset(ahead["whole"]), "drafts": drafts}
+    )
 
     def order() -> Iterator[int | DraftProgress]:
         nonlocal now
@@ -139,12 +141,12 @@ def replayed(trace: Trace) -> Iterator[tuple[float, float | None]]:
             yield step if isinstance(step, int) else DraftProgress(*step)
 
     length = known.length
-    for _, share in render_progress.measure(order(), known, watch):
-        outlook.add(now, job_progress.fraction("paint", max(1, round(share * length)), length))
-        yield now, outlook.left()
-    for at, stage, done, of in trace["after"]:
-        outlook.add(at, job_progress.fraction(stage, done, of))
-        yield at, outlook.left()
+    for _, share in render_progress.measure_progress(order(), known, watch):
+        remaining.add(now, job_progress.fraction("paint", max(1, round(share * length)), length))
+        yield now, remaining.seconds()
+    for at, phase, done, of in trace["after"]:
+        remaining.add(at, job_progress.fraction(phase, done, of))
+        yield at, remaining.seconds()
 
 
 def _line(name: str, trace: Trace) -> str:

@@ -86,11 +86,11 @@ class Patience:
     after: int = 0
     heard: int = 0
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
         assert 0 < done <= of
-        self.heard += stage == self.stage
+        self.heard += phase == self.stage
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         return bool(self.stage) and self.heard >= self.after
 
 

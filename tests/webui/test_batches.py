@@ -19,7 +19,7 @@ def _kept(answer: Answer, kind: str) -> dict[str, Image]:
     """Pictures of the workspace by digest: `frames`, or what was `painted` in holes."""
     workspace = Workspace(Path(answer.film["workspace"]))
     names = [path.stem for path in (workspace.folder / kind).glob("*.qoi")]
-    read = workspace.frame if kind == "frames" else lambda name: workspace.painted(name, 0)
+    read = workspace.frame if kind == "frames" else lambda name: workspace.paint(name, 0)
     found = {name: read(name) for name in names}
     return {
         name: one if isinstance(one, np.ndarray) else one.image

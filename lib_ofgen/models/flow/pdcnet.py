@@ -132,10 +132,10 @@ class PDCNetEstimator:
 
     def _arrays(self, found: Estimate, size: Size) -> tuple[Any, Any]:
         """Vectors B x 2 x H x W and confidence B x H x W, of an estimate on the device."""
-        from lib_ofgen.models.flow._pdcnet import working_size
+        from lib_ofgen.models.flow._pdcnet import network_size
 
-        # The network's px are those of the picture at its working size.
-        radius = self._radius * math.sqrt(math.prod(working_size(*size)) / math.prod(size))
+        # The network's px are those of the picture at the network's size.
+        radius = self._radius * math.sqrt(math.prod(network_size(*size)) / math.prod(size))
         supremum = (1 - math.exp(-math.sqrt(2) * radius)) ** 2
         sure = (found.probability_within(radius)[:, 0] / supremum).clamp(0, 1)
         return found.flow.cpu().numpy(), sure.cpu().numpy()

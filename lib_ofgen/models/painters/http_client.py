@@ -54,11 +54,11 @@ class Host:
         auth: str | None,
         timeout: float,
         patience: float,
-        stopped: Callable[[], bool] = lambda: False,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """`timeout` s for one answer, `patience` s for a host that is away; contacts nobody.
 
-        While anything is waited for, `stopped` is asked whether the user wants to stop.
+        While anything is waited for, `should_stop` is asked whether the user wants to stop.
         """
         self._root, found = _address(url)
         self.url = hide_secrets(self._root)
@@ -72,7 +72,7 @@ class Host:
             token = base64.b64encode(given).decode()
             self._headers["Authorization"] = f"Basic {token}"
             self._secrets = [token, *_forms(given.partition(b":")[2].decode("utf-8", "replace"))]
-        self._timeout, self._patience, self._stopped = timeout, patience, stopped
+        self._timeout, self._patience, self._should_stop = timeout, patience, should_stop
         self._line = HttpClient(direct=_is_local(urllib.parse.urlsplit(self._root).hostname or ""))
 
     def call(
@@ -90,7 +90,7 @@ class Host:
         most = min(most, limits.current().answer * MIB)
         failure: PainterError | None = None
         try:
-            reply = self._ask(route, document, most, timeout, self._stopped)
+            reply = self._ask(route, document, most, timeout, self._should_stop)
         except (OSError, http.client.HTTPException, ValueError) as error:
             failure = self._failure(error, timeout)
         except (TooLargeError, PackedError) as error:
@@ -126,7 +126,7 @@ class Host:
 
     def leave(self, route: str, document: Any, *, brief: bool) -> None:
         """POST a last word and make little of what becomes of it; `brief`: the user waits."""
-        seconds = _FAREWELL if brief or self._stopped() else min(self._timeout, _QUICK)
+        seconds = _FAREWELL if brief or self._should_stop() else min(self._timeout, _QUICK)
         ignored = (OSError, http.client.HTTPException, ValueError, TooLargeError, PackedError)
         with contextlib.suppress(*ignored):
             self._ask(route, document, _LISTS, seconds, lambda: False)
@@ -141,17 +141,19 @@ class Host:
         document: Any,
         most: int,
         timeout: float,
-        stopped: Callable[[], bool],
+        should_stop: Callable[[], bool],
     ) -> Reply:
         data = None if document is None else json.dumps(document).encode()
         url = self._root + (route if route.startswith("/") else f"/sdapi/v1/{route}")
-        return self._line.ask(url, data, self._headers, most=most, timeout=timeout, stopped=stopped)
+        return self._line.ask(
+            url, data, self._headers, most=most, timeout=timeout, should_stop=should_stop
+        )
 
     def _sleep(self, seconds: float) -> None:
         """Wait, unless the user asks to stop."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            if self._stopped():
+            if self._should_stop():
                 raise Stopped
             time.sleep(min(_LOOK, left))
 

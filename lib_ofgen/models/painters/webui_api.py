@@ -47,16 +47,16 @@ class HttpPainter:
         steps: int = 20,
         cfg_scale: float = 7.0,
         units: Sequence[ControlUnit] = (),
-        stopped: Callable[[], bool] = lambda: False,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Keep what is asked for; contacts nobody.
 
         `timeout` s for one picture, `patience` s for a host that is away. An empty
         `inpaint_checkpoint` is `checkpoint`, an empty `checkpoint` the host's current one.
         `units` are what the host's ControlNet steers by. Whatever is waited for ends in `Stopped`
-        as soon as `stopped` says that the user asks for it.
+        as soon as `should_stop` says that the user asks for it.
         """
-        self._host = Host(url, auth, timeout, patience, stopped)
+        self._host = Host(url, auth, timeout, patience, should_stop)
         self._asked: dict[Stage, str] = {
             "keys": checkpoint,
             "holes": inpaint_checkpoint or checkpoint,

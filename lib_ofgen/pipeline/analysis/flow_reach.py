@@ -38,9 +38,9 @@ class _SilentReporter:
 
     def __init__(self, reporter: Reporter) -> None:
         """`reporter` is asked whether to stop."""
-        self.stopped = reporter.stopped
+        self.should_stop = reporter.should_stop
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
         """Do nothing."""
 
 
@@ -75,25 +75,25 @@ class FlowReach:
         quiet = _SilentReporter(self.reporter)
         return FlowReach(self._frames, self._rule, self._layers, quiet)
 
-    def missing(self, target: int, sources: Sequence[int]) -> float:
+    def share_without_source(self, target: int, sources: Sequence[int]) -> float:
         """Return the share 0..1 of `target` that none of the sources can supply."""
-        within, counted = self._reached(target, sources), self._counted(target)
+        within, counted = self._reach_mask(target, sources), self._inside_mask(target)
         within = within if counted is None else within[counted]
         return 1 - float(within.mean()) if within.size else 0.0
 
     def holes(self, target: int, sources: Sequence[int], least: int) -> float:
         """Return the share 0..1 of `target` that is holes of at least `least` px of the clip."""
-        missing, counted = ~self._reached(target, sources), self._counted(target)
+        missing, counted = ~self._reach_mask(target, sources), self._inside_mask(target)
         missing = missing if counted is None else missing & counted
         size = self._frames.clip.size
         small = max(1, round(least * missing.size / (size.height * size.width)))
         return float(fusion.without_specks(missing, small).mean())
 
-    def _reached(self, target: int, sources: Sequence[int]) -> Mask:
+    def _reach_mask(self, target: int, sources: Sequence[int]) -> Mask:
         """Return a small (h, w) mask of what flow from any of the sources can supply."""
         return np.logical_or.reduce([self._within(source, target) for source in sources])
 
-    def _counted(self, target: int) -> Mask | None:
+    def _inside_mask(self, target: int) -> Mask | None:
         """Return a small (h, w) mask of what is painted of the target; None: all of it."""
         inside = self._layers.inside(target)
         if inside is None:

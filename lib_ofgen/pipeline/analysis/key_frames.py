@@ -48,7 +48,7 @@ def find_key_frames(
     """Return the key frames by the rule; `scenes` is what `find_scenes` returned.
 
     Raises:
-        SettingsError: a chosen frame does not exist.
+        SettingsError: if a chosen frame does not exist.
     """
     cuts, cuts_key = scenes
     if rule.kind == "chosen":
@@ -64,7 +64,7 @@ def find_key_frames(
         if rule.kind == "edges":
             edges = _report_frames(frames, reach.reporter)
             return keyframes.by_edges(edges, cuts, frames.clip, rule.edges, last=rule.last)
-        return _CHOOSE[rule.kind](cuts, rule.in_frames(frames.clip), reach.missing)
+        return _CHOOSE[rule.kind](cuts, rule.in_frames(frames.clip), reach.share_without_source)
 
     key = digest("keys", cuts_key, _METHOD, rule.digest_parts())
     found = _load_or_search(frames.workspace, key, search, _key_shape(frames))
@@ -103,7 +103,7 @@ def _report_frames(frames: FrameStore, reporter: Reporter) -> Iterator[Frame]:
     """Yield the frames of the clip and report each.
 
     Raises:
-        Stopped: the user asked to stop.
+        Stopped: if the user asked to stop.
     """
     for frame in frames.frames():
         yield frame

@@ -1,6 +1,6 @@
-"""What each frame is to be painted by: tags of the key frames, phrased, under a given list.
+"""The prompts of all frames: the tags of the key frames as phrases, and the rows of a given list.
 
-Only key frames are tagged, each once: what a model sees in a frame is kept in the workspace.
+Only key frames are tagged, and each of them once: the workspace stores the tags of a frame.
 """
 
 from __future__ import annotations
@@ -32,63 +32,65 @@ __all__ = ["TaggerChoice", "TaggerOptions", "choose_tagger", "find_prompts", "pa
 
 _LOG = logging.getLogger(__name__)
 _GROUP = 16
-"""Frames read at once."""
+"""Number of frames that are read and tagged at once."""
 
 
 @dataclass(frozen=True)
 class TaggerOptions:
-    """Which tagger is wanted."""
+    """Which tagger is wanted, and where it runs."""
 
     name: str
-    """Of a model, or `off`."""
+    """Name of a model, or `off`."""
     device: str
+    """`auto`, `cuda` or `cpu`."""
     optional: bool
-    """Whether the job goes on without tags where the tagger cannot run."""
+    """Whether the job continues without tags if the tagger cannot run."""
     models: Sequence[Path]
+    """Folders with models."""
 
 
 class TaggerChoice(NamedTuple):
-    """The tagger, if one was asked for and can run, and why not."""
+    """The tagger, or None if none is wanted or it cannot run; and the reason."""
 
     tagger: tagging.WD14Tagger | None
-    asked: TaggerOptions
+    options: TaggerOptions
     reason: str
 
     def facts(self) -> TaggerFacts:
-        """The tagger's part of the report."""
+        """Return the tagger's part of the report."""
         provider = self.tagger.provider if self.tagger else ""
-        return TaggerFacts(self.asked.name, provider or None, self.reason)
+        return TaggerFacts(self.options.name, provider or None, self.reason)
 
 
-def choose_tagger(asked: TaggerOptions) -> TaggerChoice:
-    """The tagger that is asked for; its files are looked at, nothing is loaded.
+def choose_tagger(options: TaggerOptions) -> TaggerChoice:
+    """Return the tagger that the options name. Its files are checked; nothing is loaded.
 
     Raises:
-        WeightsError: a file of it is missing or is not what it was.
-        TaggerError: it cannot run here.
+        WeightsError: if one of its files is missing or has changed; not if the tagger is optional.
+        TaggerError: if it cannot run here; not if it is optional.
     """
-    if asked.name == "off":
-        return TaggerChoice(None, asked, "off")
+    if options.name == "off":
+        return TaggerChoice(None, options, "off")
     try:
-        folder = tagging.find_model(asked.name, asked.models)
-        return TaggerChoice(tagging.WD14Tagger(folder, asked.device), asked, "asked for")
+        folder = tagging.find_model(options.name, options.models)
+        return TaggerChoice(tagging.WD14Tagger(folder, options.device), options, "asked for")
     except (TaggerError, WeightsError) as error:
-        return _without(asked, error)
+        return _continue_without(options, error)
 
 
-def _without(asked: TaggerOptions, error: TaggerError | WeightsError) -> TaggerChoice:
-    """No tagger, if the job may go on without; else the error rises."""
-    if not asked.optional:
+def _continue_without(options: TaggerOptions, error: TaggerError | WeightsError) -> TaggerChoice:
+    """Return the choice of no tagger if it is optional; raise the error otherwise."""
+    if not options.optional:
         raise error
     _LOG.warning("the job goes on without tags: %s", error)
-    return TaggerChoice(None, asked, str(error))
+    return TaggerChoice(None, options, str(error))
 
 
 def parse_phrasing(rules: str, blacklist: str, **more: Any) -> Phrasing:
-    """The phrasing of the settings' texts; `more` are its other fields.
+    """Return the phrasing of the settings' texts; `more` are its other fields.
 
     Raises:
-        SettingsError: a line of the rules is none.
+        SettingsError: if a line of the rules is not a rule.
     """
     try:
         return Phrasing(rules=read_rules(rules), blacklist=read_blacklist(blacklist), **more)
@@ -105,22 +107,24 @@ def find_prompts(
     rows: Sequence[PromptRow],
     reporter: Reporter,
 ) -> tuple[Prompts, TaggerChoice]:
-    """What every frame is painted by, and the tagger as it turned out; nothing of it stays loaded.
+    """Tag the key frames; return the prompts of all frames and the tagger that was used.
+
+    The tagger is released at the end: nothing of it stays loaded.
 
     Raises:
-        TaggerError: the tagger cannot run, and is not optional.
-        Stopped: the user asked to stop.
+        TaggerError: if the tagger cannot run and is not optional.
+        Stopped: if the user asked to stop.
     """
     indices = [key.index for key in keys]
     found: dict[int, Tags] = {}
     tagger = chosen.tagger
     if tagger:
         try:
-            found = _seen(frames, indices, tagger, reporter)
+            found = _tag_frames(frames, indices, tagger, reporter)
             chosen = chosen._replace(reason=_reason(tagger))
-            _LOG.info("tagger: %s (%s)", chosen.asked.name, chosen.reason)
+            _LOG.info("tagger: %s (%s)", chosen.options.name, chosen.reason)
         except TaggerError as error:
-            chosen = _without(chosen.asked, error)
+            chosen = _continue_without(chosen.options, error)
         finally:
             tagger.release()
     own = by_key(indices, scenes, found, phrasing)
@@ -131,45 +135,45 @@ def _reason(tagger: tagging.WD14Tagger) -> str:
     return f"on {tagger.provider}" if tagger.provider else "all tags were known"
 
 
-def _seen(
+def _tag_frames(
     frames: FrameStore, indices: Sequence[int], tagger: Tagger, reporter: Reporter
 ) -> dict[int, Tags]:
-    """The tags of the frames, those that nobody has looked for yet found and kept."""
+    """Return the tags of the frames by index; find and store those that are not stored yet."""
     workspace = frames.workspace
-    places = {index: digest("tags", tagger.identity, frames.key, index) for index in indices}
-    known = {index: workspace.facts(place, _tags) for index, place in places.items()}
-    found = {index: Tags(**facts) for index, facts in known.items() if facts is not None}
-    lacking = [index for index in indices if index not in found]
-    for start in range(0, len(lacking), _GROUP):
+    keys = {index: digest("tags", tagger.identity, frames.key, index) for index in indices}
+    stored = {index: workspace.facts(key, _is_tags) for index, key in keys.items()}
+    found = {index: Tags(**facts) for index, facts in stored.items() if facts is not None}
+    missing = [index for index in indices if index not in found]
+    for start in range(0, len(missing), _GROUP):
         raise_if_stopped(reporter)
-        group = lacking[start : start + _GROUP]
+        group = missing[start : start + _GROUP]
         for index, tags in zip(
             group, tagger.tag([frames.frame(index).image for index in group]), strict=True
         ):
-            found[index] = _likely(tags)
-            workspace.save_facts(places[index], asdict(found[index]))
-        reporter.step("tag", start + len(group), len(lacking))
+            found[index] = _drop_unlikely(tags)
+            workspace.save_facts(keys[index], asdict(found[index]))
+        reporter.step("tag", start + len(group), len(missing))
     return found
 
 
-def _tags(value: object) -> bool:
-    """The shape of kept tags: of each kind, the confidences by tag."""
-    sure, kinds = sealed_json.number(0, 1), {kind.name for kind in fields(Tags)}
+def _is_tags(value: object) -> bool:
+    """Whether the value has the shape of stored tags: for each kind, the confidences by tag."""
+    is_confidence, kinds = sealed_json.number(0, 1), {kind.name for kind in fields(Tags)}
     return (
         isinstance(value, dict)
         and value.keys() == kinds
         and all(
-            isinstance(found, dict) and all(sure(one) for one in found.values())
-            for found in value.values()
+            isinstance(tags, dict) and all(is_confidence(each) for each in tags.values())
+            for tags in value.values()
         )
     )
 
 
-def _likely(tags: Tags) -> Tags:
-    """Those tags that a prompt could ever take."""
+def _drop_unlikely(tags: Tags) -> Tags:
+    """Return the tags that any setting of the thresholds could put into a prompt."""
     return Tags(
         **{
-            kind: {tag: round(sure, 6) for tag, sure in all_of_it.items() if sure >= MIN_CONFIDENCE}
-            for kind, all_of_it in asdict(tags).items()
+            kind: {tag: round(value, 6) for tag, value in values.items() if value >= MIN_CONFIDENCE}
+            for kind, values in asdict(tags).items()
         }
     )

@@ -1,4 +1,4 @@
-"""How far a job is, how long it will still take, and where its time goes."""
+"""The progress of a job, its expected work and its remaining time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a job is, and how long it will still take."""
+"""How much of a job is done, and how many seconds are left."""
 
 from __future__ import annotations
 
@@ -6,104 +6,112 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import NamedTuple
 
-__all__ = ["Outlook", "Pace", "fraction", "painted", "words"]
+__all__ = ["Pace", "RemainingTime", "fraction", "paint_fraction", "words"]
 
 
-class _Told(NamedTuple):
+class _Phase(NamedTuple):
     words: str
+    """What users read."""
     share: float
-    """0..1: what part of a job it is taken for."""
+    """0..1: the expected share of a job's time."""
 
 
-_STAGES = {
-    "decode": _Told("reading the video", 0.03),
-    "analyse": _Told("looking for cuts", 0.02),
-    "keys": _Told("choosing key frames", 0.03),
-    "tag": _Told("reading key frames", 0.01),
-    "paint": _Told("painting", 0.88),
-    "measure": _Told("measuring", 0.03),
+_PHASES = {
+    "decode": _Phase("reading the video", 0.03),
+    "analyse": _Phase("looking for cuts", 0.02),
+    "keys": _Phase("choosing key frames", 0.03),
+    "tag": _Phase("reading key frames", 0.01),
+    "paint": _Phase("painting", 0.88),
+    "measure": _Phase("measuring", 0.03),
 }
-"""What a `Reporter` hears of, in the order of a job; what has nothing to do is left out."""
-_SUMS = accumulate((told.share for told in _STAGES.values()), initial=0.0)
-_BEGINS = dict(zip(_STAGES, _SUMS, strict=False))  # the last sum is the job's end
-"""0..1: how far the whole job is when a stage begins."""
+"""The phases that a `Reporter` is told of, in their order; a phase without work is left out."""
+_SUMS = accumulate((phase.share for phase in _PHASES.values()), initial=0.0)
+_BEGINS = dict(zip(_PHASES, _SUMS, strict=False))  # the last sum is the job's end
+"""0..1: the share of the whole job that is done when a phase begins."""
 
 _FOUND = 0.01
-"""Seconds: a step that is told sooner after the one before it was not made but found."""
+"""Seconds: a step that comes sooner after the one before was found in the workspace, not made."""
 _ENOUGH = 0.02
-"""Share 0..1 of a job that tells of the rest."""
+"""Share 0..1 of a job that must be timed before the rest can be estimated."""
 _TINY = 1e-9
 _OWN = 0.3
-"""Share 0..1 of the last part that tells of the rest of it."""
+"""Share 0..1 of the last part from which the rest of it is estimated by its own pace."""
 _PARTS = (
     (0.0, _BEGINS["paint"]),
     (_BEGINS["paint"], _BEGINS["measure"]),
     (_BEGINS["measure"], 1.0 + _TINY),
 )
-"""Shares 0..1 of a job whose paces say nothing of each other: before, while and after painting."""
+"""Shares 0..1 of a job with independent paces: before, during and after painting."""
 
 
-def words(stage: str) -> str:
-    """What is being done in a stage; what is none stands for itself."""
-    return _STAGES[stage].words if stage in _STAGES else stage
+def words(phase: str) -> str:
+    """Return the words for a phase; an unknown phase is returned as it is."""
+    return _PHASES[phase].words if phase in _PHASES else phase
 
 
-def fraction(stage: str, done: int, of: int) -> float:
-    """0..1: how far the whole job is when `done` of `of` units of a stage are finished."""
-    return _BEGINS[stage] + _STAGES[stage].share * min(1.0, done / max(1, of))
+def fraction(phase: str, done: int, of: int) -> float:
+    """Return the share 0..1 of the whole job that is done after `done` of `of` units of a phase."""
+    return _BEGINS[phase] + _PHASES[phase].share * min(1.0, done / max(1, of))
 
 
-def painted(share: float) -> float:
-    """0..1: where painting stands when this share of it and of all that follows is done."""
-    return min(1.0, share * (1 - _BEGINS["paint"]) / _STAGES["paint"].share)
+def paint_fraction(share: float) -> float:
+    """Return the share 0..1 of the phase `paint` that is done.
+
+    `share` is the share of the time of that phase and of all phases after it.
+    """
+    return min(1.0, share * (1 - _BEGINS["paint"]) / _PHASES["paint"].share)
 
 
 class Pace:
-    """The share of a job that is done, where steps of one kind take longer than those of another.
+    """The share of a job that is done, if the kinds of steps take different times.
 
-    What is left of a kind weighs what its steps have taken on average so far, where a guess counts
-    for one of them.
+    The steps that are left of a kind have the weight of the mean time of its steps so far; the
+    guess counts as one of these.
     """
 
     def __init__(self, counts: Mapping[str, float], *guesses: Mapping[str, float]) -> None:
-        """How many steps of each kind there are, and what one weighs beside others of its group.
+        """Begin with nothing done.
 
-        Each mapping is a group: as soon as a kind of it is timed, all are thought to be as much
-        slower or faster than guessed. Until then, guesses are seconds.
+        Args:
+            counts: The number of steps of each kind.
+            guesses: Groups of kinds, each with the guessed time of a step of each kind. Until a
+                kind of a group is timed, its guesses are seconds; after that they are only
+                compared with each other.
         """
         self.fraction = 0.0
-        """0..1: what is done."""
+        """0..1: the share that is done."""
         self._counts, self._groups = dict(counts), guesses
         self._done = dict.fromkeys(counts, 0.0)
         self._timed = dict.fromkeys(counts, 0.0)
         self._seconds = dict.fromkeys(counts, 0.0)
 
     def expect(self, kind: str, count: float) -> None:
-        """So many steps of the kind are expected by now, those that are done among them."""
+        """Set the expected number of steps of a kind, with those that are done."""
         self._counts[kind] = count
 
     def add(self, kind: str, steps: float, made: float, seconds: float) -> float:
-        """More steps are done, of which so many were not found but made; gives the fraction.
+        """Add finished steps of a kind; return the share 0..1 of the job that is done.
 
-        It never falls, though steps turn out to take longer than was thought.
+        `made` of the steps took `seconds`; the others were found in the workspace. The share never
+        falls, even if steps take longer than expected.
         """
         self._done[kind] += steps
         self._timed[kind] += made
         self._seconds[kind] += seconds
         weights = self._weights()
-        left = sum(each * max(0.0, self._left(kind)) for kind, each in weights.items())
+        left = sum(weight * max(0.0, self._steps_left(kind)) for kind, weight in weights.items())
         found = sum(weights[kind] * (self._done[kind] - self._timed[kind]) for kind in weights)
         done = found + sum(self._seconds.values())
         if done + left:
             self.fraction = max(self.fraction, min(1.0, done / (done + left)))
         return self.fraction
 
-    def _left(self, kind: str) -> float:
-        """How many steps of the kind are to be done."""
+    def _steps_left(self, kind: str) -> float:
+        """Return the number of steps of the kind that are left."""
         return self._counts[kind] - self._done[kind]
 
     def _weights(self) -> dict[str, float]:
-        """What a step of each kind weighs, in seconds as soon as one of its group is timed."""
+        """Return the time of a step of each kind, in seconds once a kind of its group is timed."""
         weights: dict[str, float] = {}
         for group in self._groups:
             timed = [kind for kind in group if self._timed[kind]]
@@ -114,25 +122,25 @@ class Pace:
         return weights
 
 
-class Outlook:
-    """The seconds to go, by the pace of what was done so far.
+class RemainingTime:
+    """An estimate of the seconds until a job ends, by its pace so far.
 
-    A job that goes on where it was stopped finds much of its work done: that says nothing of the
-    pace. Nor does the time before the first paint, once painting has begun; and what comes after
-    the last paint ends when that was told, until its own pace is known.
+    A job that continues finds much of its work in the workspace: these steps are not timed. Once
+    painting has begun, the time before it does not count. The end of the work after painting keeps
+    the time that was estimated at the end of painting, until the pace of that work is known.
     """
 
     def __init__(self, begun: float) -> None:
-        """`begun` is now, in seconds."""
+        """`begun` is the present time, in seconds of any clock."""
         self._latest = (begun, 0.0)
         self._seconds, self._gained = [0.0] * len(_PARTS), [0.0] * len(_PARTS)
         self._promised: float | None = None
 
     def add(self, now: float, fraction: float) -> None:
-        """So much 0..1 of the job is done."""
+        """Note that the share `fraction`, 0..1, of the job is done at `now`, in seconds."""
         since, before = self._latest
         if before < _PARTS[-1][0] <= fraction:
-            left = self.left()
+            left = self.seconds()
             self._promised = None if left is None else since + left
         self._latest = (now, fraction)
         gained = max(0.0, fraction - before)
@@ -144,8 +152,8 @@ class Outlook:
             self._gained[place] += inside
             self._seconds[place] += (now - since) * (inside / gained if gained else here)
 
-    def left(self) -> float | None:
-        """Seconds to go from when the latest step was done; None before there is enough to tell."""
+    def seconds(self) -> float | None:
+        """Return the seconds from the latest step to the end; None if too little is known."""
         now, fraction = self._latest
         start, _ = _PARTS[-1]
         if fraction >= start and self._promised is not None:

@@ -1,4 +1,4 @@
-"""How far the making of frames is: drafted, painted, finished, and what each of it has taken."""
+"""The progress of rendering: what is drafted, painted and finished, and the time it took."""
 
 from __future__ import annotations
 
@@ -8,157 +8,164 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from lib_ofgen.pipeline.progress.job_progress import Pace, painted
+from lib_ofgen.pipeline.progress.job_progress import Pace, paint_fraction
 from lib_ofgen.pipeline.rendering.propagation import DraftProgress
 from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.values import Step
 
-__all__ = ["Ahead", "Draft", "drafts", "measure"]
+__all__ = ["ExpectedDraft", "ExpectedWork", "expect_drafts", "measure_progress"]
 
 _SECONDS = {"flow": (0.004, 0.4e-6), "finish": (0.012, 1.2e-6), "rest": (0.013, 0.9e-6)}
-"""What a step is thought to take before one has been timed, and per pixel.
+"""Guessed seconds of a step, and per pixel of it, until one has been timed.
 
-Measured by DIS on clips of 160x72 to 512x216, as seconds of one core, and told 2.6 times: so much
-longer did the same jobs take on two busy cores (1.8, 2.6 and 3.6 times). `flow` is a source that a
-draft asks, with the fusing of what it gives; `rest` is a pair of frames that the report judges,
-with all else that follows the last frame.
+Measured with DIS on clips of 160x72 to 512x216 in seconds of one core, then multiplied by 2.6, as
+the same jobs took 1.8, 2.6 and 3.6 times as long on two busy cores. `flow` is the flow from one
+source of a draft, with its fusion; `rest` is one pair of frames that the report measures, with
+all other work after the last frame.
 """
 _JUDGED = 320 * 320
-"""px: larger pictures are not judged."""
+"""px: larger pictures are made smaller before they are measured."""
 _ASKED = 2
-"""Sources that a frame asks though it lacks nothing; measured, one is seldom enough."""
+"""Number of sources that a frame without holes uses; measured: one is seldom enough."""
 _LIKELY = 0.7
-"""Smallest holes that the survey finds in a frame when all but 1/e of such frames need paint.
+"""Mean number of smallest holes in a frame at which all but 1/e of such frames need paint.
 
-Fitted, with the following, to 1,250 frames of nine jobs (car, sintel, nasa, bbb).
+This and the following are fitted to 1,250 frames of nine jobs (car, sintel, nasa, bbb).
 """
 _LENT = 0.4
-"""What is left of holes by each level of a gap, as the levels before lend it what was painted."""
+"""Share 0..1 of holes that is left at each level of a gap, as levels before lend their paint."""
 _GUESSED = 4.0
-"""Frames painted for which the guess of how many need paint counts beside those made."""
+"""Weight of the guess of how many frames need paint, in frames."""
 _PAINTED = 1e-3
-"""Seconds of paint from which frames are taken to have had holes."""
+"""Seconds of painting from which frames count as frames with holes."""
 
 
-class Draft(NamedTuple):
-    """What is expected of the drafting of a frame."""
+class ExpectedDraft(NamedTuple):
+    """The expected work of drafting one frame."""
 
     holes: float
-    """How likely, 0..1, it needs paint."""
+    """Probability 0..1 that the frame needs paint."""
     flows: float
-    """Sources asked; those of frames that are asked together count for the first of them."""
+    """Number of sources; the first of frames that are drafted together counts for all of them."""
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """What is to be made."""
+class ExpectedWork:
+    """The expected work of a job."""
 
     length: int
+    """Number of frames."""
     pixels: int
-    """Of a frame."""
+    """Number of pixels of a frame."""
     keys: int
-    """Frames whose paint is that of keys."""
+    """Number of key frames that are painted whole."""
     whole: frozenset[int]
-    """Frames that are finished as soon as they are painted."""
-    drafts: tuple[Draft, ...]
-    """The other frames, in the order of drafting; see `drafts`."""
+    """Indices of the frames that are finished as soon as they are painted."""
+    drafts: tuple[ExpectedDraft, ...]
+    """The other frames, in the order of drafting; see `expect_drafts`."""
     hole: float
-    """What painting the holes of a frame takes beside a key frame."""
+    """Time of painting the holes of a frame, divided by that of painting a key frame."""
     judged: int
-    """Pairs of frames that the report judges."""
+    """Number of pairs of frames that the report measures."""
 
 
-def drafts(
+def expect_drafts(
     levels: Iterable[tuple[int, Sequence[Step]]],
     missing: Mapping[int, float],
     smallest: float,
     at_once: int,
-) -> Iterator[Draft]:
-    """What is expected of the steps of levels, each with its depth below the key frames.
+) -> Iterator[ExpectedDraft]:
+    """Yield the expected work of each step, in the order of drafting.
 
-    A key frame that is made of others is at depth -1, the middle of a gap at 0. `missing` is the
-    share 0..1 of a frame that is holes for key frames, `smallest` that of the smallest hole, and
-    `at_once` is how many frames ask their sources together.
+    Args:
+        levels: Steps of each level, with its depth below the key frames: -1 for key frames that
+            are made from others, 0 for the middle of a gap.
+        missing: Share 0..1 of each frame that the key frames leave as holes.
+        smallest: Share 0..1 of a frame that the smallest hole has.
+        at_once: Number of frames that are drafted together.
     """
     for depth, level in levels:
         steps = iter(level)
         while some := list(islice(steps, at_once)):
-            lacking = [missing[step.target] / (_LIKELY * smallest) for step in some]
+            missing_holes = [missing[step.target] / (_LIKELY * smallest) for step in some]
             asked = sum(
-                _ASKED + max(0, len(step.sources) - _ASKED) * _some(lack)
-                for step, lack in zip(some, lacking, strict=True)
+                _ASKED + max(0, len(step.sources) - _ASKED) * _probability(count)
+                for step, count in zip(some, missing_holes, strict=True)
             )
-            for place, lack in enumerate(lacking):
-                yield Draft(_some(lack * _LENT**depth), 0.0 if place else asked)
+            for place, count in enumerate(missing_holes):
+                yield ExpectedDraft(_probability(count * _LENT**depth), 0.0 if place else asked)
 
 
-def _some(lacking: float) -> float:
-    """How likely, 0..1, something that is lacking on average so often is lacking at all."""
-    return 1 - math.exp(-lacking)
+def _probability(mean: float) -> float:
+    """Return the probability 0..1 of at least one event, from their mean number."""
+    return 1 - math.exp(-mean)
 
 
-def measure(
-    order: Iterator[int | DraftProgress], ahead: Ahead, watch: Stopwatch
+def measure_progress(
+    order: Iterator[int | DraftProgress], work: ExpectedWork, watch: Stopwatch
 ) -> Iterator[tuple[int | None, float]]:
-    """The index of each frame that is finished, or None, and the share 0..1 of the time so far.
+    """Yield the index of each finished frame, or None, and the share 0..1 of the phase `paint`.
 
-    It is as `pace.painted` has it: what comes after the last frame is a part of that time.
+    The share is that of `job_progress.paint_fraction`.
     """
-    progress = _Progress(ahead, watch)
+    progress = _Progress(work, watch)
     for done in order:
         if isinstance(done, DraftProgress):
-            progress.drafted(done)
-        elif done not in ahead.whole:
-            progress.finished()
-        yield None if isinstance(done, DraftProgress) else done, painted(progress.pace.fraction)
+            progress.add_drafts(done)
+        elif done not in work.whole:
+            progress.add_finished_frame()
+        yield (
+            None if isinstance(done, DraftProgress) else done,
+            paint_fraction(progress.pace.fraction),
+        )
 
 
 class _Progress:
-    """Tells a `Pace` of steps, and what of their time was paint."""
+    """Counts and times the steps of a job for its `Pace`, painting apart from other work."""
 
-    def __init__(self, ahead: Ahead, watch: Stopwatch) -> None:
-        self._ahead, self._watch = ahead, watch
+    def __init__(self, work: ExpectedWork, watch: Stopwatch) -> None:
+        self._work, self._watch = work, watch
         self._keys = self._others = self._painted = 0
-        # How many frames were expected to need paint: of those made, and of those to come.
-        self._likely, self._coming = 0.0, sum(draft.holes for draft in ahead.drafts)
+        # Number of frames that were expected to need paint: of those made, and of those left.
+        self._likely, self._coming = 0.0, sum(draft.holes for draft in work.drafts)
         self._paint, self._making = watch.seconds["paint"], watch.rendering
         counts = {
-            "key": ahead.keys, "hole": self._coming,
-            "flow": sum(draft.flows for draft in ahead.drafts),
-            "finish": ahead.length - len(ahead.whole), "rest": ahead.judged,
+            "key": work.keys, "hole": self._coming,
+            "flow": sum(draft.flows for draft in work.drafts),
+            "finish": work.length - len(work.whole), "rest": work.judged,
         }  # fmt: skip
-        pixels = dict.fromkeys(_SECONDS, ahead.pixels) | {"rest": min(ahead.pixels, _JUDGED)}
+        pixels = dict.fromkeys(_SECONDS, work.pixels) | {"rest": min(work.pixels, _JUDGED)}
         seconds = {kind: at + each * pixels[kind] for kind, (at, each) in _SECONDS.items()}
-        self.pace = Pace(counts, {"key": 1.0, "hole": ahead.hole}, seconds)
+        self.pace = Pace(counts, {"key": 1.0, "hole": work.hole}, seconds)
 
-    def drafted(self, done: DraftProgress) -> None:
-        """Some frames are drafted."""
-        paint, rest = self._spent()
-        if self._keys < self._ahead.keys:
+    def add_drafts(self, done: DraftProgress) -> None:
+        """Count frames that are drafted."""
+        paint, rest = self._read_seconds()
+        if self._keys < self._work.keys:
             self._keys += done.frames
             self.pace.add("key", *done, paint + rest)
             return
-        some = self._ahead.drafts[self._others : self._others + done.frames]
+        drafts = self._work.drafts[self._others : self._others + done.frames]
         self._others += done.frames
-        likely, flows = (sum(each) for each in zip(*some, strict=True))
+        likely, flows = (sum(each) for each in zip(*drafts, strict=True))
         self._coming -= likely
         holed = done.made if paint > _PAINTED else 0
         if done.made:
             self._painted += holed
             self._likely += likely
         rate = (self._painted + _GUESSED) / (self._likely + _GUESSED)
-        most = len(self._ahead.drafts) - self._others
+        most = len(self._work.drafts) - self._others
         self.pace.expect("hole", self._painted + min(most, rate * self._coming))
         self.pace.add("hole", holed, holed, paint)
         self.pace.add("flow", flows, flows if done.made else 0, rest)
 
-    def finished(self) -> None:
-        """A frame is finished."""
-        paint, rest = self._spent()
+    def add_finished_frame(self) -> None:
+        """Count a frame that is finished."""
+        paint, rest = self._read_seconds()
         self.pace.add("finish", 1, paint + rest > 0, paint + rest)
 
-    def _spent(self) -> tuple[float, float]:
-        """Seconds of painting and of other making since the last look."""
+    def _read_seconds(self) -> tuple[float, float]:
+        """Return the seconds of painting and of other rendering since the last call."""
         before = self._paint, self._making
         self._paint, self._making = self._watch.seconds["paint"], self._watch.rendering
         paint = self._paint - before[0]

@@ -1,4 +1,4 @@
-"""How frames are made of paint: layers, propagation, holes, stabilising."""
+"""Frames are made from paint: layers, propagation, holes, stabilising."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every step of rendering works with."""
+"""The context that all steps of rendering share."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ class RenderContext:
 
     @property
     def workspace(self) -> Workspace:
-        """Where everything that is rendered is kept."""
+        """The workspace, which stores everything that is rendered."""
         return self.frames.workspace

@@ -38,11 +38,11 @@ class _HoleBoxes:
     frame: FrameWithHoles
     boxes: list[Box]
     warped: list[Image]
-    """What painted frames supply in each box."""
+    """The pixels of painted frames in each box."""
     light_changes: list[NDArray[np.float32]]
-    """By how many levels the source was brighter where the pixels were painted, (h, w, 3) each."""
+    """(h, w, 3) each: by how many levels the source is brighter where the pixels were painted."""
     repaints: list[Repaint]
-    """One for each box."""
+    """One repaint for each box."""
 
 
 class HoleFiller:
@@ -69,12 +69,12 @@ class HoleFiller:
         The painter gets everything that the workspace lacks at once. Its answer is kept.
 
         Raises:
-            Stopped: the user asked to stop; what the painter was working on is lost.
+            Stopped: if the user asked to stop; what the painter was working on is lost.
         """
         workspace, found = self._frames.workspace, dict[int, Painted]()
         lacking: list[_HoleBoxes] = []
         for frame in frames:
-            known = workspace.painted(frame.key, frame.index)
+            known = workspace.paint(frame.key, frame.index)
             if known is not None:
                 found[frame.index] = known
             else:

@@ -1,9 +1,8 @@
-"""A mask divides each frame into its subject, which is animated, and its background.
+"""The layers of a frame: a mask divides it into its subject, which is animated, and its background.
 
-The paint of one layer never shows in the other: each layer of a painted frame is an `Origin` of its
-own with its own mask, so nothing that follows correspondences through the frames (candidates,
-tracks, rendering) can mix them. With `keep` the background layer is the source's own frame, and
-only that frame uses it.
+The paint of one layer never appears in the other. Each layer of a painted frame is an `Origin` of
+its own with its own mask, so candidates, tracks and rendering cannot mix them. With `keep`, the
+background layer of a frame is the source's own frame, and no other frame uses it.
 """
 
 from __future__ import annotations
@@ -37,15 +36,15 @@ from lib_ofgen.values import (
 __all__ = ["SingleLayer", "SubjectLayers"]
 
 _METHOD = 1
-"""Goes up when dividing gives other pixels, so that old frames are made anew."""
+"""Version of the method; part of digests, so that a change of pixels makes old frames anew."""
 _NOISE = 12
-"""Levels of 255 at both ends of a mask that count as its end: lossy video rings."""
+"""Grey levels at both ends of a mask that count as black and as white: lossy video rings."""
 _SOFT = 0.8
-"""px: sigma of the edge that a mask without one gets."""
+"""px: sigma of the soft edge that a mask with a hard edge gets."""
 _RIM = 2
-"""px beyond the edge of one side from which it may still be taken: flow is no surer there."""
+"""px beyond the edge of a layer from which its pixels may still be taken: flow errs by as much."""
 _SLIVER = 5
-"""px: what is missing along an edge and is narrower takes the nearest place that is not."""
+"""px: a missing strip along an edge that is narrower is filled from the nearest pixels."""
 
 Floats = NDArray[np.float32]
 Lend = Callable[[Origin], Painted]
@@ -53,27 +52,27 @@ ReadPaint = Callable[[int], Painted]
 
 
 class SingleLayer:
-    """Frames of one piece: no mask is given."""
+    """Frames of one layer: there is no mask."""
 
     divided = False
-    """Whether the two sides of a frame are kept apart."""
+    """Whether a frame has two layers."""
     moves_background = False
-    """Whether later keys take the background from earlier ones, whatever the keys' agreement."""
+    """Whether later key frames take the background from earlier ones with any `key_agreement`."""
 
     def mask_digests(self, target: int, sources: Sequence[int]) -> tuple[object, ...]:
-        """What of the masks a frame depends on; for digests."""
+        """Return the digests of the masks on which a frame depends."""
         return ()
 
     def mark_fresh(self, steps: list[Step], *, guided: bool) -> list[Step]:
-        """The steps of key frames, saying in which of them the subject is painted anew."""
+        """Return the steps of key frames; `fresh` is set where the subject is painted anew."""
         return steps
 
     def has_paint(self, target: int) -> bool:
-        """Whether anything of the frame is to be painted."""
+        """Whether any pixel of the frame belongs to a layer that is painted."""
         return True
 
     def inside(self, target: int) -> Mask | None:
-        """(H, W): what the frame's coverage is the share of; None for all of it."""
+        """Return the (H, W) mask of the pixels that the frame's coverage counts; None: all."""
         return None
 
     def lend(self, origin: Origin, read_paint: ReadPaint) -> Painted:
@@ -87,7 +86,7 @@ class SingleLayer:
     def candidates(
         self, lend: Lend, flow: Flow, share: float, *, threshold: float, least: int
     ) -> list[Candidate]:
-        """What the flow's source offers its target; see `fuse.candidate`."""
+        """Return the candidates from the flow's source for its target; see `fusion.candidate`."""
         painted = lend(Origin(flow.source))
         return [fusion.candidate(painted, flow, share, threshold=threshold, least=least)]
 
@@ -96,23 +95,23 @@ class SingleLayer:
         return fusion.has_no_holes(candidates, least)
 
     def merge(self, step: Step, candidates: Sequence[Candidate], least: int) -> Draft:
-        """What the candidates make together; see `fuse.merge`."""
+        """Return the draft of all candidates; see `fusion.merge`."""
         return fusion.merge(candidates, least)
 
     def overlay_paint(self, fused: Draft, fresh: Painted, opacity: Floats) -> Draft:
-        """The frame with what was painted in it laid over; see `fuse.painted_over`."""
+        """Return the draft with the paint of its holes over it; see `fusion.overlay_paint`."""
         return fusion.overlay_paint(fused.contributions, fresh, opacity, fused.holes)
 
-    def steadying_part(self, draft: Draft) -> Draft:
-        """What of a draft may steady its neighbours."""
+    def drop_kept_background(self, draft: Draft) -> Draft:
+        """Return the draft without a background that is kept; only the rest steadies neighbours."""
         return draft
 
     def separate_sides(self, target: int, fused: Draft) -> Draft:
-        """A steadied frame, each side of it again made of its own paint alone."""
+        """Return a stabilised draft in which each layer has only its own paint."""
         return fused
 
     def compose(self, target: int, image: Image) -> Image:
-        """The finished frame of a rendered picture."""
+        """Return the finished frame of a rendered picture."""
         return image
 
     def sources(self, fused: Draft) -> list[int]:
@@ -125,45 +124,47 @@ class SingleLayer:
 
 
 class SubjectLayers(SingleLayer):
-    """Frames that a mask divides; `keep` leaves the background as it is, else it is painted once.
+    """Frames with a subject and a background. `keep` keeps the source's background.
 
-    The subject is all that the mask does not leave out wholly, so that there is paint under its
-    soft edges.
+    Without `keep` the background is painted once. The subject has every pixel whose opacity is
+    above 0, so that there is paint under soft edges.
     """
 
     divided = True
 
     def __init__(self, frames: FrameStore, masks: FrameStore, *, keep: bool) -> None:
-        """`masks` holds a grey picture for each frame of `frames`."""
+        """Take the masks from `masks`, which has a grey picture for each frame of `frames`."""
         self._frames, self._keep = frames, keep
         self.moves_background = not keep
         remembered = lru_cache(maxsize=memory_frames(frames.clip.size))
-        self._opacity = remembered(lambda index: _levelled(masks.frame(index).image[..., 0]))
-        self._mark = lru_cache(maxsize=None)(self._mark_of)
+        self._opacity = remembered(lambda index: _read_opacity(masks.frame(index).image[..., 0]))
+        self._mask_digest = lru_cache(maxsize=None)(self._mask_digest_of)
 
     def mask_digests(self, target: int, sources: Sequence[int]) -> tuple[object, ...]:
-        """The mode, and the digests of the masks involved."""
-        return (_METHOD, self._keep, *(self._mark(index) for index in (target, *sources)))
+        """Return the mode, and the digests of the masks of the target and its sources."""
+        return (_METHOD, self._keep, *(self._mask_digest(index) for index in (target, *sources)))
 
     def mark_fresh(self, steps: list[Step], *, guided: bool) -> list[Step]:
-        """Without sources for the subject it is painted anew; with the agreement `guided`, moved.
+        """Return the steps; `fresh` is set where the subject is painted anew.
 
-        Where the background is moved, a scene's first key has no sources and is painted whole.
+        With a kept background these are the steps without sources. If the background is moved,
+        they are the steps with sources, unless keys are `guided`: then the subject is moved too.
+        The first key frame of a scene has no sources and is painted whole.
         """
         if self._keep:
             return [replace(step, fresh=not step.sources) for step in steps]
         return [replace(step, fresh=bool(step.sources) and not guided) for step in steps]
 
     def has_paint(self, target: int) -> bool:
-        """False where all of the frame is kept background."""
+        """Whether the frame has more than a background that is kept."""
         return not self._keep or bool(self._subject(target).any())
 
     def inside(self, target: int) -> Mask | None:
-        """The subject, where it alone is painted."""
+        """Return the mask of the subject if only the subject is painted; None: all."""
         return self._subject(target) if self._keep else None
 
     def lend(self, origin: Origin, read_paint: ReadPaint) -> Painted:
-        """Return the layer's part of the frame's paint; a kept background is the source's frame."""
+        """Return the paint of the origin's layer; for a kept background, the source's frame."""
         index, layer = origin
         if layer == "background" and self._keep:
             image = self._frames.frame(index).image
@@ -172,34 +173,34 @@ class SubjectLayers(SingleLayer):
         return _limit(read_paint(index), layer, subject if layer == "subject" else ~subject)
 
     def whole(self, index: int, lend: Lend) -> Draft:
-        """Return the draft of both layers of what was painted in the frame."""
+        """Return the draft of a frame that was painted whole, from both its layers."""
         subject = self._subject(index)
         none = Draft((), np.zeros(subject.shape, np.bool_))
-        first = _over(none, lend(Origin(index)), subject.astype(np.float32))
-        return _over(first, lend(Origin(index, "background")), (~subject).astype(np.float32))
+        first = _overlay(none, lend(Origin(index)), subject.astype(np.float32))
+        return _overlay(first, lend(Origin(index, "background")), (~subject).astype(np.float32))
 
     def candidates(
         self, lend: Lend, flow: Flow, share: float, *, threshold: float, least: int
     ) -> list[Candidate]:
-        """The source's subject for the target's and, unless it is kept, its background likewise."""
+        """Return a candidate of the subject and, unless it is kept, one of the background."""
         opacity = self._opacity(flow.target)
         sides = [(Origin(flow.source), opacity > 0)]
         if not self._keep:
             sides.append((Origin(flow.source, "background"), opacity < 1))
         rule = {"threshold": threshold, "least": least}
         return [
-            _extended(fusion.candidate(lend(origin), flow, share, **rule), side)
+            _extend(fusion.candidate(lend(origin), flow, share, **rule), side)
             for origin, side in sides
         ]
 
     def complete(self, step: Step, candidates: Sequence[Candidate], least: int) -> bool:
-        """Whether each side is complete."""
+        """Whether the candidates of each layer leave no hole in it."""
         return not any(
             _holes(own, side, least).any() for own, side in self._sides(step.target, candidates)
         )
 
     def merge(self, step: Step, candidates: Sequence[Candidate], least: int) -> Draft:
-        """Each side of its own candidates; a fresh subject is a hole."""
+        """Return the draft of each layer from its own candidates; a fresh subject is a hole."""
         opacity = self._opacity(step.target)
         shown = (opacity > 0).astype(np.float32) if self._keep else opacity
         holes = (opacity > 0) & step.fresh
@@ -210,31 +211,33 @@ class SubjectLayers(SingleLayer):
             weight = shown if not parts else behind
             if own:
                 merged = fusion.merge(own, least).contributions
-                parts += [_weighed(one, weight) for one in merged]
+                parts += [_scale_weight(one, weight) for one in merged]
                 behind = behind - weight
         if self._keep:
-            parts.append(Contribution.of(Origin(step.target, "background"), _still(behind), behind))
+            parts.append(
+                Contribution.of(Origin(step.target, "background"), _zero_vectors(behind), behind)
+            )
         return Draft.normalise(parts, holes)
 
     def overlay_paint(self, fused: Draft, fresh: Painted, opacity: Floats) -> Draft:
-        """The frame with each side's paint over that side."""
+        """Return the draft with the paint of each layer over that layer."""
         subject = self._subject(fresh.index)
-        fused = _over(fused, _limit(fresh, "subject", subject), opacity * subject)
+        fused = _overlay(fused, _limit(fresh, "subject", subject), opacity * subject)
         if self._keep:
             return fused
-        return _over(fused, _limit(fresh, "background", ~subject), opacity * ~subject)
+        return _overlay(fused, _limit(fresh, "background", ~subject), opacity * ~subject)
 
-    def steadying_part(self, draft: Draft) -> Draft:
-        """All but the background that is kept, each frame's own."""
+    def drop_kept_background(self, draft: Draft) -> Draft:
+        """Return the draft without a background that is kept: that belongs to one frame only."""
         parts = draft.contributions
         return replace(draft, contributions=tuple(p for p in parts if self._is_painted(p.origin)))
 
     def separate_sides(self, target: int, fused: Draft) -> Draft:
-        """The subject of subjects' paint; soft edges may show both."""
+        """Return the draft whose layers have only their own paint; soft edges may have both."""
         opacity = self._opacity(target)
         behind = opacity == 0 if self._keep else opacity < 1
         parts = [
-            _weighed(
+            _scale_weight(
                 one,
                 (behind if one.origin.layer == "background" else opacity > 0).astype(np.float32),
             )
@@ -243,7 +246,7 @@ class SubjectLayers(SingleLayer):
         return Draft.normalise(parts, fused.holes)
 
     def compose(self, target: int, image: Image) -> Image:
-        """The picture over the source's frame by the mask, where the background is kept."""
+        """Return the picture, laid over the source's frame by the mask if that is kept."""
         if not self._keep:
             return image
         opacity = self._opacity(target)[..., None]
@@ -251,12 +254,12 @@ class SubjectLayers(SingleLayer):
         return np.rint(source + opacity * (image - source)).astype(np.uint8)
 
     def sources(self, fused: Draft) -> list[int]:
-        """Return the frames of both layers, without a background that is kept."""
+        """Return the frames whose paint is visible in either layer, in ascending order."""
         shown = (one.origin for one in fused.contributions if self._is_painted(one.origin))
         return sorted({origin.frame for origin in shown})
 
     def frame_number(self, origin: Origin) -> int:
-        """Return the frame; a kept background is the source's own."""
+        """Return the frame that shows `origin`; `NOT_PAINTED` for a background that is kept."""
         return origin.frame if self._is_painted(origin) else NOT_PAINTED
 
     def _is_painted(self, origin: Origin) -> bool:
@@ -265,21 +268,21 @@ class SubjectLayers(SingleLayer):
     def _subject(self, index: int) -> Mask:
         return self._opacity(index) > 0
 
-    def _mark_of(self, index: int) -> str:
+    def _mask_digest_of(self, index: int) -> str:
         return hashlib.sha256(self._opacity(index).tobytes()).hexdigest()[:32]
 
     def _sides(
         self, target: int, candidates: Sequence[Candidate]
     ) -> Iterator[tuple[list[Candidate], Mask]]:
-        """The subject's candidates and region, then, unless it is kept, the background's."""
+        """Yield candidates and mask of the subject, then of a background that is not kept."""
         subject = self._subject(target)
         yield [c for c in candidates if c.painted.layer == "subject"], subject
         if not self._keep:
             yield [c for c in candidates if c.painted.layer == "background"], ~subject
 
 
-def _levelled(grey: NDArray[np.uint8]) -> Floats:
-    """(H, W) 0..1: the opacity that a grey picture stands for; hard edges fade inward."""
+def _read_opacity(grey: NDArray[np.uint8]) -> Floats:
+    """Return the (H, W) opacity 0..1 of a grey picture; hard edges become soft on the inside."""
     span = 255 - 2 * _NOISE
     opacity = np.clip((grey.astype(np.float32) - _NOISE) / np.float32(span), 0, 1)
     soft = np.minimum(opacity, cv2.GaussianBlur(opacity, ksize=(0, 0), sigmaX=_SOFT))
@@ -287,9 +290,9 @@ def _levelled(grey: NDArray[np.uint8]) -> Floats:
 
 
 def _limit(painted: Painted, layer: Layer, side: Mask) -> Painted:
-    """Return the paint of one layer and of a rim around it, from which pixels may be taken.
+    """Return the paint of one layer with a rim around it, from which pixels may be taken.
 
-    The rim is wider than `_RIM`, for a sampled pixel depends on `warp.KERNEL_RADIUS` px around it.
+    The rim is wider than `_RIM`, as a sampled pixel depends on `warp.KERNEL_RADIUS` px around it.
     """
     reach = 2 * (_RIM + warp.KERNEL_RADIUS) + 1
     near = cv2.dilate(side.view(np.uint8), kernel=np.ones((reach, reach), np.uint8))
@@ -297,10 +300,11 @@ def _limit(painted: Painted, layer: Layer, side: Mask) -> Painted:
     return Painted(painted.index, painted.image * mask[..., None], mask, layer)
 
 
-def _extended(one: Candidate, side: Mask) -> Candidate:
-    """The candidate on one side of its target, where it lends each pixel.
+def _extend(one: Candidate, side: Mask) -> Candidate:
+    """Return the candidate for one layer of its target, with a value for each pixel of it.
 
-    One that it does not show takes the place of the nearest that it does, and is not trusted.
+    A pixel that its source does not show takes the vector to the source of the nearest pixel that
+    it shows, and is not trusted.
     """
     own = one.lent & side
     one = replace(one, lent=own, trusted=one.trusted & side)
@@ -324,9 +328,9 @@ def _extended(one: Candidate, side: Mask) -> Candidate:
 
 
 def _holes(own: Sequence[Candidate], side: Mask, least: int) -> Mask:
-    """(H, W): what of the side none of its candidates can be trusted with, less specks and slivers.
+    """Return the (H, W) holes of a layer: where none of its candidates is trusted.
 
-    What none of them lends at all is a hole however small it is.
+    Specks and slivers of these are left out, but not where no candidate has a value at all.
     """
     if not own:
         return side
@@ -338,15 +342,15 @@ def _holes(own: Sequence[Candidate], side: Mask, least: int) -> Mask:
     )
 
 
-def _over(fused: Draft, painted: Painted, opacity: Floats) -> Draft:
+def _overlay(fused: Draft, painted: Painted, opacity: Floats) -> Draft:
     return fusion.overlay_paint(fused.contributions, painted, opacity, fused.holes)
 
 
-def _weighed(one: Contribution, weight: Floats) -> Contribution | None:
-    """The contribution with its weight times an (H, W) one."""
+def _scale_weight(one: Contribution, weight: Floats) -> Contribution | None:
+    """Return the contribution with its weight multiplied by an (H, W) weight, or None if 0."""
     vectors, own = one.over(Box(0, 0, *weight.shape))
     return Contribution.of(one.origin, vectors, own * weight)
 
 
-def _still(weight: Floats) -> Floats:
+def _zero_vectors(weight: Floats) -> Floats:
     return np.zeros((2, *weight.shape), np.float32)

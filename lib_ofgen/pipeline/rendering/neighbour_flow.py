@@ -21,7 +21,7 @@ class NeighbourFlow:
     """Estimates the flow between neighbouring frames, and remembers the latest."""
 
     def __init__(self, context: RenderContext) -> None:
-        """Nothing is estimated before it is asked for."""
+        """Prepare; each flow is estimated when it is needed."""
         self._context = context
         self._kept: OrderedDict[tuple[int, int], Flow] = OrderedDict()
         self.view = lru_cache(maxsize=_KEPT)(self._coarse_frame)

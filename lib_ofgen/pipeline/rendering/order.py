@@ -50,12 +50,12 @@ class RenderOrder:
 
     @property
     def whole_count(self) -> int:
-        """How many frames are painted whole; with a mask, the whole of what is painted."""
+        """Number of frames that are painted whole (with a mask: in all layers that are painted)."""
         return sum(step.fresh or bool(step.beside) or not step.sources for step in self.key_steps)
 
 
 class Renderers(NamedTuple):
-    """What renders the frames of a job."""
+    """The objects that render the frames of a job."""
 
     propagator: Propagator
     stabiliser: Stabiliser

@@ -44,7 +44,7 @@ class SecondPass(WindowPass):
         super().__init__(context, before, reach=1)
         self._rules = context.rules
         self.shares: dict[int, float] = {}
-        """By frame: the share 0..1 of its pixels that was repainted."""
+        """The share 0..1 of repainted pixels of each frame, by index."""
 
     def _make(self, target: int, scene: Scene, keys: Sequence[str | None]) -> str:
         rules, painter = self._rules, self._context.painter

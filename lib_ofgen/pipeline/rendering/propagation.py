@@ -46,7 +46,7 @@ class DraftProgress(NamedTuple):
 
     frames: int
     made: int
-    """How many of them the workspace did not have."""
+    """Number of these that were not in the workspace."""
 
 
 @dataclass
@@ -57,7 +57,7 @@ class _StepWork:
     key: str
     candidates: list[Candidate] = field(default_factory=list)
     asked: int = 0
-    """How many of the step's sources have been used or skipped."""
+    """Number of the sources of the step that have been used or skipped."""
 
     @property
     def stage(self) -> Stage:
@@ -329,7 +329,7 @@ class Propagator:
         if record.whole:
             image = require(index, self._workspace.frame(record.painted), self._workspace.folder)
             return Painted(index, image, np.ones(image.shape[:2], np.bool_))
-        painted = self._workspace.painted(record.painted, index)
+        painted = self._workspace.paint(record.painted, index)
         return require(index, painted, self._workspace.folder)
 
 

@@ -38,7 +38,7 @@ class Stabiliser:
     def __init__(
         self, context: RenderContext, propagator: Propagator, neighbour_flow: NeighbourFlow
     ) -> None:
-        """Nothing is rendered before `render_ready`."""
+        """Prepare; frames are rendered by `render_ready`."""
         self.records: dict[int, FrameRecord] = {}
         self._frames, self._scenes, self._layers = context.frames, context.scenes, context.layers
         self._workspace, self._stopwatch = context.workspace, context.stopwatch
@@ -147,7 +147,8 @@ class Stabiliser:
         reach = self._reach if self._layers.has_paint(target) else 0
         found = tracks.follow(target, scene, reach, flow, flow.view)
         neighbours = [
-            (track, self._layers.steadying_part(self._coarse_draft(track.frame))) for track in found
+            (track, self._layers.drop_kept_background(self._coarse_draft(track.frame)))
+            for track in found
         ]
         draft = self._draft(target)
         if not neighbours:

@@ -1,4 +1,4 @@
-"""Finished jobs, read back from their workspace."""
+"""What users do with a finished job: view its frames, compare them, repaint some of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frames of a finished job, out of its workspace: what was, and what came of it."""
+"""The frames of a finished job, read from its workspace: those of the source and of the film."""
 
 from __future__ import annotations
 
@@ -16,58 +16,59 @@ from lib_ofgen.values import Clip, Image
 __all__ = ["ResultFrames"]
 
 _WIDEST = 1280
-"""px: the most that a picture for comparing has on a side."""
+"""px: largest side of a picture of the comparison."""
 _QUALITY = 90
+"""JPEG quality of these pictures, 0..100."""
 
 
 class ResultFrames:
-    """Frames by their index, read from disk when they are asked for."""
+    """The frames of a finished job by their index; each is read from disk when it is needed."""
 
     def __init__(self, folder: Path) -> None:
-        """That of the workspace `folder`.
+        """Read the report of the workspace `folder`.
 
         Raises:
-            WorkspaceError: it holds no finished job's frames.
+            WorkspaceError: if the workspace has no frames of a finished job.
         """
         facts = report.read_report(folder)
         if facts is None:
             raise WorkspaceError(
-                f"'{folder}' holds no frames of a finished film; run the same job again"
+                f"'{folder}' has no frames of a finished film; run the same job again"
             )
         self.facts, self.folder = facts, folder
         self._workspace = Workspace(folder)
 
     def __len__(self) -> int:
-        """The number of frames."""
+        """Return the number of frames."""
         return len(self.facts.kept.frames)
 
     @property
     def clip(self) -> Clip:
-        """Size and time of the frames.
+        """The size and the times of the frames.
 
         Raises:
-            WorkspaceError: frames of the source are missing.
+            WorkspaceError: if frames of the source are missing.
         """
         clip = frame_store.load_clip(self._workspace, self.facts.kept.spool)
         if clip is None:
             raise WorkspaceError(
-                f"'{self.folder}' lacks frames of the source; run the same job again"
+                f"frames of the source are missing in '{self.folder}'; run the same job again"
             )
         return clip
 
     def source(self, index: int) -> Image:
-        """The source's frame, as it was taken.
+        """Return the source's frame, at the size of the film.
 
         Raises:
-            WorkspaceError: it is not there any more.
+            WorkspaceError: if the frame is missing.
         """
         return self._workspace.source(self.facts.kept.spool, index)
 
     def result(self, index: int) -> Image:
-        """The finished frame.
+        """Return the finished frame.
 
         Raises:
-            WorkspaceError: it is not there any more.
+            WorkspaceError: if the frame is missing.
         """
         image = self._workspace.frame(self.facts.kept.frames[index])
         if image is None:
@@ -77,7 +78,7 @@ class ResultFrames:
         return image
 
     def text(self, index: int) -> str:
-        """What the frame was painted by, as the webui's PNG Info reads it."""
+        """Return the infotext of the frame, as the webui's PNG Info reads it."""
         facts = self.facts
         row = next(row for row in facts.prompts if row.holds(index))
         words = Words(row.prompt, row.negative_prompt, row.seed)
@@ -85,11 +86,17 @@ class ResultFrames:
         return infotext(words, about)
 
     def comparison_html(self, index: int) -> str:
-        """Both, one over the other, as HTML; the range's value says up to where the first shows.
+        """Return HTML with the source's frame and the finished one, one over the other.
 
-        The page's own script moves the border: it sets `--at` of the figure.
+        The value of the range, in percent of the width, is where the source's frame ends. The
+        script of the page moves that border: it sets `--at` of the figure.
+
+        Raises:
+            WorkspaceError: if one of the frames is missing.
         """
-        before, after = (self._shown(one) for one in (self.source(index), self.result(index)))
+        before, after = (
+            self._encode_small(one) for one in (self.source(index), self.result(index))
+        )
         return (
             f'<figure class="compare" style="--at:50%">'
             f"{elements.image(before, f'frame {index} of the source')}"
@@ -100,7 +107,7 @@ class ResultFrames:
             "</figure>"
         )
 
-    def _shown(self, image: Image) -> bytes:
+    def _encode_small(self, image: Image) -> bytes:
         size = images.size_of(image)
         shrunk = min(1.0, _WIDEST / max(size))
         small = images.scale_size(size, shrunk)

@@ -1,4 +1,7 @@
-"""A finished film beside its source, as one small film: what is one file is always in step."""
+"""One small film with the source on the left and the finished film on the right.
+
+As they are one file, they are always in step.
+"""
 
 from __future__ import annotations
 
@@ -20,38 +23,39 @@ from lib_ofgen.video.writer import write_video
 __all__ = ["side_by_side_file", "write_side_by_side"]
 
 _FORM = 1
-"""Goes up when the film comes out otherwise, so that old ones are made anew."""
+"""Version of the layout; part of the name, so that a change makes old films again."""
 _WIDEST = 960
-"""px: the most that each of the two has on a side."""
+"""px: largest side of each of the two pictures."""
 _BETWEEN = 8
-"""px of black."""
+"""px: width of the black bar between them."""
 _CRF = 20
+"""Constant rate factor of the encoder."""
 _SOUNDS = frozenset({"aac", "mp3", "opus"})
-"""What browsers play in MP4; other sound is encoded anew."""
+"""Codecs of sound that browsers play in MP4; other sound is encoded again."""
 
 
-def side_by_side_file(reel: ResultFrames) -> Path:
-    """Where the workspace keeps it; another name for other frames."""
+def side_by_side_file(frames: ResultFrames) -> Path:
+    """Return the path of the film in the workspace; other frames give another name."""
     return side_by_side_path(
-        reel.folder, digest("beside", _FORM, dataclasses.asdict(reel.facts.kept))
+        frames.folder, digest("beside", _FORM, dataclasses.asdict(frames.facts.kept))
     )
 
 
-def write_side_by_side(reel: ResultFrames, film: Path) -> Iterator[int]:
-    """Write it to its `place`, the source on the left, and give how many frames it has, one by one.
+def write_side_by_side(frames: ResultFrames, film: Path) -> Iterator[int]:
+    """Write the film to `side_by_side_file`; yield the number of frames written, after each frame.
 
-    The sound is that of `film`, if that is still there. The file is there once the iterator ends;
-    those of other frames are deleted then.
+    The sound is that of `film` if that file exists. The result exists when the iterator ends; then
+    films of other frames are deleted.
 
     Raises:
-        WorkspaceError: a frame is missing, or the same film is being written elsewhere.
-        VideoError: the file cannot be written.
+        WorkspaceError: if a frame is missing, or if the same film is being written elsewhere.
+        VideoError: if the file cannot be written.
     """
-    path, clip = side_by_side_file(reel), reel.clip
+    path, clip = side_by_side_file(frames), frames.clip
     shrunk = min(1.0, _WIDEST / max(clip.size))
     size = Size(*(max(8, round(side * shrunk / 8) * 8) for side in clip.size))
     border = np.zeros((size.height, _BETWEEN, 3), np.uint8)
-    # The film begins at 0, wherever in the source it was taken.
+    # The film begins at 0, also if the job begins later in the source.
     both = dataclasses.replace(
         clip, size=Size(size.height, 2 * size.width + _BETWEEN), start=Fraction(0), damaged=0
     )
@@ -60,13 +64,13 @@ def write_side_by_side(reel: ResultFrames, film: Path) -> Iterator[int]:
         claim_outputs([path]),
         write_video(path, both, sound_from=sound, crf=_CRF, sounds=_SOUNDS) as sink,
     ):
-        for index in range(len(reel)):
+        for index in range(len(frames)):
             before, after = (
-                images.resize(one, size) for one in (reel.source(index), reel.result(index))
+                images.resize(one, size) for one in (frames.source(index), frames.result(index))
             )
             sink.write(Frame(index, np.hstack([before, border, after])))
             yield index + 1
     for old in path.parent.glob(side_by_side_path(path.parent, "*").name):
         if old != path:
-            with contextlib.suppress(OSError):  # it costs its room, and nothing else
+            with contextlib.suppress(OSError):  # an old film only takes space
                 old.unlink(missing_ok=True)

@@ -143,7 +143,7 @@ def read(document: object) -> Preset:
     """Return the preset of a document that was read from JSON.
 
     Raises:
-        SettingsError: as in `load`.
+        SettingsError: if the preset is not valid; see `load`.
     """
     if not isinstance(document, dict) or "ofgen" not in document:
         raise SettingsError(

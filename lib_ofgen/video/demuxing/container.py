@@ -168,7 +168,7 @@ def _probe(path: Path) -> av.container.InputContainer:
     """Open a file by its headers alone; no decoder is opened, so little memory can be used.
 
     Raises:
-        VideoError: as `open_container`.
+        VideoError: if `open_container` raises it.
     """
     container = _open(path, {}, {"codec_whitelist": "none"})
     try:

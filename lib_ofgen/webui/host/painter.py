@@ -57,7 +57,7 @@ class HostTurn:
 
     take: Callable[[], AbstractContextManager[Any]] = nullcontext
     """Our turn at the host; nobody else uses it inside. It is taken for each batch."""
-    stopped: Callable[[], bool] = lambda: False
+    should_stop: Callable[[], bool] = lambda: False
     """Whether the user has asked to stop."""
 
 
@@ -200,7 +200,7 @@ class WebuiPainter:
         ]
 
     def _raise_if_stopped(self) -> None:
-        if self._turn.stopped():
+        if self._turn.should_stop():
             raise Stopped("stopped; what is finished is kept, the same job goes on from there")
 
     def _process(self, repaints: Sequence[Repaint]) -> list[Image]:

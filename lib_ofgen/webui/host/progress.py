@@ -47,7 +47,7 @@ class HostReporter:
         """
         self._name, self._stop_asked, self._inside = name, stop_asked, inside
         self._start = self._virtual_start = time.time()
-        self._outlook = job_progress.Outlook(self._start)
+        self._remaining = job_progress.RemainingTime(self._start)
         self._last_preview = 0.0
         self._stop = False
         self._pause = threading.Event()
@@ -61,11 +61,11 @@ class HostReporter:
         self.preview: Image | None = None
         """The newest preview of the painter."""
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
         """Report to the host how far the whole job is; wait while the job is paused."""
-        self.fraction = job_progress.fraction(stage, done, of)
-        self.text, self.place = f"{stage} {done}/{of}", (stage, done, of)
-        self._outlook.add(time.time(), self.fraction)
+        self.fraction = job_progress.fraction(phase, done, of)
+        self.text, self.place = f"{phase} {done}/{of}", (phase, done, of)
+        self._remaining.add(time.time(), self.fraction)
         self._virtual_start = self._find_virtual_start()
         if preview is not None:
             self.preview = preview
@@ -74,7 +74,7 @@ class HostReporter:
         if self._owns_state():
             self.tell()
             self._show_preview(preview)
-        self.stopped()
+        self.should_stop()
         self._wait()
 
     @property
@@ -92,7 +92,7 @@ class HostReporter:
     def _wait(self) -> None:
         """Wait while the job is paused; this time does not count."""
         since = time.time()
-        while self.paused and not self.stopped():
+        while self.paused and not self.should_stop():
             self.waits = True
             time.sleep(_PAUSE)
         self.waits = False
@@ -131,9 +131,9 @@ class HostReporter:
 
     def seconds_left(self) -> float | None:
         """Return the seconds to the end, by the speed so far; None before anything is painted."""
-        return self._outlook.left() if self.place[0] in _MEASURED else None
+        return self._remaining.seconds() if self.place[0] in _MEASURED else None
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether Interrupt, Skip or Stop was pressed; once true it stays true."""
         state: Any = shared.state
         pressed = state.interrupted or state.skipped or state.stopping_generation

@@ -24,7 +24,7 @@ def delete_unused_uploads(*_: Any, ended: JobRun | None = None) -> None:
         if path:
             uploads.release(path, ended.created if ended else 0)
     needed = {path.name for one in SERVICE.jobs.runs() if one.is_active for path in _files(one)}
-    needed |= {path.name for one in SERVICE.planner.running() for path in _files(one)}
+    needed |= {path.name for one in SERVICE.planner.list_running() for path in _files(one)}
     for record in SERVICE.jobs.store.all():
         needed |= {Path(str(record.document.get(part, ""))).name for part in ("input", "mask")}
     uploads.delete_unused(allowed_paths().uploads, needed)

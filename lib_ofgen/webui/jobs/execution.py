@@ -72,7 +72,7 @@ def _make_film(
     def take_turn() -> AbstractContextManager[None]:
         return _turn(run, lock)
 
-    turn = HostTurn(take_turn, run.reporter.stopped)
+    turn = HostTurn(take_turn, run.reporter.should_stop)
     painter = WebuiPainter(options, turn, inputs.settings.paint_batch, scripts)
     run.checkpoint = painter.checkpoint
     try:

@@ -88,11 +88,11 @@ class Plan:
         """The mask, a file or folder; None if there is none."""
         return self.inputs.mask
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
         """Note the progress."""
-        self.text = progress_text(stage, done, of)
+        self.text = progress_text(phase, done, of)
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether a newer plan has taken its place."""
         return self.stop_event.is_set()
 
@@ -124,7 +124,7 @@ class Planner:
         """Return the plan of that id; None if there is none."""
         return self._plans.get(plan_id)
 
-    def running(self) -> list[Plan]:
+    def list_running(self) -> list[Plan]:
         """Return the plans that are being made."""
         return [one for one in list(self._plans.values()) if one.is_running]
 

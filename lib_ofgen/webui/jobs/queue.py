@@ -64,7 +64,7 @@ class JobQueue:
         """
         jobs = self._jobs
         with jobs.lock:
-            taken = [one.output for one in self.waiting()]
+            taken = [one.output for one in self.list_waiting()]
             run = jobs.prepare(document, {}, jobs.entry_of_film, taken=taken)
             record = JobRecord(run.id, _final_document(run, document), status=run.status)
             old = jobs.store.get(run.id)
@@ -122,7 +122,7 @@ class JobQueue:
         partial_film.delete(known.id)
         return deletion
 
-    def waiting(self) -> list[JobRecord]:
+    def list_waiting(self) -> list[JobRecord]:
         """Return the jobs that wait, in their order."""
         return [one for one in self._jobs.store.all() if one.state is JobState.WAITING]
 
@@ -161,7 +161,7 @@ class JobQueue:
         """Move the oldest job that may run to `running`, and return it; None if there is none."""
         jobs = self._jobs
         with jobs.lock:
-            for record in self.waiting():
+            for record in self.list_waiting():
                 if record.id not in jobs.store.held and self._take(record):
                     return record
             self._thread = None  # inside the lock: whoever enters a job now starts another thread

@@ -66,7 +66,7 @@ class FilmPanel:
                 run = SERVICE.queue.add(read_document(*values))
             except OfgenError as error:
                 return [error_note(error), gr.update()]
-            ahead = len(SERVICE.queue.waiting()) - 1
+            ahead = len(SERVICE.queue.list_waiting()) - 1
             line = note(f"queued behind {ahead}") if ahead > 0 else ""
             return [f"<div data-job='{run.id}'>{line}</div>", gr.update(selected="film")]
 
@@ -88,7 +88,7 @@ class FilmPanel:
         """Return the outputs; `seen` remembers what the page shows already."""
         queue, store = SERVICE.queue, SERVICE.jobs.store
         version = store.version
-        waiting, held = queue.waiting(), bool(store.held)
+        waiting, held = queue.list_waiting(), bool(store.held)
         run = queue.current  # after `waiting`: a job that starts now must be in one of the two
         is_known = seen.get("queue") == version
         listed = gr.update() if is_known else job_view.queue_list(waiting, held=held)

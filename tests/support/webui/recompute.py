@@ -46,10 +46,10 @@ class Keeper:
     def paint(self, jobs: Sequence[Repaint]) -> list[Image]:
         raise AssertionError(f"{len(jobs)} pictures of a finished job were to be painted again")
 
-    def step(self, stage: str, done: int, of: int, preview: Image | None = None) -> None:
+    def step(self, phase: str, done: int, of: int, preview: Image | None = None) -> None:
         pass
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         return False
 
 

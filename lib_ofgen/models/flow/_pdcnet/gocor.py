@@ -1,7 +1,7 @@
 """GOCor (Truong et al., NeurIPS 2020): correlation with filters optimised for the target.
 
-Everything here stays in the precision of its own parameters, single or double: in half precision
-the local regulariser (about 1e-6 to 1e-9) vanishes, and sums of squares overflow.
+All computations keep the precision of the parameters, single or double: in half precision the
+local regulariser (about 1e-6 to 1e-9) becomes 0, and sums of squares overflow.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from torch.nn.functional import conv2d, pad
 from lib_ofgen.models.flow._pdcnet import tiles
 from lib_ofgen.models.flow._pdcnet.layers import lrelu
 
-__all__ = ["GlobalGOCor", "LocalGOCor", "l2_normalised"]
+__all__ = ["GlobalGOCor", "LocalGOCor", "l2_normalise"]
 
 _BINS, _BIN_WIDTH = 10, 0.5
 """The learned functions of distance are piecewise linear, and constant from the last bin on."""
 _STEP_REGULARISER = 0.1
-"""Of the global optimiser alone."""
+"""Regulariser of the step length; only the global optimiser has it."""
 _LEAST = 1e-8
-"""Of a step length's denominator."""
+"""Smallest denominator of a step length."""
 
 
-def l2_normalised(x: Tensor) -> Tensor:
-    """Each pixel's vector at length 1; B x C x H x W."""
+def l2_normalise(x: Tensor) -> Tensor:
+    """Return `x`, B x C x H x W, with the vector of each pixel scaled to length 1."""
     return x / torch.sqrt(x.square().sum(1, keepdim=True) + 1e-6)
 
 
 class _OfDistance(nn.Module):
-    """Ten learned values, as a function of distance."""
+    """A function of distance with ten learned values."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1, _BINS, 1, 1))
 
     def forward(self, distance: Tensor) -> Tensor:
-        """The function at distances in px, of any shape."""
+        """Return the function's values at distances in px, of any shape."""
         at = (distance.to(self.weight) / _BIN_WIDTH).clamp(max=_BINS - 1)
         below = at.floor().clamp(max=_BINS - 2)
         values = self.weight.flatten()
@@ -47,7 +47,7 @@ class _OfDistance(nn.Module):
 
 
 class _Optimizer(nn.Module):
-    """The parameters that both optimisers learn."""
+    """The learned parameters that both optimisers have."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,27 +57,27 @@ class _Optimizer(nn.Module):
         self.spatial_weight_predictor = _OfDistance()
         self.target_mask_predictor = nn.Sequential(_OfDistance(), nn.Sigmoid())
 
-    def weighting(self, distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """With v, y, m of the distance: v (1 + m) / 2, v (1 - m) / 2 and v y.
+    def weights(self, distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return v (1 + m) / 2, v (1 - m) / 2 and v y, where v, y, m are functions of distance.
 
-        The first two make D = v sig'(s; m), the weight times the slope of the leaky ReLU with
-        slope m below 0: D = first + second * sign(s). As sig(s) = sig'(s) s, the residual of the
-        correlation objective is D (D s - v y).
+        The first two give D = v sig'(s; m), the weight times the slope of the leaky ReLU, whose
+        slope below 0 is m: D = first + second * sign(s). As sig(s) = sig'(s) s, the residual of
+        the correlation objective is D (D s - v y).
         """
         v, m = self.spatial_weight_predictor(distance), self.target_mask_predictor(distance)
         return v * (1 + m) / 2, v * (1 - m) / 2, v * self.label_map_predictor(distance)
 
     def step(self) -> Tensor:
-        """Step length, (1,)."""
+        """Return the step length, (1,)."""
         return self.log_step_length.exp()
 
     def regulariser(self) -> Tensor:
-        """Lambda, (1,)."""
+        """Return lambda, (1,)."""
         return self.filter_reg.square().clamp(min=1e-10)
 
 
 class _ContextAwareInitializer(nn.Module):
-    """Filters that respond to their own feature and not to the mean one (GOCor, appendix)."""
+    """Filters that respond to their own feature and not to the mean feature (GOCor, appendix)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class _ContextAwareInitializer(nn.Module):
         self.target_bg = nn.Parameter(torch.zeros(512))
 
     def forward(self, reference: Tensor) -> Tensor:
-        """B x P x C filters of B x P x C features."""
+        """Return B x P x C filters of B x P x C features."""
         mean = reference.mean(1, keepdim=True)  # B x 1 x C
         ff = reference.square().sum(2, keepdim=True)
         bb = mean.square().sum(2, keepdim=True)
@@ -99,8 +99,8 @@ class _SeparableRegulariser(nn.Module):
     """The 4-D convolution K over (target position, source position), both on the 16x16 grid.
 
     It is stored as a convolution over the source's plane, to 16 channels, and one over the
-    target's. A 3x3 neighbourhood has 9 positions, though: one convolution over the target's plane
-    whose input channels are these 9 shifts does the same with fewer.
+    target's plane. A 3x3 neighbourhood has only 9 positions, so one convolution over the target's
+    plane, with these 9 shifts as input channels, gives the same with fewer channels.
     """
 
     def __init__(self) -> None:
@@ -109,17 +109,17 @@ class _SeparableRegulariser(nn.Module):
         self.weight2 = nn.Parameter(torch.zeros(16, 16, 3, 3))
 
     def kernel(self) -> Tensor:
-        """16 x 9 x 3 x 3: shifts of the source position, then those of the target position."""
+        """Return 16 x 9 x 3 x 3: shifts of the source position, then of the target position."""
         whole = torch.einsum("ocyx,ck->okyx", self.weight2, self.weight1.flatten(1))
         return whole.contiguous(memory_format=torch.channels_last)
 
     def forward(self, kernel: Tensor, scores: Tensor) -> Tensor:
-        """K^T K of scores B x Q x P, of the same shape."""
+        """Return K^T K of scores B x Q x P, in the same shape."""
         return self._transpose(kernel, self._direct(kernel, scores))
 
     @staticmethod
     def _direct(kernel: Tensor, scores: Tensor) -> Tensor:
-        """K: (B Q) x 16 x 16 x 16, planes of target positions, of scores B x Q x P."""
+        """Return K of scores B x Q x P: (B Q) x 16 x 16 x 16, planes of target positions."""
         planes = pad(scores.view(-1, 16, 16, 256), (0, 0, 1, 1, 1, 1))
         shifted = [planes[:, y : y + 16, x : x + 16] for y in range(3) for x in range(3)]
         channels = torch.stack(shifted, -1).view(-1, 16, 16, 9).permute(0, 3, 1, 2)
@@ -127,7 +127,7 @@ class _SeparableRegulariser(nn.Module):
 
     @staticmethod
     def _transpose(kernel: Tensor, z: Tensor) -> Tensor:
-        """K^T: B x Q x P of what K gives."""
+        """Return K^T, B x Q x P, of a result of K."""
         adjoint = kernel.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
         shifted = conv2d(z, adjoint, padding=1).reshape(-1, 16, 16, 9, 256)
         planes = z.new_zeros(len(shifted), 18, 18, 256)
@@ -143,14 +143,15 @@ class _GlobalOptimizer(_Optimizer):
         self.reg_layer = _SeparableRegulariser()
 
     def forward(self, f: Tensor, reference: Tensor, query: Tensor, iterations: int) -> Tensor:
-        """Optimised scores B x Q x P of filters B x P x C, by steepest descent.
+        """Optimise the filters, B x P x C, by steepest descent; return the scores, B x Q x P.
 
-        `reference`, `query`: B x P x C and B x Q x C, the target's and the source's features.
-        Scores on both, and K^T K of the latter, are linear in the filters and carried along. K
-        alone gives 16 times as many numbers; the square of K x is x (K^T K x).
+        `reference`, B x P x C, are the target's features; `query`, B x Q x C, are the source's.
+        The scores on both, and K^T K of the latter, are linear in the filters, so each step
+        updates them too. K alone would give 16 times as many numbers; the square of K x is
+        x (K^T K x).
         """
         lam, step = self.regulariser(), self.step()
-        upper, lower, label = self.weighting(_grid_distances(f))
+        upper, lower, label = self.weights(_grid_distances(f))
         sr, sq = f @ reference.mT, query @ f.mT
         less, f = label.neg(), f.clone()
         kernel, ktk = self.reg_layer.kernel(), self.reg_layer
@@ -184,7 +185,10 @@ class GlobalGOCor(nn.Module):
         self.corr_module = _CorrelationModule()
 
     def forward(self, target: Tensor, source: Tensor, iterations: int) -> Tensor:
-        """B x 256 x 16 x 16: channels are source positions, of l2-normalised B x 512 x 16 x 16."""
+        """Return B x 256 x 16 x 16, whose channels are source positions.
+
+        `target` and `source` are B x 512 x 16 x 16, l2-normalised.
+        """
         reference, query = target.flatten(2).mT, source.flatten(2).mT
         filters = self.corr_module.filter_initializer(reference)
         scores = self.corr_module.filter_optimizer(filters, reference, query, iterations)
@@ -198,7 +202,7 @@ class _Scaling(nn.Module):
 
 
 class LocalGOCor(nn.Module):
-    """Filters of 9x9 correlations. They depend on the target alone, and are made once a frame."""
+    """Filters of 9x9 correlations. They depend only on the target: one computation for a frame."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,9 +210,9 @@ class LocalGOCor(nn.Module):
         self.filter_optimizer = _Optimizer()
 
     def forward(self, target: Tensor, iterations: int, portion: int) -> Tensor:
-        """B x C x H x W filters of features of that shape, `portion` tiles at a time.
+        """Return B x C x H x W filters of features of that shape.
 
-        A portion goes through all iterations before the next one is begun.
+        `portion` tiles are computed at a time, with all iterations before the next portion begins.
         """
         tiling = tiles.Tiling.of(target)
         windowed = tiling.make_windows(target)
@@ -219,18 +223,18 @@ class LocalGOCor(nn.Module):
         return tiling.whole(room)
 
     def _optimise(self, windows: Tensor, iterations: int) -> Tensor:
-        """N x TILE^2 x C filters of a tile each, from N x WINDOW^2 x C features.
+        """Return the filters of N tiles, N x TILE^2 x C, from N x WINDOW^2 x C features.
 
-        A filter stays in the span of its pixel's 81 neighbours, so that descent runs on 81
-        coefficients a pixel, and the features enter through their Gram matrix only: with f = a T,
-        the scores are a G, the gradient is (lambda a + res / C) T, and its square follows from G.
+        A filter stays in the span of its pixel's 81 neighbours. So descent runs on 81 coefficients
+        for each pixel, and of the features only the Gram matrix is needed: with f = a T, the scores
+        are a G, the gradient is (lambda a + res / C) T, and its square follows from G.
         """
         count, channels = windows.shape[0], windows.shape[2]
         optimizer, reach = self.filter_optimizer, tiles.REACH
         gram = torch.bmm(windows, windows.mT).div_(channels)  # N x WINDOW^2 x WINDOW^2
         own = tiles.band(gram, row=tiles.WINDOW, first=tiles.INNER)  # N x TILE x TILE x 9 x 9
-        # A residual over C, as the gradient takes it, is one whose weights are over sqrt(C).
-        weighting = optimizer.weighting(_shift_distances(windows))
+        # The gradient needs residual / C, which is the residual of weights / sqrt(C).
+        weighting = optimizer.weights(_shift_distances(windows))
         upper, lower, label = (each / math.sqrt(channels) for each in weighting)
         less = label.neg()
         lam, step = optimizer.regulariser() / channels**2, optimizer.step()
@@ -244,7 +248,7 @@ class LocalGOCor(nn.Module):
             g = torch.addcmul(less, slope, s).mul_(slope).addcmul_(a, lam)
             tiles.band(spread).copy_(g)
             sg = tiles.band(torch.bmm(spread, gram)).contiguous()
-            num = (g * sg).sum((3, 4), keepdim=True)  # like den, over C
+            num = (g * sg).sum((3, 4), keepdim=True)  # divided by C, as den
             den = torch.linalg.vector_norm(slope.mul_(sg), dim=(3, 4), keepdim=True).square_()
             alpha = num * step / den.addcmul_(num, lam).clamp_(min=_LEAST / channels)
             a.addcmul_(g, alpha, value=-1)
@@ -254,18 +258,18 @@ class LocalGOCor(nn.Module):
 
 
 def _total(x: Tensor) -> Tensor:
-    """Sum of squares of each sample, B x 1 x 1."""
+    """Return the sum of squares of each sample, B x 1 x 1."""
     return x.square().sum((1, 2), keepdim=True)
 
 
 def _grid_distances(like: Tensor) -> Tensor:
-    """256 x 256 px: between all positions of the 16x16 grid, row by row."""
+    """Return 256 x 256 distances in px between all positions of the 16x16 grid, row by row."""
     at = torch.arange(256, device=like.device)
     y, x = at // 16, at % 16
     return torch.hypot((y[:, None] - y).to(like), (x[:, None] - x).to(like))
 
 
 def _shift_distances(like: Tensor) -> Tensor:
-    """9 x 9 px: lengths of the shifts, dy then dx."""
+    """Return the 9 x 9 lengths of the shifts in px, dy then dx."""
     at = torch.arange(-tiles.REACH, tiles.REACH + 1, device=like.device).to(like)
     return torch.hypot(at[:, None], at)

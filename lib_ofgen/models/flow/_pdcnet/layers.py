@@ -1,4 +1,4 @@
-"""Convolutional parts: blocks, pyramids, decoders, refinement; batch norms folded for inference."""
+"""Convolutional parts: blocks, pyramids, decoders, refinement; folding of batch norms."""
 
 from __future__ import annotations
 
@@ -20,47 +20,50 @@ __all__ = [
 ]
 
 _SLOPE = 0.1
-"""Of every leaky ReLU."""
+"""Negative slope of every leaky ReLU."""
 _STRIP = 2**15
-"""px that a strip of a picture's features holds."""
+"""px: area of a strip of a picture's features."""
 
 
 def lrelu(x: Tensor) -> Tensor:
-    """Leaky ReLU, in place."""
+    """Apply leaky ReLU in place, and return `x`."""
     return nn.functional.leaky_relu_(x, _SLOPE)
 
 
 def block(
     inputs: int, outputs: int, *, kernel: int = 3, pad: int = 1, dilation: int = 1, act: bool = True
 ) -> nn.Sequential:
-    """Convolution, batch norm and, with `act`, leaky ReLU; a 1x1 convolution has no bias."""
+    """Return a convolution, batch norm and, with `act`, leaky ReLU.
+
+    A 1x1 convolution has no bias.
+    """
     conv = nn.Conv2d(inputs, outputs, kernel, padding=pad, dilation=dilation, bias=kernel > 1)
     activation = [nn.LeakyReLU(_SLOPE, inplace=True)] if act else []
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), *activation)
 
 
 def head(inputs: int, outputs: int, *, pad: int = 1) -> nn.Conv2d:
-    """The 3x3 convolution that a decoder ends with."""
+    """Return the 3x3 convolution at the end of a decoder."""
     return nn.Conv2d(inputs, outputs, 3, padding=pad)
 
 
 def stays_exact(name: str) -> bool:
-    """Whether the module of that name stays in single precision where others run in half.
+    """Whether the module of that name stays in single precision when others run in half.
 
-    The heads, whose numbers half precision rounds too much; and the pyramid of the coarse levels,
-    a fifth of the features' work, which alone causes half of the flow's error.
+    These are the heads, whose outputs half precision rounds too much, and the pyramid of the
+    coarse levels: it is a fifth of the work on features, but causes half of the flow's error.
     """
     heads = ("final", "predict_flow", "predict_uncertainty", "conv7")
     return name.endswith(heads) or name.startswith("pyramid_256.")
 
 
 def apply(module: nn.Module, x: Tensor) -> Tensor:
-    """The module's answer, computed in the precision of its weights."""
+    """Return the module's output, computed in the precision of its weights."""
     return module(x.to(next(module.parameters()).dtype))
 
 
 class _Pool(nn.Module):
-    """2x2 maxima; on a CPU several times faster than torch's pooling, which keeps indices."""
+    """2x2 max pooling; on a CPU several times faster than torch's, which computes indices."""
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.maximum(x[:, :, ::2], x[:, :, 1::2])
@@ -68,7 +71,7 @@ class _Pool(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """VGG-16 without batch norm, cut after each pooling (Simonyan and Zisserman 2015)."""
+    """VGG-16 without batch norm, split after each pooling (Simonyan and Zisserman 2015)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,14 +88,15 @@ class Pyramid(nn.Module):
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
             inputs = outputs
         if pool:
-            # Before the last ReLU, which gives the same numbers and has a quarter of the pixels.
+            # Before the last ReLU: same numbers, and ReLU has a quarter of the pixels.
             layers.insert(-1, _Pool())
         return nn.Sequential(*layers)
 
     def forward(self, image: Tensor, *, coarse: bool) -> list[Tensor]:
-        """What pools 2 and 3, or with `coarse` pools 3 and 4, give of B x 3 x H x W, normalised.
+        """Return the outputs of pools 2 and 3, or with `coarse` of pools 3 and 4.
 
-        Pool 2 is B x 128 x H/4 x W/4, 3 is B x 256 x H/8 x W/8, 4 is B x 512 x H/16 x W/16.
+        `image` is B x 3 x H x W, normalised. Pool 2 is B x 128 x H/4 x W/4, pool 3 is
+        B x 256 x H/8 x W/8, pool 4 is B x 512 x H/16 x W/16.
         """
         image = image.to(next(self.parameters()).dtype)
         pool1 = _in_strips(nn.Sequential(self.level_0, self.level_1), image, reach=2)
@@ -102,11 +106,11 @@ class Pyramid(nn.Module):
 
 
 def _in_strips(level: nn.Module, x: Tensor, reach: int) -> Tensor:
-    """What a level that ends in pooling gives, on a CPU strip by strip.
+    """Return the output of a level that ends in pooling; on a CPU it is computed strip by strip.
 
-    Strips overlap by `reach`, even and no less than the convolutions reach: the same numbers, from
-    a fraction of the memory. Whole maps of full-size features are too large for any cache, and
-    the system hands out their pages anew each time.
+    Strips overlap by `reach` px, which is even and at least the reach of the convolutions. The
+    result is the same, with a fraction of the memory: whole maps of full-size features are too
+    large for any cache, and the system must provide new pages for them each time.
     """
     height, width = x.shape[-2:]
     rows = max(2 * reach, _STRIP // width // 2 * 2) if x.device.type == "cpu" else height
@@ -120,10 +124,10 @@ def _in_strips(level: nn.Module, x: Tensor, reach: int) -> Tensor:
 
 
 class FlowDecoder(nn.Module):
-    """Five convolutions with two residual connections, then a head for the flow."""
+    """Five convolutions with two residual connections, and a head for the flow."""
 
     def __init__(self, inputs: int, last: str) -> None:
-        """`last` is the head's name in the checkpoint."""
+        """Take `inputs` channels; `last` is the head's name in the checkpoint."""
         super().__init__()
         self.conv_0 = block(inputs, 128, act=False)
         self.conv0_skip = block(128, 96, kernel=1, pad=0, act=False)
@@ -136,7 +140,7 @@ class FlowDecoder(nn.Module):
         self.add_module(last, head(32, 2))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features B x 32 x H x W and the head's answer B x 2 x H x W."""
+        """Return features, B x 32 x H x W, and the head's output, B x 2 x H x W."""
         x = apply(self.conv_0, x)
         skip = self.conv0_skip(x)
         x = self.conv_2(self.conv_1(lrelu(x))).add_(skip)
@@ -149,7 +153,7 @@ class CorrelationUncertaintyDecoder(nn.Module):
     """Reads each pixel's correlations as a picture of their own (PDC-Net, section 3.3)."""
 
     def __init__(self, *, pool: bool = False) -> None:
-        """`pool` for the 16x16 correlations of the global level, else they are 9x9."""
+        """Make the decoder of 9x9 correlations, or with `pool` of 16x16, for the global level."""
         super().__init__()
         self.conv_0 = block(1, 32, pad=0)
         self.conv_1 = block(32, 32, pad=0)
@@ -158,15 +162,15 @@ class CorrelationUncertaintyDecoder(nn.Module):
         self._pool = nn.MaxPool2d(2) if pool else nn.Identity()
 
     def forward(self, correlations: Tensor) -> Tensor:
-        """N x K x K, one picture a pixel, to N x 6."""
-        # As the last axis: a single channel's place in memory would not tell channels-last.
+        """Return N x 6 from N x K x K, one picture for each pixel."""
+        # A last axis is added: strides of a single channel would not say channels-last.
         x = self._pool(apply(self.conv_0, correlations.unsqueeze(-1).permute(0, 3, 1, 2)))
         x = self.conv_2(self.conv_1(x))
         return apply(self.predict_uncertainty, x).flatten(1)
 
 
 def refinement(prefix: str) -> dict[str, nn.Module]:
-    """PWC-Net's context network (Sun et al. 2018), by the names that its parts have."""
+    """Return the parts of PWC-Net's context network (Sun et al. 2018) by their names."""
     widths, dilations = (34, 128, 128, 128, 96, 64, 32), (1, 2, 4, 8, 16, 1)
     parts: dict[str, nn.Module] = {
         f"{prefix}_conv{index + 1}": block(*widths[index : index + 2], pad=gap, dilation=gap)
@@ -185,14 +189,14 @@ class UncertaintyDecoder(nn.Module):
         self.predict_uncertainty_final = head(16, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B x 3 x H x W: the raw large log variance, then the two mixture logits."""
+        """Return B x 3 x H x W: the raw large log variance, then the two mixture logits."""
         x = self.conv_1(apply(self.conv_0, x))
         return apply(self.predict_uncertainty_final, x)
 
 
 @torch.no_grad()
 def fold_batch_norms(network: nn.Module) -> None:
-    """Merge each batch norm, by its running statistics, into the convolution before it."""
+    """Merge each batch norm, with its running statistics, into the convolution before it."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             layers = list(child) if isinstance(child, nn.Sequential) else []
@@ -204,7 +208,7 @@ def _fold(conv: nn.Module, norm: nn.BatchNorm2d) -> nn.Conv2d:
     assert isinstance(conv, nn.Conv2d)
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    # In double precision, so that folding adds no rounding of its own; MPS has none, hence the CPU.
+    # In double precision, so that folding does not round; on the CPU, as MPS has no double.
     weight, gain, shift, mean, variance = (
         each.detach().cpu().double()
         for each in (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)

@@ -1,4 +1,4 @@
-"""The network: what is made once a frame, and what once a pair."""
+"""The network: features and filters of one frame, flow of a pair of frames."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate
 
 from lib_ofgen.models.flow._pdcnet import layers, tiles
-from lib_ofgen.models.flow._pdcnet.gocor import GlobalGOCor, LocalGOCor, l2_normalised
+from lib_ofgen.models.flow._pdcnet.gocor import GlobalGOCor, LocalGOCor, l2_normalise
 from lib_ofgen.models.flow._pdcnet.precision import without_tf32
 
-__all__ = ["Estimate", "Features", "Filters", "Level", "PDCNet", "working_size"]
+__all__ = ["Estimate", "Features", "Filters", "Level", "PDCNet", "network_size"]
 
 _SMALL = 256
-"""px: side of the picture that the two coarse levels see."""
+"""px: side of the picture of the two coarse levels."""
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _BETA_COARSE, _BETA_FINE = 256.0**2, 520.0**2
 """Largest variances of the mixture's second component."""
 _BETA_LEAST = 2.0
 _REFINED = {3: "dc", 1: "l_dc"}
-"""Levels that a context network follows, and what its parameters' names begin with."""
+"""Levels with a context network after them, and the prefix of its parameters' names."""
 _PIXEL = {3: 8, 2: 8, 1: 4}
-"""px of the flow's unit to one of a level's grid."""
+"""px of the flow for each px of a level's grid."""
 _PICTURES = 2048
-"""Pixels whose correlations are read at a time on a CPU; they stay in its cache."""
+"""Number of pixels whose correlations are read at a time on a CPU; they stay in its cache."""
 
 
 class Features(NamedTuple):
-    """What one frame, or a batch of them, is compared by."""
+    """The features of one frame or of a batch of B frames; H' x W' is the network's size."""
 
     c1: Tensor
     """B x 128 x H'/4 x W'/4."""
@@ -43,7 +43,7 @@ class Features(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """Local GOCor filters of a target; shapes as of the features of the same level."""
+    """Local GOCor filters of a target, with the shapes of the features of the same level."""
 
     level1: Tensor
     level2: Tensor
@@ -51,12 +51,12 @@ class Filters(NamedTuple):
 
 
 class Level(NamedTuple):
-    """What a level of the pyramid says."""
+    """The output of a level of the pyramid."""
 
     flow: Tensor
     """B x 2 x h x w, px of the 256 px picture (levels 4, 3) or of H' x W'."""
     log_variance: Tensor
-    """B x 1 x h x w: of the second component; the first one's is 0."""
+    """B x 1 x h x w: log variance of the second component; that of the first is 0."""
     logits: Tensor
     """B x 2 x h x w: weights of the components before softmax."""
     decoded: Tensor
@@ -64,24 +64,27 @@ class Level(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A flow and its error's distribution, on the target's grid."""
+    """A flow and the distribution of its error, on the target's grid."""
 
     flow: Tensor
     """B x 2 x H x W px: target (x, y) is source (x + flow[0], y + flow[1])."""
     log_variance: Tensor
-    """B x 2 x H x W, of both Laplace components, in px of the working size."""
+    """B x 2 x H x W: log variances of both Laplace components, in px of the network's size."""
     logits: Tensor
-    """B x 2 x H x W."""
+    """B x 2 x H x W: weights of the components before softmax."""
 
     def probability_within(self, radius: float) -> Tensor:
-        """P_R (PDC-Net, equation 12): B x 1 x H x W, that the error is at most `radius` px."""
+        """Return P_R (PDC-Net, equation 12), the probability of an error of at most `radius` px.
+
+        It is B x 1 x H x W, 0..1; `radius` is in px of the network's size.
+        """
         spread = torch.exp(self.log_variance / 2)
         each = (1 - torch.exp(-math.sqrt(2) * radius / spread)).square()
         return (torch.softmax(self.logits, 1) * each).sum(1, keepdim=True)
 
 
-def working_size(height: int, width: int) -> tuple[int, int]:
-    """H', W': the multiples of 8, at least 256, that a picture is resized to."""
+def network_size(height: int, width: int) -> tuple[int, int]:
+    """Return H' and W', multiples of 8 and at least 256, to which a picture is resized."""
     return max(256, height // 8 * 8), max(256, width // 8 * 8)
 
 
@@ -100,20 +103,21 @@ class PDCNet(nn.Module):
             self.add_module(f"corr_uncertainty_decoder{level}", correlations)
             self.add_module(f"uncertainty_decoder{level}", uncertainty)
         self.deconv4, self.deconv2, self.upfeat2 = (
-            _upsampling(2),
-            _upsampling(2),
-            _upsampling(32),
+            _upsampler(2),
+            _upsampler(2),
+            _upsampler(32),
         )
         for prefix in _REFINED.values():
             for name, module in layers.refinement(prefix).items():
                 self.add_module(name, module)
 
     def prepare(self, *, half: bool = False) -> PDCNet:
-        """Ready for inference, in place: eval mode, batch norms folded.
+        """Prepare for inference in place: eval mode, batch norms folded; return the network.
 
-        With `half` the fine pyramid and the decoders run in float16: not in bfloat16, whose 8 bits
-        of mantissa cost a quarter of a pixel. Flows and variances stay in single precision, as
-        float16 steps by half a pixel at 512 px; so do GOCor and what `stays_exact` names.
+        With `half` the fine pyramid and the decoders run in float16, not in bfloat16: its 8 bits
+        of mantissa cause errors of a quarter of a pixel. Flows and variances stay in single
+        precision, as float16 has steps of half a pixel at 512 px. GOCor and the modules of
+        `stays_exact` stay in single precision too.
         """
         layers.fold_batch_norms(self)
         for name, module in self.named_modules():
@@ -125,23 +129,23 @@ class PDCNet(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return self.deconv4.weight.device
 
     @without_tf32()
     @torch.inference_mode()
     def features(self, images: Tensor) -> Features:
-        """Features of B x 3 x H x W pictures, 0..255, any type."""
-        size = working_size(*images.shape[-2:])
+        """Return the features of B x 3 x H x W pictures, 0..255, of any type."""
+        size = network_size(*images.shape[-2:])
         fine = self.pyramid(self._normalise(images, size), coarse=False)
         coarse = self.pyramid_256(self._normalise(images, (_SMALL, _SMALL)), coarse=True)
         c1, c2, c3, c4 = (each.to(self.deconv4.weight.dtype) for each in (*fine, *coarse))
-        return Features(c1, c2, c3, l2_normalised(c4))
+        return Features(c1, c2, c3, l2_normalise(c4))
 
     @without_tf32()
     @torch.inference_mode()
     def filters(self, target: Features, iterations: int) -> Filters:
-        """The local filters of a target, by `iterations` steps of descent."""
+        """Return the local filters of a target, after `iterations` steps of descent."""
         levels = (target.c1, target.c2, target.c3)
         return Filters(*(self.local_corr(c, iterations, self._portion()) for c in levels))
 
@@ -150,7 +154,7 @@ class PDCNet(nn.Module):
     def levels(
         self, source: Features, target: Features, filters: Filters, iterations: int
     ) -> list[Level]:
-        """Levels 4, 3, 2, 1; `iterations` are those of the global filters."""
+        """Return levels 4, 3, 2, 1; `iterations` is the number for the global filters."""
         level4 = self._global_level(source.c4, target.c4, iterations)
         flow = self.deconv4(level4.flow)
         level3 = self._local_level(3, source.c3, target.c3, filters.level3, (level4, flow))
@@ -174,19 +178,19 @@ class PDCNet(nn.Module):
         iterations: int,
         size: tuple[int, int],
     ) -> Estimate:
-        """Flow and its distribution at `size`, the pictures' (height, width)."""
+        """Return the flow and its distribution at `size`, the pictures' (height, width)."""
         last = self.levels(source, target, filters, iterations)[-1]
-        height, width = working_size(*size)
+        height, width = network_size(*size)
         scale = _pair(size[1] / width, size[0] / height, last.flow)
         log_variance = _resize(last.log_variance, size)
         both = torch.cat([torch.zeros_like(log_variance), log_variance], 1)
         return Estimate(_resize(last.flow, size) * scale, both, _resize(last.logits, size))
 
     def _normalise(self, images: Tensor, size: tuple[int, int]) -> Tensor:
-        """The pictures at `size`, by area, as VGG wants them."""
+        """Resize the pictures to `size`, by area, and normalise them for VGG."""
         dtype = self.deconv4.weight.dtype
         if images.shape[-2:] != size:
-            # MPS averages areas only where sizes divide each other, and has no double precision.
+            # MPS averages areas only if one size divides the other, and has no double precision.
             images = (images.cpu() if images.is_mps else images).to(dtype)
             images = interpolate(images, size, mode="area")
         images = images.to(self.device, dtype) / 255
@@ -194,14 +198,15 @@ class PDCNet(nn.Module):
         return ((images - mean) / deviation).contiguous(memory_format=torch.channels_last)
 
     def _portion(self) -> int:
-        """How many tiles are worked on at a time: what outweighs waking threads for each step.
+        """Return the number of tiles that are computed at a time.
 
-        On a CPU few would fit its cache better, which gains less than sleeping threads lose.
+        It is large enough that waking the threads for each step takes little of the time. On a
+        CPU fewer tiles would fit into its cache, but the threads would lose more than that gains.
         """
         return 64 if self.device.type == "cpu" else 2048
 
     def _global_level(self, source: Tensor, target: Tensor, iterations: int) -> Level:
-        """Level 4, of B x 512 x 16 x 16 features."""
+        """Return level 4, from B x 512 x 16 x 16 features."""
         corr = self.corr(target, source, iterations)
         decoder = self.get_submodule("decoder4")
         decoded, mapping = decoder(torch.cat([corr, torch.zeros_like(corr[:, :2])], 1))
@@ -209,8 +214,8 @@ class PDCNet(nn.Module):
         grid = torch.stack(torch.meshgrid(at, at, indexing="xy"))  # 2 x 16 x 16: x, y
         flow = ((mapping.to(corr) + 1) * 7.5 - grid) * 16
         plain = (source.flatten(2).mT @ target.flatten(2)).view_as(corr).relu()
-        seen = self._seen(4, l2_normalised(plain))
-        log_variance, logits = self._uncertainty(4, [seen, decoded])
+        error_features = self._correlation_uncertainty(4, l2_normalise(plain))
+        log_variance, logits = self._uncertainty(4, [error_features, decoded])
         return Level(flow, log_variance, logits, decoded)
 
     def _local_level(
@@ -222,10 +227,10 @@ class PDCNet(nn.Module):
         coarser: tuple[Level, Tensor],
         more: tuple[Tensor, ...] = (),
     ) -> Level:
-        """Levels 3 to 1, of B x C x h x w features and filters.
+        """Return level 3, 2 or 1, from B x C x h x w features and filters.
 
-        `coarser` is the level before and its flow on this grid, B x 2 x h x w px of the picture;
-        `more` goes to the flow decoder too.
+        `coarser` is the level before, with its flow on this grid, B x 2 x h x w px of the picture.
+        `more` are further inputs of the flow decoder.
         """
         before, flow = coarser
         size = (flow.shape[-2], flow.shape[-1])
@@ -239,28 +244,33 @@ class PDCNet(nn.Module):
         if level in _REFINED:
             refined, residual = self._refine(_REFINED[level], decoded, found)
             decoded, found = decoded + refined, found + residual
-        seen = self._seen(level, plain)
-        return Level(found, *self._uncertainty(level, [seen, decoded, sure, flow]), decoded)
+        error_features = self._correlation_uncertainty(level, plain)
+        return Level(
+            found, *self._uncertainty(level, [error_features, decoded, sure, flow]), decoded
+        )
 
     def _refine(self, prefix: str, decoded: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-        """B x 32 x h x w to add to the decoded features, B x 2 x h x w px to add to the flow."""
+        """Return what to add to the decoded features, B x 32 x h x w, and to the flow.
+
+        The latter is B x 2 x h x w, in px.
+        """
         x = torch.cat([decoded.to(flow), flow], 1)
         for index in range(1, 7):
             x = layers.apply(self.get_submodule(f"{prefix}_conv{index}"), x)
         return x, layers.apply(self.get_submodule(f"{prefix}_conv7"), x)
 
-    def _seen(self, level: int, correlations: Tensor) -> Tensor:
-        """B x 6 x h x w: what each pixel's B x K^2 x h x w correlations tell of its error."""
+    def _correlation_uncertainty(self, level: int, correlations: Tensor) -> Tensor:
+        """Return B x 6 x h x w features of the error, from B x K^2 x h x w correlations."""
         count, shifts, height, width = correlations.shape
         side = math.isqrt(shifts)
         pictures = correlations.permute(0, 2, 3, 1).reshape(-1, side, side)
         portion = _PICTURES if self.device.type == "cpu" else 64 * _PICTURES
         decoder = self.get_submodule(f"corr_uncertainty_decoder{level}")
-        seen = torch.cat([decoder(each) for each in pictures.split(portion)])
-        return seen.view(count, height, width, -1).permute(0, 3, 1, 2)
+        error_features = torch.cat([decoder(each) for each in pictures.split(portion)])
+        return error_features.view(count, height, width, -1).permute(0, 3, 1, 2)
 
     def _uncertainty(self, level: int, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Large log variance B x 1 x h x w and logits B x 2 x h x w, of all that a level knows."""
+        """Return the large log variance, B x 1 x h x w, and the logits, B x 2 x h x w."""
         exact = self.deconv4.weight.dtype
         beta = _BETA_COARSE if level > 2 else _BETA_FINE
         decoder = self.get_submodule(f"uncertainty_decoder{level}")
@@ -270,7 +280,10 @@ class PDCNet(nn.Module):
 
 
 def warp(x: Tensor, flow: Tensor) -> Tensor:
-    """`x` (B x C x H x W) where the flow (B x 2 x H x W, its own px) points; zeros outside."""
+    """Return `x`, B x C x H x W, sampled where the flow points; zeros outside.
+
+    The flow is B x 2 x H x W, in px of `x`.
+    """
     height, width = x.shape[-2:]
     across = torch.arange(width, device=flow.device).to(flow)
     down = torch.arange(height, device=flow.device).to(flow)
@@ -280,15 +293,15 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """B x C x h x w at another size, bilinear."""
+    """Return B x C x h x w at another size, by bilinear interpolation."""
     return interpolate(x, size, mode="bilinear", align_corners=False)
 
 
 def _pair(x: float, y: float, like: Tensor) -> Tensor:
-    """2 x 1 x 1, to multiply a flow by."""
+    """Return the factors of a flow's x and y, 2 x 1 x 1."""
     return like.new_tensor([x, y])[:, None, None]
 
 
-def _upsampling(inputs: int) -> nn.ConvTranspose2d:
-    """To two channels on a grid twice as fine."""
+def _upsampler(inputs: int) -> nn.ConvTranspose2d:
+    """Return a layer that gives two channels on a grid twice as fine."""
     return nn.ConvTranspose2d(inputs, 2, 4, stride=2, padding=1)

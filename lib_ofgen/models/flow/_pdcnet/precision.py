@@ -1,4 +1,4 @@
-"""Products in full single precision, whatever the host has set."""
+"""Matrix products in full single precision, with any settings of the host."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ __all__ = ["without_tf32"]
 
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """Inside, NVIDIA's TF32, with its 10 bits of mantissa, is off; afterwards it is as before.
+    """Switch NVIDIA's TF32 off inside the context, and restore its setting afterwards.
 
-    Hosts switch it on for diffusion; GOCor's descent does not come out the same with it. torch 2.9
-    renamed the switches, and refuses to read one kind where the other has been set.
+    TF32 has 10 bits of mantissa. Hosts switch it on for diffusion, but it changes the result of
+    GOCor's descent. torch 2.9 renamed the switches, and refuses to read one kind if the other kind
+    has been set.
     """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     switches: list[tuple[Any, str, Any]]
-    # Asked of cuDNN: before 2.9 the other answers for a name it lacks with an AssertionError.
+    # cuDNN is asked: before 2.9 `matmul` raises AssertionError for an unknown name.
     if hasattr(cudnn, "fp32_precision"):
         convolution = getattr(cudnn, "conv")  # noqa: B009 - torch's stubs lack it
         switches = [(matmul, "fp32_precision", "ieee"), (convolution, "fp32_precision", "ieee")]

@@ -1,8 +1,8 @@
 """9x9 correlations as matrix products of tiles with their windows.
 
-A tile is `TILE` x `TILE` pixels, its window the (TILE + 8)^2 pixels that they are compared with.
-One product gives every pixel of the tile against every pixel of the window; each pixel's own 81
-lie in it on a band, which a strided view reads.
+A tile has `TILE` x `TILE` pixels; its window has the (TILE + 8)^2 pixels with which these are
+compared. One product compares every pixel of the tile with every pixel of the window. The 81
+results that belong to a pixel lie in it on a band, which a strided view reads.
 """
 
 from __future__ import annotations
@@ -31,18 +31,20 @@ __all__ = [
 ]
 
 REACH = 4
-"""Correlations reach this many pixels each way."""
+"""px: reach of a correlation in each direction."""
 SHIFTS = (2 * REACH + 1) ** 2
+"""Number of shifts, 81."""
 TILE = 8
-"""Pixels a side: products compute (TILE + 8)^2 / 81 of what is needed, but as large matrices."""
+"""px: side of a tile; products compute (TILE + 8)^2 / 81 of what is needed, as large matrices."""
 WINDOW = TILE + 2 * REACH
+"""px: side of a window."""
 INNER = REACH * WINDOW + REACH
-"""The window's pixel under the tile's first one."""
+"""Index of the window's pixel that is the first pixel of the tile."""
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How B x C x H x W maps are cut into tiles, and in which portions these are worked on."""
+    """How B x C x H x W maps are split into tiles, and the tiles into portions."""
 
     batch: int
     channels: int
@@ -51,21 +53,21 @@ class Tiling:
 
     @classmethod
     def of(cls, features: Tensor) -> Tiling:
-        """The tiling of maps of that shape."""
+        """Return the tiling of maps of that shape."""
         return cls(*features.shape)
 
     @property
     def rows(self) -> int:
-        """Of tiles."""
+        """Number of rows of tiles."""
         return -(-self.height // TILE)
 
     @property
     def columns(self) -> int:
-        """Of tiles."""
+        """Number of columns of tiles."""
         return -(-self.width // TILE)
 
     def portions(self, tiles: int) -> Iterator[tuple[slice, slice]]:
-        """Slices of (batch, rows of tiles) with about `tiles` tiles each."""
+        """Yield slices of (batch, rows of tiles) with about `tiles` tiles each."""
         rows = max(1, min(self.rows, tiles // self.columns))
         samples = max(1, tiles // (self.columns * self.rows))
         for sample in range(0, self.batch, samples):
@@ -73,18 +75,18 @@ class Tiling:
                 yield slice(sample, sample + samples), slice(row, row + rows)
 
     def empty(self, like: Tensor, channels: int) -> Tensor:
-        """Room for a map: B x rows x TILE x columns x TILE x channels."""
+        """Return an empty tiled map: B x rows x TILE x columns x TILE x channels."""
         shape = (self.batch, self.rows, TILE, self.columns, TILE, channels)
         return torch.empty(shape, dtype=like.dtype, device=like.device)
 
     def whole(self, tiled: Tensor) -> Tensor:
-        """The B x C x H x W map that `empty` made room for; channels lie innermost."""
+        """Return the B x C x H x W map of a tiled map; channels are innermost in memory."""
         channels = tiled.shape[-1]
         full = tiled.view(self.batch, self.rows * TILE, self.columns * TILE, channels)
         return full[:, : self.height, : self.width].permute(0, 3, 1, 2)
 
     def split(self, features: Tensor) -> Tensor:
-        """The map as a B x rows x TILE x columns x TILE x C view, zeros beyond its edge."""
+        """Return the map as B x rows x TILE x columns x TILE x C, with zeros beyond its edge."""
         last = features.permute(0, 2, 3, 1)
         below = self.rows * TILE - self.height
         beside = self.columns * TILE - self.width
@@ -92,7 +94,7 @@ class Tiling:
         return full.view(self.batch, self.rows, TILE, self.columns, TILE, self.channels)
 
     def make_windows(self, features: Tensor) -> Tensor:
-        """Every tile's window: a B x rows x columns x WINDOW x WINDOW x C view."""
+        """Return the window of every tile: a B x rows x columns x WINDOW x WINDOW x C view."""
         last = features.permute(0, 2, 3, 1)
         below = self.rows * TILE - self.height + REACH
         beside = self.columns * TILE - self.width + REACH
@@ -103,12 +105,12 @@ class Tiling:
 
 
 def tiles_in(tiled: Tensor, portion: tuple[slice, slice]) -> Tensor:
-    """N x TILE^2 x C of a portion of what `Tiling.split` gave."""
+    """Return N x TILE^2 x C of a portion of the result of `Tiling.split`."""
     return tiled[portion].permute(0, 1, 3, 2, 4, 5).reshape(-1, TILE * TILE, tiled.shape[-1])
 
 
 def windows_in(windowed: Tensor, portion: tuple[slice, slice]) -> Tensor:
-    """N x WINDOW^2 x C of a portion of what `Tiling.make_windows` gave."""
+    """Return N x WINDOW^2 x C of a portion of the result of `Tiling.make_windows`."""
     return windowed[portion].reshape(-1, WINDOW * WINDOW, windowed.shape[-1])
 
 
@@ -119,9 +121,9 @@ def put(tiled: Tensor, portion: tuple[slice, slice], tiles: Tensor) -> None:
 
 
 def band(products: Tensor, *, row: int = TILE, first: int = 0) -> Tensor:
-    """N x TILE x TILE x 9 x 9 view: what each pixel of the tile gave with its own 81 neighbours.
+    """Return an N x TILE x TILE x 9 x 9 view: each pixel of the tile with its 81 neighbours.
 
-    `products` is N x R x WINDOW^2; the tile's pixel (y, x) is its row `first + y * row + x`.
+    `products` is N x R x WINDOW^2. The tile's pixel (y, x) is its row `first + y * row + x`.
     """
     count, rows, across = products.shape
     reach = 2 * REACH + 1
@@ -131,9 +133,10 @@ def band(products: Tensor, *, row: int = TILE, first: int = 0) -> Tensor:
 
 
 def correlate(filters: Tensor, target: Tensor, source: Tensor, tiles: int) -> tuple[Tensor, Tensor]:
-    """`corr9` of the filters and of the target's features with the source's, after leaky ReLU.
+    """Correlate the filters, and the target's features, with the source's; apply leaky ReLU.
 
-    All B x C x H x W; gives B x 81 x H x W twice, means over C. `tiles` at a time.
+    All are B x C x H x W. Return B x 81 x H x W for the filters and for the target: means over C.
+    `tiles` tiles are computed at a time.
     """
     tiling = Tiling.of(target)
     windowed = tiling.make_windows(source)
