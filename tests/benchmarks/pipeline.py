@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 
 from lib_ofgen.models.painters.brush import BrushPainter
-from lib_ofgen.pipeline import context, run
+from lib_ofgen.pipeline import run, stopwatch
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Frame, Image
 from lib_ofgen.video.reader import open_video
@@ -49,7 +49,7 @@ def _measure(clip: Path, settings: Settings) -> dict[str, Any]:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     # the stopwatch's clock: CPU time of its own thread
-    context.perf_counter = time.thread_time
+    stopwatch.perf_counter = time.thread_time
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "out.mp4")
         job = run.Job(clip, output, output.with_suffix(".ofgen"), settings)

@@ -126,9 +126,9 @@ class Clip:
                 frames,
                 _coded(frames, known.frames.clip, settings.quality, Path(folder) / "film.mp4"),
                 [key.index for key in known.keys],
-                {index for index, made in maker.made.items() if made.whole},
+                {index for index, record in maker.records.items() if record.whole},
                 holes,
-                facts.summarise_paint(maker.made),
+                facts.summarise_paint(maker.records),
                 seconds,
             )
 

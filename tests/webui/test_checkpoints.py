@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.webui.film_requests import Running
 from support.webui.films import JOB, KEYS, alike, frames_of
 from support.webui.host import Host, waited
-from support.webui.requests import Running
 
 
 @pytest.mark.usefixtures("restored")

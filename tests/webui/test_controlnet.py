@@ -25,9 +25,9 @@ from lib_ofgen.models.painters.webui_api import HttpPainter
 from lib_ofgen.settings import control_units
 from lib_ofgen.values import Repaint, Sampling
 from lib_ofgen.video.reader import open_video
+from support.webui.film_requests import Running
 from support.webui.films import JOB, KEYS, LENGTH, alike, frames_of, walk
 from support.webui.host import PYTHON, SUPPORT, Answer, Host, waited
-from support.webui.requests import Running
 
 CONTROLNET = Path(os.environ.get("OFGEN_CONTROLNET") or ".").resolve()
 LIBRARIES = os.environ.get("OFGEN_CONTROLNET_LIBS", "")

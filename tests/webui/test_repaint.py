@@ -12,10 +12,10 @@ import pytest
 
 from lib_ofgen.pipeline.results.frames import ResultFrames
 from lib_ofgen.settings.fields import Settings
+from support.webui.film_requests import SMALL, Pressed
 from support.webui.films import JOB, KEYS, LENGTH
 from support.webui.host import Host, waited
 from support.webui.page import Page
-from support.webui.requests import SMALL, Pressed
 
 STEADIED = Settings().track_reach
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from support.webui.film_requests import Running
 from support.webui.films import JOB, LENGTH, frames_of, same_film, told_of
 from support.webui.host import Answer, Host, waited
-from support.webui.requests import Running
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from lib_ofgen.settings.fields import Settings
+from support.webui.film_requests import SMALL, Pressed
 from support.webui.films import JOB, LENGTH, alike, frames_of, same_film
 from support.webui.host import TITLE, Host, waited
 from support.webui.page import Page
-from support.webui.requests import SMALL, Pressed
 
 SLOW = {"steps": 12, "strength": 0.9, "hole_strength": 0.9}
 """Of such a job one can see the middle."""
@@ -247,6 +247,8 @@ def test_a_film_is_shown_compared_and_deleted(host: Host, clip: Path) -> None:
     assert len(shown) == 1, "the player is put in once, or it would begin anew at each look"
     assert f"<video controls playsinline preload='metadata' src='file={film}" in shown[0]
     assert "report.html" in shown[0]
+    first = Page(host.port).press("ofgen_look")["ofgen_film"]
+    assert str(film) in first, "it would come over a film that is opened before the second look"
     other = page.press("ofgen_frame", ofgen_frame=2)
     assert other["ofgen_compare"].count("<img") == 2
     assert "Frame 2" in other["ofgen_compare"]

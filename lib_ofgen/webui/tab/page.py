@@ -73,9 +73,10 @@ def _connect_refresh(
     def refresh(seen: dict[str, Any], plan_id: str, job_id: str) -> list[Any]:
         seen = {**seen, "beat": seen.get("beat", 0) + 1}
         first = [f"<i data-beat='{seen['beat']}'></i>", *plan.refresh(plan_id, seen)]
+        progress = film.refresh(seen)  # first: it notes the job that ended last
         finished = result.show(film.take_finished(seen))
         beside = result.side_by_side.refresh(job_id, seen)
-        return [*first, *film.refresh(seen), *finished, *beside, *history.refresh(seen), seen]
+        return [*first, *progress, *finished, *beside, *history.refresh(seen), seen]
 
     button.click(
         refresh, inputs=[seen, plan.plan_id, result.job_id], queue=False, show_progress=False,

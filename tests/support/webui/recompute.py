@@ -1,6 +1,6 @@
 """Makes a finished job's frames again from its paint, with the interpreter that made them.
 
-    fused_again.py WORKSPACE SOURCE [MASK]
+    recompute.py WORKSPACE SOURCE [MASK]
 
 Prints, for each frame that was not painted whole: how many of its pixels are not, bit for bit,
 what its contributions give; how many samples were taken where their origin painted nothing; how
