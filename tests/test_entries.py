@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import re
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -413,3 +415,34 @@ def test_a_waiting_job_that_is_stopped_leaves_the_queue_at_once(tab: Any, clip: 
     first.stop()
     assert ended(tab, first.id).state == "stopped"
     assert not second.output.exists()
+
+
+# the time left
+
+
+def test_a_pause_does_not_count_as_work(tab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    progress = importlib.import_module("lib_ofgen.webui.host.progress")
+    clock = {"now": 1000.0}
+
+    def sleep(seconds: float) -> None:
+        clock["now"] += 60
+        reporter.pause(on=False)
+
+    monkeypatch.setattr(
+        progress,
+        "time",
+        SimpleNamespace(time=lambda: clock["now"], monotonic=lambda: clock["now"], sleep=sleep),
+    )
+    reporter = progress.HostReporter("a job")
+
+    def work(first: int, last: int) -> None:
+        for done in range(first, last):
+            clock["now"] += 1
+            reporter.step("paint", done, 100)
+
+    work(1, 21)
+    before = reporter.seconds_left()
+    reporter.pause(on=True)
+    work(21, 26)
+    assert clock["now"] > 1080, "it has waited"
+    assert reporter.seconds_left() == pytest.approx(before - 5, rel=0.02)

@@ -47,7 +47,7 @@ class HostReporter:
         """
         self._name, self._stop_asked, self._inside = name, stop_asked, inside
         self._start = self._virtual_start = time.time()
-        self._remaining = job_progress.RemainingTime(self._start)
+        self._remaining = job_progress.RemainingTime(0.0)
         self._last_preview = 0.0
         self._stop = False
         self._pause = threading.Event()
@@ -65,7 +65,7 @@ class HostReporter:
         """Report to the host how far the whole job is; wait while the job is paused."""
         self.fraction = job_progress.fraction(phase, done, of)
         self.text, self.place = f"{phase} {done}/{of}", (phase, done, of)
-        self._remaining.add(time.time(), self.fraction)
+        self._remaining.add(time.time() - self._start, self.fraction)
         self._virtual_start = self._find_virtual_start()
         if preview is not None:
             self.preview = preview
