@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
+from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -62,6 +63,10 @@ def _write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
+_BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+"""A bar with the time left of the whole job; tqdm knows only its own phase."""
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line without passwords; it explains names like `-a.mp4`."""
 
@@ -100,6 +105,7 @@ class Progress:
         self._bar: Any = None
         self._phase = ""
         self._stopped = False
+        self._remaining = job_progress.RemainingTime(monotonic())
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Progress:
@@ -127,7 +133,13 @@ class Progress:
         if phase != self._phase:
             self._close()
             self._phase = phase
-            self._bar = tqdm(total=of, desc=job_progress.words(phase), unit="frame", leave=True)
+            self._bar = tqdm(
+                total=of, desc=job_progress.words(phase), unit="frame", bar_format=_BAR, leave=True
+            )
+        self._remaining.add(monotonic(), job_progress.fraction(phase, done, of))
+        left = self._remaining.seconds()
+        text = "" if left is None else f"about {job_progress.format_seconds(left)} left"
+        self._bar.set_postfix_str(text, refresh=False)
         self._bar.total = of
         self._bar.update(done - self._bar.n)
 

@@ -14,7 +14,7 @@ from lib_ofgen.errors import VideoError
 from lib_ofgen.imaging import flow_io
 from lib_ofgen.models.flow import EstimatorChoice, choose_estimator
 from lib_ofgen.pipeline import encoding, reporting, stage_options
-from lib_ofgen.pipeline.analysis import key_frames, prompting
+from lib_ofgen.pipeline.analysis import prompting, source_search
 from lib_ofgen.pipeline.analysis.flow_reach import FlowReach
 from lib_ofgen.pipeline.checks import check_inputs, check_names
 from lib_ofgen.pipeline.job import Job, JobResult, SourceAnalysis
@@ -80,10 +80,10 @@ def analyse_source(
             layers = SubjectLayers(frames, mask_frames, keep=settings.background == "keep")
             masks_key = mask_frames.key
     with stopwatch("analyse"):
-        scenes = key_frames.find_scenes(frames, settings.cut_threshold, reporter)
+        scenes = source_search.find_scenes(frames, settings.cut_threshold, reporter)
         rule = stage_options.key_frame_rule(settings, masks_key)
         reach = FlowReach(frames, stage_options.reach_rule(settings), layers, reporter)
-        keys = key_frames.find_key_frames(frames, scenes, rule, reach)
+        keys = source_search.find_key_frames(frames, scenes, rule, reach)
     return SourceAnalysis(frames, scenes[0], keys, layers)
 
 

@@ -174,7 +174,7 @@ def _match_frames(path: Path, mask: Clip, clip: Clip) -> list[int]:
     the nearest in time, within half a frame of the clip.
 
     Raises:
-        VideoError: if the lengths differ by more than a frame, or a frame of the clip has none.
+        VideoError: if the lengths differ by more than 1.5 frames, or a clip's frame has none.
     """
     longer = mask.duration - clip.duration
     if mask.length == clip.length and abs(longer) <= _LENGTH * clip.duration:

@@ -13,7 +13,7 @@ class Kind(NamedTuple):
     container: str
     codec: str
     options: dict[str, str]
-    sounds: frozenset[str] | None
+    copied_codecs: frozenset[str] | None
     """Sound codecs that are copied as they are; None: all of them."""
     sound_codec: str
     """Codec of other sound; empty: it is left out."""

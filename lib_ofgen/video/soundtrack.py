@@ -81,13 +81,13 @@ class _Piece(NamedTuple):
 
 
 def open_soundtrack(
-    path: Path, output: Any, clip: Clip, kind: Kind, kept: frozenset[str] | None
+    path: Path, output: Any, clip: Clip, kind: Kind, copied_codecs: frozenset[str] | None
 ) -> Soundtrack | None:
     """Add the sound of the clip's range of `path` to `output`; None if there is no sound.
 
-    `kept` names the codecs that may be copied (None: all). A sound is copied if its format does not
-    change and the container accepts its header; any other decodable sound is encoded as `kind`
-    says.
+    `copied_codecs` names the codecs that may be copied (None: all). A sound is copied if its
+    format does not change and the container accepts its header; any other decodable sound is
+    encoded as `kind` says.
 
     Raises:
         VideoError: if more silence is needed at one place than the limit allows.
@@ -96,7 +96,7 @@ def open_soundtrack(
     if not forms:
         return None
     source = _Source(path, clip)
-    track = _copy_track(source.stream, output, kind, kept) if len(forms) == 1 else None
+    track = _copy_track(source.stream, output, kind, copied_codecs) if len(forms) == 1 else None
     if track is not None:
         rolls = kind.container in ("mp4", "mov")
         return Soundtrack(source, output, _copy(source, track, rolls=rolls))
@@ -214,9 +214,9 @@ def _form_of(frame: Any) -> _Form:
     return _Form(frame.format.name, layout.name, len(layout.channels), frame.sample_rate)
 
 
-def _copy_track(stream: Any, output: Any, kind: Kind, kept: frozenset[str] | None) -> Any:
+def _copy_track(stream: Any, output: Any, kind: Kind, copied_codecs: frozenset[str] | None) -> Any:
     """Add a stream for a copy to the output; None if the container cannot hold this sound."""
-    if kept is not None and sound_codec(stream) not in kept:
+    if copied_codecs is not None and sound_codec(stream) not in copied_codecs:
         return None
     try:
         with av.open(io.BytesIO(), mode="w", format=kind.container) as trial:

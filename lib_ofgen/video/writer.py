@@ -93,18 +93,18 @@ def write_video(
     *,
     sound_from: Path | None = None,
     crf: int = 18,
-    sounds: frozenset[str] | None = None,
+    copied_codecs: frozenset[str] | None = None,
 ) -> Writer:
     """Return a writer of the clip's frames; the file appears when all are written.
 
     The container follows from the extension, the times from the clip, and the sound from the same
-    range of `sound_from`. `crf` is x264's scale, from 0, lossless, to 51. `sounds` names the sound
-    codecs that are copied (None: all that the container can hold); others are encoded again.
+    range of `sound_from`. `crf` is x264's scale, from 0, lossless, to 51. `copied_codecs` names the
+    sound codecs that are copied (None: all that the container can hold); others are encoded again.
 
     Raises:
         VideoError: if the extension is unknown, or the folder cannot be written.
     """
-    return Writer(Path(path), clip, sound_from=sound_from, crf=crf, sounds=sounds)
+    return Writer(Path(path), clip, sound_from=sound_from, crf=crf, copied_codecs=copied_codecs)
 
 
 class Writer:
@@ -121,7 +121,7 @@ class Writer:
         *,
         sound_from: Path | None,
         crf: int,
-        sounds: frozenset[str] | None,
+        copied_codecs: frozenset[str] | None,
     ) -> None:
         """Check the output; the file is begun on entering."""
         check_output(path)
@@ -130,7 +130,7 @@ class Writer:
         self._sound_from = sound_from
         self._crf = crf
         self._kind = KINDS[path.suffix.lower()]
-        self._sounds = self._kind.sounds if sounds is None else sounds
+        self._copied_codecs = self._kind.copied_codecs if copied_codecs is None else copied_codecs
         self._shown, end, self._time_base = _schedule(clip, self._kind)
         self._times = [*self._shown.values(), end]
         self._written = 0
@@ -221,7 +221,9 @@ class Writer:
             codec.color_range = LIMITED
             codec.options = self._options()
         if self._sound_from is not None and kind.sound_codec:
-            self._sound = open_soundtrack(self._sound_from, self._output, clip, kind, self._sounds)
+            self._sound = open_soundtrack(
+                self._sound_from, self._output, clip, kind, self._copied_codecs
+            )
 
     def _container_options(self) -> dict[str, str]:
         """Return the options of the container."""

@@ -66,17 +66,32 @@ def _dis(wanted: EstimatorOptions) -> FlowEstimator:
     return DisEstimator(wanted.radius)
 
 
+def _count_pdcnet_entries(path: Path) -> int:
+    from lib_ofgen.models.flow import pdcnet
+
+    return len(pdcnet.network_of(path).state_dict())
+
+
+def _count_raft_entries(path: Path) -> int:
+    from lib_ofgen.models.flow import raft
+
+    return len(raft.network_of(path).state_dict())
+
+
 class _Kind(NamedTuple):
     """An estimator of the table."""
 
     make: Callable[[EstimatorOptions], FlowEstimator]
     libraries: tuple[str, ...] = ()
     checkpoint: str = ""
+    """Its weights in `registry.CHECKPOINTS`; empty: it needs none."""
+    count_entries: Callable[[Path], int] | None = None
+    """Reads a file as its checkpoint, and returns the number of its network's entries."""
 
 
 ESTIMATORS = {
-    "pdcnet": _Kind(_pdcnet, ("torch",), "pdcnet-plus"),
-    "raft": _Kind(_raft, ("torch", "torchvision"), "raft-large"),
+    "pdcnet": _Kind(_pdcnet, ("torch",), "pdcnet-plus", _count_pdcnet_entries),
+    "raft": _Kind(_raft, ("torch", "torchvision"), "raft-large", _count_raft_entries),
     "dis": _Kind(_dis),
 }
 """By name, best first; the last one can always run."""
@@ -134,8 +149,6 @@ def check_weights(name: str, path: Path) -> int:
     lacking = _missing_library(user)
     if lacking:
         raise FlowError(lacking)
-    if name == "raft-large":
-        from lib_ofgen.models.flow.raft import network_of
-    else:
-        from lib_ofgen.models.flow.pdcnet import network_of
-    return len(network_of(path).state_dict())
+    count = ESTIMATORS[user].count_entries
+    assert count is not None, "an estimator with a checkpoint can read it"
+    return count(path)

@@ -55,7 +55,7 @@ def confidence(
 ) -> NDArray[np.float32]:
     """(H, W) 0..1: the probability that the flow errs by at most `radius` px; see `features`.
 
-    0 where the flow leaves the source, and where the pictures veto it; see `light`.
+    0 where the flow leaves the source, and where the pictures veto it; see `imaging.light_change`.
     """
     miss, different = features(pair, vectors, back, radius)
     odds = BIAS + ROUND_TRIP * miss + SAMENESS * different

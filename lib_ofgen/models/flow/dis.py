@@ -53,7 +53,7 @@ class DisEstimator:
     def _both_ways(
         self, source: Image, target: Image
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the flows of a pair that is the last one in reverse; None for another pair."""
+        """Return the flows both ways; those of the last pair in reverse are not computed again."""
         if self._last and self._last[0] is target and self._last[1] is source:
             return self._last[3], self._last[2]
         vectors, back = both_ways(source, target)

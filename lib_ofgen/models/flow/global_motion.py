@@ -4,7 +4,7 @@ On a plain road under a moving camera, or in a clear sky, the pictures do not sh
 has gone, but its surroundings do. A homography, which is exact for a plane and for a camera that
 turns (Hartley and Zisserman 2004, sections 13.1 and 8.4), is fitted to the vectors that are sure.
 Where the sure vectors around an unsure one follow it, it is the better guess; how good, was fitted
-to true flow as `agreement` was (`python -m tests.benchmarks.calibrate`). What has been covered
+to true flow as `confidence` was (`python -m tests.benchmarks.calibrate`). What has been covered
 meanwhile moves as well and is not seen: where the pictures differ, the guess counts for nothing.
 """
 

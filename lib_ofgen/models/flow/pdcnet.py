@@ -31,7 +31,7 @@ _Parts = TypeVar("_Parts", "Features", "Filters")
 
 
 class PDCNetEstimator:
-    """`FlowEstimator` on PDC-Net+; confidence is P_R over its supremum, vetoed by `light`."""
+    """`FlowEstimator` on PDC-Net+; confidence is P_R over its supremum, less `light_change`."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """RAFT (Teed and Deng 2020) by torchvision, for those who may not use PDC-Net+ under its licence.
 
-Its confidence is that of `agreement`: the round trip and the pictures. torchvision and torch are
-imported at the first estimate.
+Its confidence is that of `confidence.py`: the round trip and the pictures. torchvision and torch
+are imported at the first estimate.
 """
 
 from __future__ import annotations

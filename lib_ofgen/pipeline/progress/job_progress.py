@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import NamedTuple
 
-__all__ = ["Pace", "RemainingTime", "fraction", "paint_fraction", "words"]
+__all__ = ["Pace", "RemainingTime", "format_seconds", "fraction", "paint_fraction", "words"]
 
 
 class _Phase(NamedTuple):
@@ -47,6 +47,13 @@ _PARTS = (
 def words(phase: str) -> str:
     """Return the words for a phase; an unknown phase is returned as it is."""
     return _PHASES[phase].words if phase in _PHASES else phase
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a time in the unit in which users read it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def fraction(phase: str, done: int, of: int) -> float:

@@ -62,7 +62,7 @@ def write_side_by_side(frames: ResultFrames, film: Path) -> Iterator[int]:
     sound = film if film.is_file() else None
     with (
         claim_outputs([path]),
-        write_video(path, both, sound_from=sound, crf=_CRF, sounds=_SOUNDS) as sink,
+        write_video(path, both, sound_from=sound, crf=_CRF, copied_codecs=_SOUNDS) as sink,
     ):
         for index in range(len(frames)):
             before, after = (

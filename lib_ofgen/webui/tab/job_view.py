@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lib_ofgen.errors import OfgenError
+from lib_ofgen.pipeline.progress.job_progress import format_seconds
 from lib_ofgen.report import live_preview
 from lib_ofgen.system.files import modified_ns
 from lib_ofgen.webui.jobs import partial_film
@@ -30,7 +31,7 @@ def progress_bar(run: JobRun) -> str:
     """Return how far a job is."""
     reporter = run.reporter
     left = reporter.seconds_left()
-    rest = "" if left is None or reporter.paused else f", about {_format_seconds(left)} left"
+    rest = "" if left is None or reporter.paused else f", about {format_seconds(left)} left"
     pause = "paused, " if reporter.waits else "pausing, " if reporter.paused else ""
     text = f"{pause}{progress_text(*reporter.place)}{rest}"
     share = 100 * reporter.fraction
@@ -39,12 +40,6 @@ def progress_bar(run: JobRun) -> str:
         f"<div class='ofgen-bar'><div style='width:{share:.1f}%'></div></div>"
         f"<div>{escape(run.source.name)}: {share:.0f} %<br>{escape(text)}</div></div>"
     )
-
-
-def _format_seconds(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def preview(run: JobRun, seen: object) -> tuple[object, str]:
