@@ -157,7 +157,7 @@ def test_the_keyboard_stops_a_job(tab: Any, clip: Path) -> None:
 def test_a_page_left_open_does_not_grow(tab: Any, host: Host, clip: Path) -> None:
     """A page that a job runs under: to its last look there are new pictures."""
     longer = make_video(clip.with_name("long.mp4"), walking(14) * MANY, rate=RATE)
-    tab.locator("#ofgen_group_flow .label-wrap").first.click()
+    tab.locator("#ofgen_group_advanced .label-wrap").first.click()
     fill(tab, path=longer, steps=60, track_reach=1)
     tab.click("#ofgen_generate")
     tab.locator("#ofgen_live.prose .legend li").first.wait_for(timeout=LONG)
