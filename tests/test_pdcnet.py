@@ -15,7 +15,7 @@ from support.pdcnet import seeded
 torch = pytest.importorskip("torch", reason="torch is not installed, so no network can run")
 
 from lib_ofgen.errors import FlowError, WeightsError  # noqa: E402
-from lib_ofgen.imaging import light_change  # noqa: E402  # noqa: E402
+from lib_ofgen.models.flow import confidence  # noqa: E402
 from lib_ofgen.models.flow._pdcnet import Estimate, PDCNet  # noqa: E402 - it imports torch  # noqa: E402 - it imports torch
 from lib_ofgen.models.flow.pdcnet import PDCNetEstimator  # noqa: E402  # noqa: E402
 from lib_ofgen.values import Frame  # noqa: E402
@@ -251,9 +251,8 @@ def test_the_estimator_gives_the_networks_flow(
     pair = frames[0].image, frames[1].image
     assert (flow.confidence <= sure + 1e-3).all()
     assert inside.any()
-    assert (
-        np.abs(flow.confidence - light_change.veto(pair, flow.vectors, sure))[inside].max() < 1e-3
-    )
+    _, followed = confidence.compare(pair, flow.vectors, sure)
+    assert np.abs(flow.confidence - sure * followed)[inside].max() < 1e-3
     x = np.arange(256) + flow.vectors[0]
     assert not flow.confidence[x < 0].any()
 

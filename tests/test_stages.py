@@ -506,9 +506,8 @@ class _World:
 
     def steadied(self, target: int, reach: int) -> Draft:
         found = tracks.follow(
-            target, self.scene, reach, lambda *pair: tracks.coarse_flow(self.flow(*pair)),
-            lambda index: tracks.coarse_view(np.full((*GRIDDED, 3), index % 3, np.float32)),
-        )  # fmt: skip
+            target, self.scene, reach, lambda *pair: tracks.coarse_flow(self.flow(*pair))
+        )
         assert {track.frame for track in found} == {
             i for i in range(self.scene.stop) if 0 < abs(i - target) <= reach
         }

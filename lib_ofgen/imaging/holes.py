@@ -28,6 +28,8 @@ _GRID = 4
 """px between the points of the grid on which it is averaged."""
 _CURRENT = 24.0
 """Levels by which the source may have changed around used paint, such as by noise and texture."""
+_SAMPLES = np.float32(10.0)
+"""Number of independent strokes or textures within `_REACH`, if all of it is known."""
 _FAINT = 0.02
 """Share of the ring around a place below which the colour difference fades."""
 
@@ -100,28 +102,29 @@ def make_start(image: Image, mask: Mask, original: Image) -> Image:
     return cast("Image", cv2.copyTo(original, mask=mask.astype(np.uint8), dst=image.copy()))
 
 
-def match_colours(
-    picture: Image, around: Image, ring: Mask, light_change: NDArray[np.float32]
-) -> Image:
+def match_colours(picture: Image, around: Image, ring: Mask, misfit: NDArray[np.float32]) -> Image:
     """Match the painted picture's colours to those of `around`, on the ring that both show.
 
     The difference there, averaged over `_REACH` px, is extended into the hole and fades with the
     distance: a painter that fills a hole a little brighter or warmer leaves no seam, and the inner
-    part stays as it was painted.
+    part stays as it was painted. A difference that varies as much as its mean is that of strokes
+    and textures, and does not count.
 
-    `light_change` (h, w, 3) says by how many levels the source was brighter where `around` was
-    painted. The colours are matched to what `around` would be in the frame's own light. Places
-    where it shows another thing do not count.
+    `misfit` (h, w, 3) says by how many levels the source differs along the vectors of `around`, in
+    the frame's own light. Places where it shows another thing do not count.
     """
-    known = (ring & (np.abs(light_change).max(axis=2) <= _CURRENT)).astype(np.float32)
-    apart = (around - light_change - picture) * known[..., None]
+    known = (ring & (np.abs(misfit).max(axis=2) <= _CURRENT)).astype(np.float32)
+    apart = (around - picture.astype(np.float32)) * known[..., None]
     size = Size(-(-ring.shape[0] // _GRID), -(-ring.shape[1] // _GRID))
-    small, weight = (
+    mean, square, weight = (
         cv2.GaussianBlur(images.resize(plane, size), ksize=(0, 0), sigmaX=_REACH / _GRID)
-        for plane in (apart, known)
+        for plane in (apart, np.square(apart), known)
     )
-    offset = cast("NDArray[np.float32]", small / (weight + np.float32(_FAINT))[..., None])
-    wide = images.enlarge(offset, images.size_of(picture))
+    weight = (weight + np.float32(_FAINT))[..., None]
+    offset = mean / weight
+    chance = np.clip(square / weight - np.square(offset), 0, None) / (_SAMPLES * weight)
+    offset *= np.square(offset) / (np.square(offset) + chance + np.float32(1e-3))
+    wide = images.enlarge(cast("NDArray[np.float32]", offset), images.size_of(picture))
     return np.rint(np.clip(picture + wide, 0, 255)).astype(np.uint8)
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen.imaging import images, warp
+from lib_ofgen.imaging import images, light, warp
 from lib_ofgen.values import Box, Draft, Image, Origin, Painted
 
 __all__ = ["Renderer"]
@@ -76,6 +76,8 @@ class Renderer:
             moved = warp.warp_backward(
                 self._lend(one.origin).image, one.vectors, corner=(one.box.top, one.box.left)
             )
+            if one.light is not None:
+                moved = light.light_up(one.light, moved.astype(np.float32), one.box)
             part = one.box.relative_to(box).crop(mixed)
             part += moved * one.weight[..., None]
         return mixed

@@ -23,12 +23,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen.imaging import images, light_change, warp
-from lib_ofgen.values import Box, Contribution, Draft, Flow, Origin, Scene, Size
+from lib_ofgen.imaging import images, warp
+from lib_ofgen.values import Box, Contribution, Draft, Flow, Light, Origin, Scene, Size
 
-__all__ = ["GRID", "Track", "coarse", "coarse_flow", "coarse_view", "follow", "refine", "steady"]
+__all__ = ["GRID", "Track", "coarse", "coarse_flow", "follow", "refine", "steady"]
 
-GRID = light_change.GRID
+GRID = Light.GRID
 """px of a frame between two points of the coarse grid; the sides of frames are multiples of 8."""
 
 _AGREE = 2.0
@@ -61,12 +61,6 @@ def coarse_flow(flow: Flow) -> Flow:
     planes = (*(flow.vectors / np.float32(GRID)), flow.confidence)
     *vectors, sure = (_shrink(plane, size) for plane in planes)
     return replace(flow, vectors=np.stack(vectors), confidence=sure)
-
-
-def coarse_view(picture: Floats) -> Floats:
-    """Return the (H, W, 3) picture on the coarse grid."""
-    height, width = images.size_of(picture)
-    return _shrink(picture, Size(height // GRID, width // GRID))
 
 
 def coarse(fused: Draft) -> Draft:
@@ -128,31 +122,17 @@ def _refine_one(
     return Contribution(one.origin, box, np.where(known > 0, moved, vectors), weight)
 
 
-def follow(
-    target: int,
-    scene: Scene,
-    reach: int,
-    flow: Callable[[int, int], Flow],
-    view: Callable[[int], Floats],
-) -> list[Track]:
+def follow(target: int, scene: Scene, reach: int, flow: Callable[[int, int], Flow]) -> list[Track]:
     """Follow `target`'s pixels through up to `reach` frames on each side, in its scene.
 
     `flow` returns that of (source, target) for neighbouring frames. A track is a chain of them; its
-    trust is the product of their confidences, falls linearly to 0 beyond `reach`, and is 0 where
-    the light at its two ends differs, by `view`, the source's frame on the same grid. The nearest
+    trust is the product of their confidences, and falls linearly to 0 beyond `reach`. The nearest
     neighbours come first.
     """
     tracks = [
-        track._replace(trust=track.trust * _same_light(track, view(track.frame), view(target)))
-        for way in (1, -1)
-        for track in _follow_one_way(target, scene, reach * way, flow)
+        track for way in (1, -1) for track in _follow_one_way(target, scene, reach * way, flow)
     ]
     return sorted(tracks, key=lambda track: abs(track.frame - target))
-
-
-def _same_light(track: Track, there: Floats, here: Floats) -> Floats:
-    """(H, W) 0..1: how much the light is the same at both ends of a track."""
-    return light_change.same_light(warp.look_up(there, track.x, track.y) - here, track.trust)
 
 
 def _follow_one_way(

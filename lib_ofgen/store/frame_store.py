@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
+from lib_ofgen.imaging import light
 from lib_ofgen.store.workspace import Workspace, digest, file_digest
 from lib_ofgen.system import sealed_json
 from lib_ofgen.system.stopping import report_step
@@ -51,8 +52,11 @@ class FrameStore:
     def __init__(self, workspace: Workspace, key: str, clip: Clip) -> None:
         """Take the complete frames under `key` in the workspace."""
         self.workspace, self.key, self.clip = workspace, key, clip
-        keep = lru_cache(maxsize=memory_frames(clip.size))
-        self._read = keep(lambda index: workspace.source(key, index))
+        room = memory_frames(clip.size)
+        self._read = lru_cache(maxsize=room)(lambda index: workspace.source(key, index))
+        # a view has a quarter of a frame's bytes
+        self.view = lru_cache(maxsize=4 * room)(lambda index: light.view(self._read(index)))
+        """Returns frame `index` as (h, w, 3) levels on the grid of `light`."""
 
     def frame(self, index: int) -> Frame:
         """Return frame `index`."""

@@ -7,7 +7,7 @@ its estimator or painter.
 from __future__ import annotations
 
 from lib_ofgen.values.arrays import Box, Image, Mask, Size, check_shape
-from lib_ofgen.values.flow import NOT_PAINTED, Contribution, Draft, Flow
+from lib_ofgen.values.flow import NOT_PAINTED, Contribution, Draft, Flow, Light
 from lib_ofgen.values.frames import Clip, Frame, Jump, Sampling, Sound
 from lib_ofgen.values.painting import (
     MODULE_DEFAULT,
@@ -44,6 +44,7 @@ __all__ = [
     "Jump",
     "KeyFrame",
     "Layer",
+    "Light",
     "Mask",
     "Origin",
     "Painted",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from lib_ofgen.values.arrays import Box, Mask, Size, check_shape
 from lib_ofgen.values.painting import Origin
 
-__all__ = ["NOT_PAINTED", "Contribution", "Draft", "Flow"]
+__all__ = ["NOT_PAINTED", "Contribution", "Draft", "Flow", "Light"]
 
 NOT_PAINTED = -1
 """In a map of frame numbers: a pixel of the source that nobody painted."""
@@ -37,6 +38,24 @@ class Flow:
 
 
 @dataclass(frozen=True)
+class Light:
+    """A change of light that paint takes on: each value becomes `gain` times it plus `offset`.
+
+    It lies on a grid of every `GRID`-th pixel of a frame; the paint's own detail stays as it is.
+    """
+
+    GRID: ClassVar[int] = 4
+    """px of a frame between two points."""
+
+    box: Box
+    """The region of the grid that it covers."""
+    gain: NDArray[np.float32]
+    """(h, w, 3)"""
+    offset: NDArray[np.float32]
+    """(h, w, 3) levels of 255."""
+
+
+@dataclass(frozen=True)
 class Contribution:
     """What a painted frame supplies to a frame; each pixel is sampled there once."""
 
@@ -48,6 +67,8 @@ class Contribution:
     """(2, h, w) px, over the box: where each pixel is in `origin`; see `Flow`."""
     weight: NDArray[np.float32]
     """(h, w) 0..1, over the box."""
+    light: Light | None = None
+    """How the light has changed since the origin; None: not at all."""
 
     @classmethod
     def of(

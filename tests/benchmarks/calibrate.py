@@ -2,13 +2,13 @@
 
     python -m tests.benchmarks.calibrate [MODELS_DIR]...
 
-Features are `agreement.features` of DIS both ways on MPI-Sintel's pairs, and `dominant.guess` where
-that confidence is under `UNSURE`; fitted is the chance that a vector errs by at most 1 px where
-`light` has nothing against it. Printed are the coefficients from each sequence alone and from both,
-weighted equally, and how often those right are right, by tenth of what is promised: said/true. The
-same of the confidence of every estimator whose weights are in one of the folders, as it is, on all
-pixels; and of how many pixels `light` takes half of what DIS says or more, and how many of those
-vectors are right.
+Features are `confidence.features` of DIS both ways on MPI-Sintel's pairs, and those of
+`global_motion` where that confidence is under `UNSURE`; fitted is the chance that a vector errs by
+at most 1 px where the light can be followed. Printed are the coefficients from each sequence alone
+and from both, weighted equally, and how often those right are right, by tenth of what is promised:
+said/true. The same of the confidence of every estimator whose weights are in one of the folders, as
+it is, on all pixels; and of how many pixels the light takes half or more of the confidence, and how
+many of those vectors are right.
 
 The dominant motion's constant in use is lower than the fitted one: a guess that is taken because it
 says that it is surer than the estimate says so too readily. It was lowered until
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen.errors import OfgenError
-from lib_ofgen.imaging import flow_io, images, light_change, warp
+from lib_ofgen.imaging import flow_io, images, warp
 from lib_ofgen.models.flow import (
     ESTIMATORS,
     EstimatorOptions,
@@ -61,10 +61,9 @@ def _samples(folder: Path) -> list[tuple[Floats, NDArray[np.bool_]]]:
         target, source = (images.decode_png(path.read_bytes()) for path in paths[:2])
         truth = flow_io.from_flo(paths[2].read_bytes())
         vectors, back = both_ways(source, target)
-        features = confidence.features((source, target), vectors, back)
-        tenth = np.random.default_rng(0).random(features[0].shape) < 0.1
-        free = _free((source, target), vectors) == 1
-        agreeing.append(_right(vectors, truth, features, tenth & free))
+        *features, followed = confidence.features((source, target), vectors, back)
+        tenth = np.random.default_rng(0).random(followed.shape) < 0.1
+        agreeing.append(_right(vectors, truth, tuple(features), tenth & (followed == 1)))
         sure = confidence.confidence((source, target), vectors, back)
         found = global_motion.estimate_global_motion(vectors, sure, 1.0)
         if found is not None:
@@ -77,8 +76,8 @@ def _samples(folder: Path) -> list[tuple[Floats, NDArray[np.bool_]]]:
 
 
 def _free(pair: tuple[Image, Image], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(H, W) 0..1: what `light` leaves of a confidence that is sure of everything."""
-    return light_change.veto(pair, vectors, np.ones(vectors.shape[1:], np.float32))
+    """(H, W) 0..1: how far the light can be followed, if every vector is sure."""
+    return confidence.compare(pair, vectors, np.ones(vectors.shape[1:], np.float32))[1]
 
 
 def _right(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +21,12 @@ _LARGEST_SIDE = 16_000
 """px: OpenCV's DIS fails on sides of twice as many."""
 
 
+_FINE_SCALE = 1
+"""Coarsest scale of a search around a start: half of the pictures' size."""
+
+Floats = NDArray[np.float32]
+
+
 class DisEstimator:
     """`FlowEstimator` on OpenCV's DIS, medium preset, with calibrated confidence.
 
@@ -30,29 +36,36 @@ class DisEstimator:
     def __init__(self, radius: float = 1.0) -> None:
         """`radius` is the error in px up to which a vector counts as right."""
         self._radius = radius
-        self._last: tuple[Image, Image, NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._last: tuple[Image, Image, Floats, Floats] | None = None
 
     @property
     def identity(self) -> str:
         """Name, preset, calibration and radius."""
-        return f"dis-medium/3 radius={self._radius:g}"
+        return f"dis-medium/4 radius={self._radius:g}"
 
     def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
         """Yield the flow of each (source, target), in order."""
         for source, target in pairs:
-            vectors, back = self._both_ways(source.image, target.image)
-            pair = source.image, target.image
-            sure = confidence.confidence(pair, vectors, back, radius=self._radius)
-            vectors, sure = global_motion.complete_by_global_motion(
-                pair, vectors, sure, self._radius
-            )
-            yield Flow(
-                source.index, target.index, warp.zero_short_vectors(vectors), sure, self._radius
-            )
+            yield self._judge(source, target, *self._both_ways(source.image, target.image))
 
-    def _both_ways(
-        self, source: Image, target: Image
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def refine(self, source: Frame, target: Frame, starts: tuple[Floats, Floats]) -> Flow:
+        """Return the flow of a fine search from `starts`.
+
+        They are (2, H, W) px vectors: on the target's grid into the source, and on the source's
+        grid into the target.
+        """
+        return self._judge(source, target, *both_ways(source.image, target.image, starts))
+
+    def _judge(self, source: Frame, target: Frame, vectors: Floats, back: Floats) -> Flow:
+        """Return the flow with its confidence, completed by the dominant motion."""
+        pair = source.image, target.image
+        sure = confidence.confidence(pair, vectors, back, radius=self._radius)
+        vectors, sure = global_motion.complete_by_global_motion(pair, vectors, sure, self._radius)
+        return Flow(
+            source.index, target.index, warp.zero_short_vectors(vectors), sure, self._radius
+        )
+
+    def _both_ways(self, source: Image, target: Image) -> tuple[Floats, Floats]:
         """Return the flows both ways; those of the last pair in reverse are not computed again."""
         if self._last and self._last[0] is target and self._last[1] is source:
             return self._last[3], self._last[2]
@@ -65,26 +78,35 @@ class DisEstimator:
         self._last = None
 
 
-def both_ways(source: Image, target: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def both_ways(
+    source: Image, target: Image, starts: tuple[Floats, Floats] | None = None
+) -> tuple[Floats, Floats]:
     """Vectors on the target's grid into the source, and on the source's grid into the target.
 
-    Both (2, H, W) px.
+    Both (2, H, W) px. With `starts`, the same two, only a fine search around them is made.
     """
     size = images.size_of(target)
     grow = max(1.0, _LEAST_SIDE / min(size))
     larger = Size(round(size.height * grow), round(size.width * grow))
     if max(larger) > _LARGEST_SIDE:  # a ribbon is stretched across
         larger = Size(*(max(side, _LEAST_SIDE) for side in size))
-    greys = [
+    there, here = (
         images.luma(images.resize(image, larger)).astype(np.uint8) for image in (source, target)
-    ]
-    return _dis(greys[1], greys[0], size), _dis(greys[0], greys[1], size)
+    )
+    to_source, to_target = starts or (None, None)
+    return _dis(here, there, size, to_source), _dis(there, here, size, to_target)
 
 
-def _dis(here: NDArray[np.uint8], there: NDArray[np.uint8], size: Size) -> NDArray[np.float32]:
+def _dis(
+    here: NDArray[np.uint8], there: NDArray[np.uint8], size: Size, start: Floats | None
+) -> Floats:
     """Estimate where each of `here`'s pixels is in `there`, on a grid of `size`."""
     search = cv2.DISOpticalFlow.create(preset=cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    # OpenCV's stub wants the optional output; None asks for a fresh one.
-    found = search.calc(here, there, cast("Any", None))
+    known: Any = None  # OpenCV's stub wants the optional output; None asks for a fresh one
+    if start is not None:
+        search.setCoarsestScale(_FINE_SCALE)
+        larger = warp.resize_flow(start, images.size_of(here))
+        known = np.ascontiguousarray(np.moveaxis(larger, 0, -1))
+    found = search.calc(here, there, known)
     vectors = np.ascontiguousarray(np.moveaxis(found, -1, 0), dtype=np.float32)
     return warp.resize_flow(vectors, size)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen.imaging import images, light_change
+from lib_ofgen.imaging import images
 from lib_ofgen.models.flow import confidence
 from lib_ofgen.values import Image
 
@@ -94,8 +94,8 @@ def complete_by_global_motion(
         return vectors, sure
     odds = BIAS + FOLLOWING * found.following + APART * found.apart
     likely = np.float32(1) / (np.float32(1) + np.exp(-odds))
-    likely *= np.exp(-np.square(confidence.difference(pair, found.vectors) / _OTHER))
-    likely = light_change.veto(pair, found.vectors, likely)
+    apart, allowed = confidence.compare(pair, found.vectors, likely)
+    likely *= np.exp(-np.square(apart / _OTHER)) * allowed
     better = likely > sure
     other = better & (found.apart > _SAME)
     return np.where(other, found.vectors, vectors), np.where(better, likely, sure)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from lib_ofgen.imaging import images, light_change, warp
+from lib_ofgen.imaging import images, warp
+from lib_ofgen.models.flow import confidence
 from lib_ofgen.models.flow.device import OnDevice
 from lib_ofgen.models.weights import checkpoint_io, registry
 from lib_ofgen.values import Flow, Frame, Image, Size
@@ -143,7 +144,8 @@ class PDCNetEstimator:
     def _flow(self, pair: _Pair, view: Image, vectors: Any, sure: Any) -> Flow:
         """The pair's flow; `view` is the source at the target's size."""
         source, target = pair
-        sure = light_change.veto((view, target.image), vectors, sure)
+        _, allowed = confidence.compare((view, target.image), vectors, sure)
+        sure = sure * allowed
         return Flow(
             source.index, target.index, warp.zero_short_vectors(vectors), sure, self._radius
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen.imaging import canvas, holes
+from lib_ofgen.imaging import canvas, holes, light, tracks
 from lib_ofgen.imaging.render import Renderer
 from lib_ofgen.pipeline.rendering.context import RenderContext
 from lib_ofgen.values import Box, Draft, Image, Mask, Origin, Painted, Repaint, Stage
@@ -39,8 +39,8 @@ class _HoleBoxes:
     boxes: list[Box]
     warped: list[Image]
     """The pixels of painted frames in each box."""
-    light_changes: list[NDArray[np.float32]]
-    """(h, w, 3) each: by how many levels the source is brighter where the pixels were painted."""
+    misfits: list[NDArray[np.float32]]
+    """(h, w, 3) each: levels by which the source differs along the same vectors, in one light."""
     repaints: list[Repaint]
     """One repaint for each box."""
 
@@ -93,7 +93,7 @@ class HoleFiller:
         """Return the whole frame, painted on one canvas with finished frames; see `canvas`."""
         with self._stopwatch("fuse"):
             original = self._original(frame.index)
-            plain = self._renderer.plain(frame.draft, Box(0, 0, *frame.mask.shape))
+            plain = self._renderer.plain(self._lit(frame), Box(0, 0, *frame.mask.shape))
             start = holes.make_start(plain, frame.mask, original)
             middle = canvas.Column(start, original)
             finished = [
@@ -110,6 +110,11 @@ class HoleFiller:
     def _original(self, index: int) -> Image:
         return self._frames.frame(index).image
 
+    def _lit(self, frame: FrameWithHoles) -> Draft:
+        """Return the draft in the light of its own frame."""
+        rough = tracks.coarse(frame.draft)
+        return light.relight(frame.draft, rough, self._frames.view, frame.index)
+
     def _lend_source(self, origin: Origin) -> Painted:
         """Return the source's frame as if all of it had been painted there."""
         image = self._original(origin.frame)
@@ -120,10 +125,10 @@ class HoleFiller:
         mask, original = frame.mask, self._original(frame.index)
         with self._stopwatch("fuse"):
             boxes = holes.find_boxes(mask, self._min_box)
-            warped = [self._renderer.plain(frame.draft, box) for box in boxes]
-            light_changes = [
-                self._source_renderer.plain(frame.draft, box).astype(np.float32)
-                - box.crop(original)
+            lit = self._lit(frame)
+            warped = [self._renderer.plain(lit, box) for box in boxes]
+            misfits = [
+                self._source_renderer.plain(lit, box).astype(np.float32) - box.crop(original)
                 for box in boxes
             ]
             starts = [
@@ -142,17 +147,17 @@ class HoleFiller:
             )
             for box, start in zip(boxes, starts, strict=True)
         ]
-        return _HoleBoxes(frame, boxes, warped, light_changes, repaints)
+        return _HoleBoxes(frame, boxes, warped, misfits, repaints)
 
 
 def _compose(one: _HoleBoxes, pictures: Sequence[Image]) -> Painted:
     """Return the paint of a frame, put together from the painter's pictures of its boxes."""
     frame = one.frame
     fresh = np.zeros((*frame.mask.shape, 3), np.uint8)
-    for box, picture, warped, change in zip(
-        one.boxes, pictures, one.warped, one.light_changes, strict=True
+    for box, picture, warped, misfit in zip(
+        one.boxes, pictures, one.warped, one.misfits, strict=True
     ):
-        matched = holes.match_colours(picture, warped, box.crop(frame.ring), change)
+        matched = holes.match_colours(picture, warped, box.crop(frame.ring), misfit)
         box.crop(fresh)[...] = matched
     fresh *= frame.mask[..., None]
     return Painted(frame.index, fresh, frame.mask)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import lru_cache
-
-import numpy as np
 
 from lib_ofgen.imaging import tracks
 from lib_ofgen.pipeline.rendering.context import RenderContext
@@ -13,8 +10,10 @@ from lib_ofgen.values import Flow
 
 __all__ = ["NeighbourFlow"]
 
-_KEPT = 128
-"""Flows in memory, each a sixteenth of a frame's size: enough for the window of one frame."""
+_BYTES = 256 << 20
+"""Memory for flows; at 640x360 it is enough for half a minute."""
+_LEAST = 128
+"""Flows that are kept in any case: enough for the window of one frame."""
 
 
 class NeighbourFlow:
@@ -23,8 +22,10 @@ class NeighbourFlow:
     def __init__(self, context: RenderContext) -> None:
         """Prepare; each flow is estimated when it is needed."""
         self._context = context
+        height, width = context.frames.clip.size
+        points = height * width // tracks.GRID**2
+        self._most = max(_LEAST, _BYTES // (3 * 4 * points))
         self._kept: OrderedDict[tuple[int, int], Flow] = OrderedDict()
-        self.view = lru_cache(maxsize=_KEPT)(self._coarse_frame)
 
     @property
     def identity(self) -> str:
@@ -39,12 +40,7 @@ class NeighbourFlow:
             with self._context.stopwatch("flow"):
                 for flow in self._context.estimator.estimate([pair, (pair[1], pair[0])]):
                     self._kept[flow.source, flow.target] = tracks.coarse_flow(flow)
-            while len(self._kept) > _KEPT:
+            while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         self._kept.move_to_end((source, target))
         return self._kept[source, target]
-
-    def _coarse_frame(self, index: int) -> tracks.Floats:
-        """Return frame `index` of the source on the tracks' grid, (h, w, 3)."""
-        image = self._context.frames.frame(index).image
-        return tracks.coarse_view(image.astype(np.float32))

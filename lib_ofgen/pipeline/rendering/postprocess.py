@@ -148,7 +148,7 @@ class Deflicker(WindowPass):
         flow = self._neighbour_flow
         key = digest("deflicker", self._frames.key, target, keys, flow.identity, self._strength)
         if not self._workspace.has_frame(key):
-            found = tracks.follow(target, scene, self._reach, flow, flow.view)
+            found = tracks.follow(target, scene, self._reach, flow)
             picture = self._before.picture(target)
             with self._stopwatch("fuse"):
                 change = self._change(target, found)
@@ -159,11 +159,15 @@ class Deflicker(WindowPass):
         return key
 
     def _change(self, target: int, found: Sequence[tracks.Track]) -> Floats:
-        """Return (H, W, 3) levels: from the frame to its mean along the tracks, coarse."""
-        own = self._coarse(target)
+        """Return (H, W, 3) levels: from the frame to its mean along the tracks, coarse.
+
+        Changes that the source has too are its light, which stays.
+        """
+        own, source = self._coarse(target), self._frames.view
         total, change = np.ones(own.shape[:2], np.float32), np.zeros_like(own)
         for track in found:
-            difference = warp.look_up(self._coarse(track.frame), track.x, track.y) - own
+            there = self._coarse(track.frame) - source(track.frame)
+            difference = warp.look_up(there, track.x, track.y) - (own - source(target))
             trust = track.trust * (np.abs(difference).mean(axis=2) < _ALIKE)
             total += trust
             change += difference * trust[..., None]

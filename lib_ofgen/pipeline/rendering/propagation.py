@@ -19,6 +19,7 @@ import numpy as np
 
 from lib_ofgen.imaging import holes
 from lib_ofgen.imaging.fusion import Candidate
+from lib_ofgen.pipeline.rendering.chained_flow import ChainedFlow
 from lib_ofgen.pipeline.rendering.context import RenderContext
 from lib_ofgen.pipeline.rendering.hole_filling import FrameWithHoles, HoleFiller
 from lib_ofgen.store.workspace import digest, require
@@ -27,7 +28,7 @@ from lib_ofgen.values import Draft, DraftRecord, Image, Mask, Painted, Size, Sta
 
 __all__ = ["DraftProgress", "Propagator", "steps_at_once"]
 
-_METHOD = 4
+_METHOD = 5
 """Increase it when fusion or compositing gives other pixels, so that old drafts are not used."""
 _BATCH = 8
 """Steps whose flow is estimated together, for frames up to 640x360; fewer for larger ones."""
@@ -73,13 +74,15 @@ def steps_at_once(size: Size) -> int:
 class Propagator:
     """Drafts groups of steps, one after the other. `records` has every frame that is drafted."""
 
-    def __init__(self, context: RenderContext, anchors: Mapping[int, int]) -> None:
+    def __init__(
+        self, context: RenderContext, anchors: Mapping[int, int], flow: ChainedFlow
+    ) -> None:
         """`anchors` gives the first key frame of each frame's scene.
 
         Nothing is loaded or painted before the first step that needs it.
         """
         self.records: dict[int, DraftRecord] = {}
-        self._context, self._anchors = context, anchors
+        self._flow, self._anchors = flow, anchors
         self._rules, self._frames, self._layers = context.rules, context.frames, context.layers
         self._workspace, self._painter = context.workspace, context.painter
         self._stopwatch = context.stopwatch
@@ -179,8 +182,12 @@ class Propagator:
             for index, share in zip(step.sources, step.shares, strict=True)
             if self.records[index].painted
         ]
-        estimator = self._context.estimator.identity
-        method: tuple[object, ...] = (_METHOD, estimator, rules.confidence, rules.min_hole)
+        method: tuple[object, ...] = (
+            _METHOD,
+            self._flow.identity,
+            rules.confidence,
+            rules.min_hole,
+        )
         masks = self._layers.mask_digests(step.target, [index for index, *_ in sources])
         method = (*method, step.fresh, *masks) if masks else method
         return digest("fused", self._frames.key, step.target, sources, method)
@@ -277,7 +284,7 @@ class Propagator:
                 for work, asked in open_works
                 for index, _ in asked
             ]
-            flows = self._context.estimator.estimate(pairs)
+            flows = self._flow.estimate(pairs)
             for work, asked in open_works:
                 for _, share in asked:
                     with self._stopwatch("flow"):

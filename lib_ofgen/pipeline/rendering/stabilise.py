@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen.imaging import fusion, tracks
+from lib_ofgen.imaging import fusion, light, tracks
 from lib_ofgen.imaging.render import Renderer
 from lib_ofgen.pipeline.rendering.context import RenderContext
 from lib_ofgen.pipeline.rendering.neighbour_flow import NeighbourFlow
@@ -26,7 +26,7 @@ from lib_ofgen.values import NOT_PAINTED, Draft, FrameRecord, Image, Scene
 
 __all__ = ["Stabiliser"]
 
-_METHOD = 3
+_METHOD = 4
 """Increase it when averaging or rendering gives other pixels, so that old frames are not used."""
 _MAP = 192
 """px: the longest side of a kept map of origins."""
@@ -145,19 +145,23 @@ class Stabiliser:
         """Return the draft of a frame, with its correspondences averaged along their tracks."""
         flow = self._neighbour_flow
         reach = self._reach if self._layers.has_paint(target) else 0
-        found = tracks.follow(target, scene, reach, flow, flow.view)
+        found = tracks.follow(target, scene, reach, flow)
         neighbours = [
             (track, self._layers.drop_kept_background(self._coarse_draft(track.frame)))
             for track in found
         ]
         draft = self._draft(target)
         if not neighbours:
-            return draft
+            return self._relight(draft, target)
         own = self._coarse_draft(target)
         with self._stopwatch("fuse"):
             averaged = tracks.refine(draft, own, tracks.steady(own, neighbours))
             limited = fusion.limit_to_paint(averaged, draft, self._propagator.lend)
-            return self._layers.separate_sides(target, limited)
+            return self._relight(self._layers.separate_sides(target, limited), target)
+
+    def _relight(self, draft: Draft, target: int) -> Draft:
+        """Return the draft in the light of the target's own frame of the source."""
+        return light.relight(draft, tracks.coarse(draft), self._frames.view, target)
 
     def _coarse_draft(self, index: int) -> Draft:
         """Return a draft on the tracks' grid."""
