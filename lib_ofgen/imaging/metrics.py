@@ -131,8 +131,8 @@ def judge_pair(source: tuple[Image, Image], judge: Judge, *, widest: int = 480) 
 def flickering(pair: tuple[Image, Image], judgement: Judgement) -> float:
     """Mean absolute difference of two neighbouring pictures, in grey levels, where nothing moves.
 
-    VBench takes the mean absolute difference between neighbouring frames of videos without motion,
-    over all pixels, and prints 1 - difference / 255. A film has motion, so here only its static
+    VBench takes the mean absolute difference of neighbouring frames over all pixels, of videos of
+    still scenes; its score is (255 - difference) / 255. A film has motion, so here only static
     pixels count, over the three channels: those whose flow in the source is reliable (`seen`) and
     shorter than 0.5 px. Nothing is warped. Noise of the source counts too, so the source's own
     value belongs beside that of a result.
