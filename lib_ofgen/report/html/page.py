@@ -96,7 +96,7 @@ def _numbers(report: Report) -> str:
     keys, holes = elements.percentage(painted.keys), elements.percentage(painted.holes)
     return elements.tiles(
         [
-            *((name, *words) for name, words in measures.items()),
+            *((name, words.value, words.remark) for name, words in measures.items()),
             ("Coverage", elements.percentage(report.coverage_mean),
              "of frames between keys, supplied by painted frames"),
             ("Painted", elements.percentage(report.painted_mean),
