@@ -90,6 +90,19 @@ def test_progress_goes_to_standard_error(ofgen: Command, clip: Path, place: Path
     assert left(place) == {"out.mp4"}
 
 
+def test_a_film_ends_with_measures_that_a_person_reads(
+    ofgen: Command, clip: Path, place: Path
+) -> None:
+    words = [word for word in FAST if word != "--quiet"]
+    said = ofgen("animate", clip, "-o", "out.mp4", *words)
+    report = json.loads((place / "out.mp4.ofgen" / "report.json").read_text())
+    error, lines = report["warp_error"], said.err.splitlines()
+    share = f"{error['result'] / error['source']:.2f}"
+    assert f"warp error  {share} times the source's own" in lines
+    assert "flickering  none: nothing in the picture stands still" in lines
+    assert any(re.fullmatch(r"sharpness   \d\.\d\d times that of the key frames", i) for i in lines)
+
+
 READABLE = {
     "anamorphic_sar4_3.mp4": 50,
     "av1_video.mkv": 125,
@@ -467,7 +480,7 @@ def test_a_plans_workspace_serves_the_job(ofgen: Command, clip: Path, place: Pat
     assert kept == {path: path.stat().st_mtime_ns for path in place.glob("w/spool/*/*")}
 
 
-def test_evaluate_gives_both_measures(ofgen: Command, clip: Path, place: Path) -> None:
+def test_evaluate_gives_all_measures(ofgen: Command, clip: Path, place: Path) -> None:
     assert ofgen("animate", clip, "-o", "out.mp4", *FAST).status == 0
     found = json.loads(ofgen("evaluate", clip, "out.mp4", "--json", "--quiet").out)
     assert found["frames"] == 6
@@ -478,7 +491,10 @@ def test_evaluate_gives_both_measures(ofgen: Command, clip: Path, place: Path) -
     same = json.loads(ofgen("evaluate", clip, clip, "--json", "--quiet").out)
     assert same["warp_error"]["result"] == same["warp_error"]["source"]
     lines = ofgen("evaluate", clip, "out.mp4", "--quiet").out.splitlines()
-    assert [line.split()[0] for line in lines] == ["warp_error", "sharpness"]
+    names = ["warp error", "flickering", "colour", "sharpness"]
+    assert [line.split("  ")[0] for line in lines] == names
+    share = found["warp_error"]["result"] / found["warp_error"]["source"]
+    assert lines[0].split("  ")[1] == f"{share:.2f} times the source's own"
     assert found["warp_error"]["straddling"] is None
     report = ("--report", "out.mp4.ofgen/report.json")
     split = json.loads(ofgen("evaluate", clip, "out.mp4", "--json", "--quiet", *report).out)

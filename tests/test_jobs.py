@@ -81,6 +81,7 @@ def test_the_report_keeps_its_contract(done: tuple[Path, JobResult, Counting], c
     assert sum(facts["painted"].values()) == pytest.approx(facts["painted_mean"], rel=1e-5)
     assert 0.5 < facts["coverage_mean"] < 1
     assert facts["flicker"] > 0
+    assert facts["flickering"].keys() == {"result", "source"}
     assert {"result", "source", "straddling", "within"} <= set(facts["warp_error"])
     assert {"result", "painted"} <= set(facts["sharpness"])
     stages = {"decode", "analyse", "flow", "paint", "fuse", "encode", "total"}
@@ -100,6 +101,7 @@ def test_the_page_says_what_the_report_says(done: tuple[Path, JobResult, Countin
     told = [facts["flicker"], facts["coverage_mean"], facts["painted_mean"]]
     told += [facts["warp_error"][name] for name in ("result", "source", "straddling", "within")]
     told += [*facts["sharpness"].values(), *facts["seconds"].values()]
+    told += [value for value in facts["flickering"].values() if value is not None]
     for number in told:
         assert f'<data value="{number!r}">' in page
     pairs = facts["warp_error"]["each"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import html
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +26,8 @@ from lib_ofgen.report.figures import (
 from lib_ofgen.report.html import charts
 from lib_ofgen.report.html.charts import Span, TimePlot
 from lib_ofgen.report.html.page import PageContent, report_html
-from lib_ofgen.report.model import FrameFacts, PairError, Report
+from lib_ofgen.report.measures import Flickering, PairError, PairErrors
+from lib_ofgen.report.model import FrameFacts, Report
 from lib_ofgen.values import Image, KeyFrame, Mask, Scene, Size
 from support.html_reader import Reader
 from support.reports import make_report
@@ -135,16 +138,65 @@ def test_a_name_that_is_no_text_is_shown_all_the_same() -> None:
 
 def test_its_numbers_are_the_reports() -> None:
     facts = facts_of()
+    assert facts.colour is not None
     read = Reader(page_of(facts))
     error = facts.warp_error
     told = [error.result, error.source, error.straddling, error.within]
     told += [facts.flicker, *vars(facts.sharpness).values(), facts.coverage_mean]
+    told += [*vars(facts.flickering).values(), facts.colour.mean, facts.colour.worst]
     told += [facts.painted_mean, *vars(facts.painted).values(), *facts.seconds.values()]
     told += [value for one in error.each for value in (one.result, one.source)]
     assert not Counter(told) - Counter(read.numbers)
     assert {"dis (asked: auto; the best there is)", "brush 1", *facts.versions.values()} <= {
         *read.text
     }
+
+
+def tiles_of(facts: Report) -> dict[str, tuple[str, str]]:
+    """Value and remark of each large number on the page of a report, as a person reads them."""
+    found: dict[str, tuple[str, str]] = {}
+    for tile in page_of(facts).decode().partition("<dl")[2].partition("</dl>")[0].split("</div>"):
+        name, *texts = re.findall(r"<d[td][^>]*>(.*?)</d[td]>", tile) or [""]
+        if name:
+            value, remark = (html.unescape(re.sub(r"<[^>]+>", "", text)) for text in texts)
+            found[name] = (value, remark)
+    return found
+
+
+def test_its_numbers_are_said_as_a_person_reads_them() -> None:
+    facts = facts_of()
+    errors = replace(
+        facts.warp_error, result=0.000206, source=0.0002, straddling=0.0003, within=0.0002
+    )
+    tiles = tiles_of(replace(facts, warp_error=errors, flicker=0.000412))
+    assert tiles["Warp error"] == ("1.03 times", "the source's own")
+    assert tiles["Warp error at key frames"] == ("1.50 times", "that between them")
+    assert tiles["Flicker in holes"] == ("2.00 times", "the film's warp error")
+    assert tiles["Flickering"] == ("0.8 levels", "where nothing moves; the source 0.7")
+    assert tiles["Colour"] == ("1.5 levels", "off on the mean, 3.0 at worst, of 2 key frames")
+    assert tiles["Sharpness"] == ("1.01 times", "that of the key frames")
+    assert len(tiles) == 8
+
+
+def test_what_was_not_measured_says_why() -> None:
+    facts = facts_of()
+    nothing = PairErrors(()).warp_error("farneback")
+    facts = replace(
+        facts, warp_error=nothing, flicker=None, flickering=Flickering(None, None), colour=None
+    )
+    tiles = tiles_of(facts)
+    assert tiles["Warp error"] == ("none", "no pair could be judged")
+    assert tiles["Warp error at key frames"] == ("none", "no pairs of both kinds are known")
+    assert tiles["Flicker in holes"] == ("none", "there are no holes")
+    assert tiles["Flickering"] == ("none", "nothing in the picture stands still")
+    assert tiles["Colour"] == ("none", "no key frame was compared with earlier paint")
+
+
+def test_a_source_without_motion_is_no_measure_of_its_film() -> None:
+    facts = facts_of()
+    errors = replace(facts.warp_error, result=(2 / 255) ** 2, source=1e-9)
+    tiles = tiles_of(replace(facts, warp_error=errors))
+    assert tiles["Warp error"] == ("2.0 levels", "once motion is taken out; the source 0.0")
 
 
 def test_only_what_differs_from_the_defaults_is_listed() -> None:
@@ -162,7 +214,7 @@ def test_each_judged_pair_is_a_point_of_the_film_and_of_its_source() -> None:
     straddling = [one for one in pairs if one.straddles]
     assert len(read.of("path", "hollow")) == len(straddling) == 3
     titles = [text for text in read.text if text.startswith("frames ")]
-    assert "frames 4 and 5: 0.001275" in titles
+    assert "frames 4 and 5: 9.1 levels" in titles
     assert read.of("path", "line")[0]["d"].count("M") == len(facts.scenes)
 
 

@@ -16,10 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib_ofgen.planning.estimate import PaintSpeed, Work
+from lib_ofgen.report.model import FrameFacts
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.settings.presets import Store
 from lib_ofgen.values import Size
-from lib_ofgen.webui.jobs.store import JobStore, uses_path
+from lib_ofgen.webui.jobs.store import JobRecord, JobStore, uses_path
+from support.reports import make_report
 
 GOOD: dict[str, Any] = {
     "id": "ofgen-one",
@@ -100,6 +102,18 @@ def read(folder: Path) -> list[str]:
         f"{record.message}{record.summary}{record.seed:d}{record.document['settings'].get('prompt')}"
         store.put(record)
     return [record.id for record in store.all()]
+
+
+def test_a_finished_film_is_summed_up_with_its_steadiness() -> None:
+    record = JobRecord("ofgen-one", {})
+    frames = [FrameFacts(i, (), 0.0, 1.0) for i in range(3)]
+    report = make_report(frames, [0, 2], pairs=[0, 1])
+    record.note_result(report)
+    size = report.clip.size
+    first = f"3 frames of {size}, 2 key frames, 48 s"
+    assert record.summary == f"{first}; warp error 1.89 times the source's own"
+    record.note_result(make_report(frames, [0, 2]))
+    assert record.summary == first
 
 
 @pytest.mark.parametrize("what", WRONG)

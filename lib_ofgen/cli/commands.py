@@ -26,6 +26,7 @@ from lib_ofgen.pipeline import run as pipeline
 from lib_ofgen.pipeline.analysis import prompting
 from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.report import facts as report
+from lib_ofgen.report import wording
 from lib_ofgen.settings import control_units, prompt_rows
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.settings.schema import table
@@ -73,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ofgen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_animate(commands)
-    _add_analysis(commands)
+    _add_plan(commands)
+    _add_measures(commands)
     presets.add_commands(commands)
     _add_upkeep(commands)
     weights.add_commands(commands, _add_models)
@@ -125,7 +127,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_analysis(commands: Any) -> None:
+def _add_plan(commands: Any) -> None:
     plan = commands.add_parser("plan", help="show scenes and key frames, without painting")
     plan.add_argument("input", type=Path, metavar="INPUT")
     plan.add_argument("-o", "--output", type=Path, metavar="SHEET.png")
@@ -141,13 +143,19 @@ def _add_analysis(commands: Any) -> None:
     _add_models(plan)
     _add_limit(plan)
     plan.set_defaults(run=_plan)
-    rate = commands.add_parser("evaluate", help="warp error and sharpness of a result")
+
+
+def _add_measures(commands: Any) -> None:
+    rate = commands.add_parser("evaluate", help="steadiness, sharpness and colour of a result")
     rate.add_argument("source", type=Path, metavar="SOURCE")
     rate.add_argument("result", type=Path, metavar="RESULT")
     rate.add_argument("--json", action="store_true")
     rate.add_argument("--quiet", action="store_true")
     rate.add_argument(
         "--report", type=Path, metavar="FILE.json", help="the result's report, for its key frames"
+    )
+    rate.add_argument(
+        "--painted", type=Path, metavar="FILM", help="the same frames, every one painted"
     )
     add_settings(rate)
     _add_limit(rate)
@@ -197,6 +205,8 @@ def _animate(options: argparse.Namespace) -> int:
         console.say(f"flow    {chosen.estimator} ({chosen.reason})")
         if settings.tagger != "off":
             console.say(f"tagger  {settings.tagger} ({outcome.facts.tagger.reason})")
+        for line in wording.report_lines(outcome.facts):
+            console.say(line)
     console.say(f"video   {outcome.video}", out=True)
     console.say(f"keys    {outcome.sheet}", out=True)
     console.say(f"report  {options.report or outcome.report}", out=True)

@@ -13,7 +13,7 @@ from lib_ofgen.errors import SettingsError, VideoError
 from lib_ofgen.imaging import flow_io, images
 from lib_ofgen.models.flow import choose_estimator
 from lib_ofgen.pipeline import checks, stage_options
-from lib_ofgen.report import evaluate
+from lib_ofgen.report import evaluate, wording
 from lib_ofgen.report import facts as report
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.store.workspace import write_whole
@@ -27,7 +27,7 @@ _SAMPLING = ("start", "end", "max_frames", "every_nth")
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    """Print warp error and sharpness of a result; return the exit status."""
+    """Print the measures of a result; return the exit status."""
     settings = read_settings(options)
     with console.Progress(quiet=options.quiet) as progress:
         result = evaluate.evaluate(
@@ -37,13 +37,13 @@ def run_evaluate(options: argparse.Namespace) -> int:
             sampling=Sampling(**{name: getattr(settings, name) for name in _SAMPLING}),
             cut_threshold=settings.cut_threshold,
             keys=_read_keys(options.report) if options.report else (),
-        ).to_json()
+            painted=options.painted,
+        )
     if options.json:
-        console.say(json.dumps(result), out=True)
+        console.say(json.dumps(result.to_json()), out=True)
         return 0
-    for name in ("warp_error", "sharpness"):
-        values = "  ".join(f"{key} {value}" for key, value in result[name].items())
-        console.say(f"{name:10}  {values}", out=True)
+    for line in wording.evaluation_lines(result):
+        console.say(line, out=True)
     return 0
 
 

@@ -1,7 +1,8 @@
-"""Measures of a result's steadiness and sharpness.
+"""Measures of a result's steadiness, sharpness and colour.
 
 Warp error as in Lai et al. 2018 (Learning Blind Video Temporal Consistency, section 4): flow is
 estimated on the source video, by another estimator (the judge) than that of the result.
+Flickering after Huang et al. 2024 (VBench, section 3.1).
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ __all__ = [
     "REPORT_WIDEST",
     "Judge",
     "Judgement",
+    "colour_difference",
     "farneback",
     "find_occlusions",
+    "flickering",
     "judge_pair",
     "load_tvl1",
     "pairs",
@@ -34,6 +37,11 @@ __all__ = [
 
 REPORT_WIDEST = 320
 """px: a job's own report judges pictures of at most this width, so that it costs little."""
+
+_STILL = 0.5
+"""px at the size of the judgement: what moves less is static."""
+_AREA = 8.0
+"""px: sigma of the Gaussian that takes detail out of a picture and leaves the colour of areas."""
 
 Judge = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """From two (H, W) lumas 0..255, the (2, H, W) px by which the first's pixels have moved."""
@@ -118,6 +126,37 @@ def judge_pair(source: tuple[Image, Image], judge: Judge, *, widest: int = 480) 
     here, there = (images.luma(_shrink(image, widest)) for image in source)
     forward, back = judge(here, there), judge(there, here)
     return Judgement(forward, ~find_occlusions(forward, back), widest)
+
+
+def flickering(pair: tuple[Image, Image], judgement: Judgement) -> float:
+    """Mean absolute difference of two neighbouring pictures, in grey levels, where nothing moves.
+
+    VBench takes the mean absolute difference of neighbouring frames over all pixels, of videos of
+    still scenes; its score is (255 - difference) / 255. A film has motion, so here only static
+    pixels count, over the three channels: those whose flow in the source is reliable (`seen`) and
+    shorter than 0.5 px. Nothing is warped. Noise of the source counts too, so the source's own
+    value belongs beside that of a result.
+
+    Args:
+        pair: two (H, W, 3) neighbouring frames of a result, or of the source.
+        judgement: of the same frames of the source.
+
+    Returns:
+        0..255 at the size of the judgement; nan if no pixel is static.
+    """
+    length = np.hypot(judgement.forward[0], judgement.forward[1])
+    static = judgement.seen & (length < _STILL)
+    first, second = (_shrink(image, judgement.widest).astype(np.float32) for image in pair)
+    return float(np.abs(second - first)[static].mean()) if static.any() else float("nan")
+
+
+def colour_difference(image: Image, other: Image) -> float:
+    """Mean absolute difference of two (H, W, 3) pictures without their detail, in levels 0..255.
+
+    Both are blurred first by a Gaussian of sigma 8 px, so strokes and grain do not count.
+    """
+    apart = image.astype(np.float32) - other  # blurred once: a Gaussian is linear
+    return float(np.abs(cv2.GaussianBlur(apart, ksize=(0, 0), sigmaX=_AREA)).mean())
 
 
 def straddles(index: int, keys: Collection[int]) -> bool:

@@ -12,7 +12,7 @@ from lib_ofgen.pipeline.painter_session import PainterSession
 from lib_ofgen.pipeline.rendering.order import Renderers
 from lib_ofgen.planning.prompts import Prompts, infotext
 from lib_ofgen.report import facts as report
-from lib_ofgen.report import figures
+from lib_ofgen.report import figures, measures
 from lib_ofgen.report.html import page
 from lib_ofgen.report.live_preview import LivePreview
 from lib_ofgen.report.model import FlowFacts, Report, StoredFrames
@@ -44,14 +44,14 @@ class Choices:
 
 def measure_result(
     analysis: SourceAnalysis, renderers: Renderers, session: PainterSession
-) -> report.Measurement:
+) -> measures.Measurement:
     """Measure the quality of the finished frames.
 
     Raises:
         Stopped: if the user asked to stop.
     """
     source = analysis.frames.frame
-    return report.measure(
+    return measures.measure(
         lambda index: source(index).image,
         renderers.last.picture,
         renderers.propagator.hole_mask,
@@ -66,12 +66,13 @@ def make_report(
     analysis: SourceAnalysis,
     renderers: Renderers,
     choices: Choices,
-    measured: report.Measurement,
+    measured: measures.Measurement,
     seconds: Mapping[str, float],
 ) -> Report:
     """Return the report of a finished job; `seconds` has the time of each kind of work."""
     clip, last, second = analysis.frames.clip, renderers.last, renderers.second
-    painted = report.summarise_paint(renderers.propagator.records)
+    made = renderers.propagator.records
+    painted = report.summarise_paint(made)
     frames = (last.key(index) for index in range(clip.length))
     chosen, settings = choices.flow, job.settings
     return Report(
@@ -79,9 +80,7 @@ def make_report(
         scenes=analysis.scenes,
         keys=report.describe_keys(analysis.keys, choices.prompts, choices.seed),
         frames=report.describe_frames(
-            renderers.propagator.records,
-            renderers.stabiliser.records,
-            second.shares if second else {},
+            made, renderers.stabiliser.records, second.shares if second else {}
         ),
         kept=StoredFrames(analysis.frames.key, tuple(key for key in frames if key is not None)),
         painted_mean=painted.painted_mean,
@@ -89,6 +88,8 @@ def make_report(
         coverage_mean=painted.coverage_mean,
         warp_error=measured.warp_error,
         flicker=measured.flicker,
+        flickering=measured.flickering,
+        colour=report.summarise_colour(made),
         sharpness=measured.sharpness,
         seconds={name: round(spent, 3) for name, spent in seconds.items()},
         settings=settings.to_json(),

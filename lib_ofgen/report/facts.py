@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import platform
 import statistics
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -17,59 +17,46 @@ import cv2
 import numpy as np
 
 from lib_ofgen import __version__
-from lib_ofgen.imaging import images, metrics
+from lib_ofgen.imaging import images
 from lib_ofgen.planning.coverage import Gap
 from lib_ofgen.planning.prompts import Prompts
 from lib_ofgen.report.contact_sheet import draw_contact_sheet
+from lib_ofgen.report.measures import KeyColour, mean_or_none
 from lib_ofgen.report.model import (
     ClipFacts,
     FrameFacts,
     GapFacts,
     KeyFacts,
     PaintEstimate,
-    PairError,
     PlannedKey,
     PlanReport,
     Report,
-    Sharpness,
     SoundFacts,
     StageShares,
-    WarpError,
 )
 from lib_ofgen.settings.infotext import label_values
 from lib_ofgen.store.workspace import REPORT, load_report, write_whole
 from lib_ofgen.system import sealed_json
-from lib_ofgen.values import Clip, DraftRecord, FrameRecord, Image, KeyFrame, Mask, Scene, Size
+from lib_ofgen.values import Clip, DraftRecord, FrameRecord, Image, KeyFrame, Scene, Size
 
 __all__ = [
-    "Measurement",
     "PaintSummary",
-    "PairErrors",
     "describe_clip",
     "describe_frames",
     "describe_keys",
     "describe_plan",
     "estimate_paint",
     "infotext_fields",
-    "mean_or_none",
-    "measure",
     "read_key_indices",
     "read_report",
     "save_sheet",
+    "summarise_colour",
     "summarise_paint",
     "to_bytes",
     "versions",
 ]
 
 Pictures = Callable[[int], Image]
-
-
-class Measurement(NamedTuple):
-    """What the pictures of a result say of its quality; see `Report`."""
-
-    warp_error: WarpError
-    flicker: float | None
-    sharpness: Sharpness
 
 
 class PaintSummary(NamedTuple):
@@ -150,6 +137,15 @@ def summarise_paint(made: Mapping[int, DraftRecord]) -> PaintSummary:
     )
 
 
+def summarise_colour(made: Mapping[int, DraftRecord]) -> KeyColour | None:
+    """Return how far key frames are from what earlier ones supply; None: none was compared."""
+    known = [one.colour for one in made.values() if one.colour is not None]
+    if not known:
+        return None
+    mean, worst = round(statistics.fmean(known), 4), round(max(known), 4)
+    return KeyColour(mean, worst, len(known))
+
+
 def estimate_paint(clip: Clip, whole: int, gaps: Sequence[Gap]) -> PaintEstimate:
     """Return the paint work of a plan: `whole` frames painted whole, and the holes in `gaps`."""
     holes = sum(gap.holes for gap in gaps)
@@ -163,91 +159,6 @@ def estimate_paint(clip: Clip, whole: int, gaps: Sequence[Gap]) -> PaintEstimate
             for gap in gaps
         ),
     )
-
-
-def measure(
-    source: Pictures,
-    result: Pictures,
-    repainted: Callable[[int], Mask | None],
-    scenes: Sequence[Scene],
-    keys: Sequence[KeyFrame],
-    report_progress: Callable[[str, int, int], None],
-) -> Measurement:
-    """Measure the warp error of the result and of its source, flicker, and sharpness.
-
-    The judge is Farneback's flow, which no estimator of this program uses, on pictures at most
-    320 px wide: it must not cost much. `ofgen evaluate` judges with more care. Flicker is the warp
-    error of the pixels that were painted as holes in either frame of a pair.
-
-    Args:
-        source: picture of the source's frame of that index.
-        result: picture of the finished frame of that index.
-        repainted: (H, W) pixels that were painted as holes in that frame, or None.
-        scenes: the scenes of the clip.
-        keys: its key frames.
-        report_progress: is called with the phase, the number of finished pairs, and of all pairs.
-    """
-    chosen = metrics.pairs(scenes)
-    errors = PairErrors({key.index for key in keys})
-    flicker: list[float] = []
-    shown: list[float] = []
-    for i in chosen:
-        here, there = (source(i), source(i + 1)), (result(i), result(i + 1))
-        judgement = metrics.judge_pair(here, metrics.farneback, widest=metrics.REPORT_WIDEST)
-        errors.add(i, judgement.error(there), judgement.error(here))
-        masks = [mask for mask in (repainted(i), repainted(i + 1)) if mask is not None]
-        if masks:
-            flicker.append(judgement.error(there, np.logical_or.reduce(masks)))
-        shown.append(metrics.sharpness(there[0]))
-        report_progress("measure", len(shown), len(chosen))
-    painted = [metrics.sharpness(result(key.index)) for key in keys[:: max(1, len(keys) // 24)]]
-    return Measurement(
-        errors.warp_error("farneback"),
-        mean_or_none(flicker),
-        Sharpness(mean_or_none(shown or painted), mean_or_none(painted)),
-    )
-
-
-class PairErrors:
-    """Collects the warp errors of pairs of neighbouring frames."""
-
-    def __init__(self, keys: Collection[int]) -> None:
-        """Start without a pair; `keys` are the indices of the key frames."""
-        self._keys = keys
-        self._all: list[tuple[int, float, float]] = []
-
-    def add(self, index: int, result: float, source: float) -> None:
-        """Add the errors of frames `index` and `index + 1`; NaN: nothing could be judged."""
-        self._all.append((index, result, source))
-
-    def warp_error(self, judge: str) -> WarpError:
-        """Return their means; `judge` is the estimator whose flow judged."""
-        parts: dict[bool, list[float]] = {True: [], False: []}
-        for index, result, _ in self._all:
-            parts[metrics.straddles(index, self._keys)].append(result)
-        return WarpError(
-            result=mean_or_none([result for _, result, _ in self._all]),
-            source=mean_or_none([source for _, _, source in self._all]),
-            straddling=mean_or_none(parts[True]),
-            within=mean_or_none(parts[False]),
-            pairs=len(self._all),
-            each=tuple(
-                PairError(
-                    index,
-                    mean_or_none([result]),
-                    mean_or_none([source]),
-                    metrics.straddles(index, self._keys),
-                )
-                for index, result, source in self._all
-            ),
-            judge=judge,
-        )
-
-
-def mean_or_none(values: Sequence[float]) -> float | None:
-    """Return the mean of the values that are not NaN, to 7 digits; None if there are none."""
-    known = [value for value in values if not np.isnan(value)]
-    return float(f"{statistics.fmean(known):.7g}") if known else None
 
 
 def versions() -> dict[str, str]:

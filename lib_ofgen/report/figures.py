@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lib_ofgen.imaging import images, metrics
 from lib_ofgen.report import contact_sheet
-from lib_ofgen.report.model import PairError
+from lib_ofgen.report.measures import PairError
 from lib_ofgen.values import NOT_PAINTED, Clip, Image, KeyFrame, Mask, Size
 
 __all__ = [

@@ -14,14 +14,24 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from lib_ofgen.planning.estimate import JobTiming
+from lib_ofgen.report.measures import (
+    FilmColour,
+    Flickering,
+    KeyColour,
+    OverPainted,
+    PairError,
+    ResultSharpness,
+    Sharpness,
+    WarpError,
+)
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.system.sealed_json import items, maybe, number, record, text, truth, whole
 from lib_ofgen.values import PromptRow, Scene, Size
 
 __all__ = [
     "ClipFacts", "Evaluation", "FlowFacts", "FrameFacts", "GapFacts", "KeyFacts", "PaintEstimate",
-    "PairError", "PlanReport", "PlannedKey", "Report", "ResultSharpness", "Sharpness",
-    "SoundFacts", "StageShares", "StoredFrames", "TaggerFacts", "WarpError",
+    "PlanReport", "PlannedKey", "Report", "SoundFacts", "StageShares", "StoredFrames",
+    "TaggerFacts",
 ]  # fmt: skip
 
 _Part = TypeVar("_Part")
@@ -111,43 +121,6 @@ class StageShares:
 
 
 @dataclass(frozen=True)
-class PairError:
-    """Warp errors of a judged pair; None: nothing in it could be judged."""
-
-    index: int
-    """The pair is this frame and the next one."""
-    result: float | None
-    source: float | None
-    straddles: bool
-    """Whether a key frame is in the pair."""
-
-
-@dataclass(frozen=True)
-class WarpError:
-    """Mean warp errors, images 0..1; None: no pair could be judged."""
-
-    result: float | None
-    source: float | None
-    straddling: float | None
-    """Of the result's pairs with a key frame in them."""
-    within: float | None
-    """Of the result's pairs between key frames."""
-    pairs: int
-    """Number of judged pairs."""
-    each: tuple[PairError, ...]
-    judge: str
-    """The estimator whose flow judges."""
-
-
-@dataclass(frozen=True)
-class Sharpness:
-    """Mean sharpness of the result, and of its key frames alone."""
-
-    result: float | None
-    painted: float | None
-
-
-@dataclass(frozen=True)
 class TaggerFacts:
     """Which tagger was asked for, and what became of it."""
 
@@ -183,6 +156,9 @@ class Report:
     warp_error: WarpError
     flicker: float | None
     """Mean warp error of pixels that were painted as holes; None: there are none."""
+    flickering: Flickering
+    colour: KeyColour | None
+    """None: no key frame was compared."""
     sharpness: Sharpness
     seconds: Mapping[str, float]
     """Seconds of each kind of work; `total` is that of the whole job."""
@@ -197,7 +173,7 @@ class Report:
     flow: FlowFacts
     painter: str
     """The identity of the painter."""
-    left_out: int = 0
+    left_out: int
     """Number of frames that the film's format could not show."""
 
     def to_json(self) -> dict[str, Any]:
@@ -211,9 +187,10 @@ class Report:
         Raises:
             ValueError: if a member is missing or of another shape.
         """
-        if not _SHAPE(value):
+        given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        known = {**_LATER, **given}
+        if not _SHAPE(known):
             raise ValueError("it is not a report")
-        known = cast("dict[str, Any]", value)
         clip, error, kept = known["clip"], known["warp_error"], known["kept"]
         sound = clip["sound"] and _part(SoundFacts, clip["sound"])
         return _part(
@@ -228,6 +205,8 @@ class Report:
             kept=_part(StoredFrames, kept, frames=tuple(kept["frames"])),
             painted=_part(StageShares, known["painted"]),
             warp_error=_part(WarpError, error, each=_parts(PairError, error["each"])),
+            flickering=_part(Flickering, known["flickering"]),
+            colour=known["colour"] and _part(KeyColour, known["colour"]),
             sharpness=_part(Sharpness, known["sharpness"]),
             prompts=_parts(PromptRow, known["prompts"]),
             tagger=_part(TaggerFacts, known["tagger"]),
@@ -288,21 +267,18 @@ class PlanReport:
 
 
 @dataclass(frozen=True)
-class ResultSharpness:
-    """Mean sharpness of a result, and of its source."""
-
-    result: float | None
-    source: float | None
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """What `ofgen evaluate` says of a result."""
 
     frames: int
     """Number of frames."""
     warp_error: WarpError
+    flickering: Flickering
     sharpness: ResultSharpness
+    colour: FilmColour | None = None
+    """None: there is no film with every frame painted to compare with."""
+    over_painted: OverPainted | None = None
+    """None: as for `colour`."""
 
     def to_json(self) -> dict[str, Any]:
         """The evaluation as JSON."""
@@ -375,6 +351,8 @@ _SHAPE = record(
         each=items(record(index=_INDEX, result=_MEAN, source=_MEAN, straddles=truth)), judge=text,
     ),
     flicker=_MEAN,
+    flickering=record(result=_MEAN, source=_MEAN),
+    colour=maybe(record(mean=_NUMBER, worst=_NUMBER, frames=whole(1))),
     sharpness=record(result=_MEAN, painted=_MEAN),
     seconds=_dictionary(_NUMBER),
     settings=record(),
@@ -386,5 +364,11 @@ _SHAPE = record(
     seed=_SEED,
     flow=record(estimator=text, asked=text, reason=text),
     painter=text,
+    left_out=_COUNT,
 )  # fmt: skip
 """What a report holds at least; the file's seal proves the rest."""
+
+_LATER: dict[str, Any] = {
+    "flickering": {"result": None, "source": None}, "colour": None, "left_out": 0,
+}  # fmt: skip
+"""Members that reports of earlier versions lack, with what is read in their place."""

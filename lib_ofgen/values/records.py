@@ -25,6 +25,9 @@ class DraftRecord:
     """Share 0..1 of its pixels that were painted in it."""
     stage: Stage
     """The stage in which it was painted."""
+    colour: float | None = None
+    """Levels by which the paint of a key that was painted whole differs, on the mean, from what
+    earlier keys supply there; None: nothing was compared."""
 
 
 @dataclass(frozen=True)

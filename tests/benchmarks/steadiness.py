@@ -2,14 +2,18 @@
 
     python -m tests.benchmarks.steadiness [CLIP]... [--set key=value]...
 
-Each clip of OFGEN_DATA/clips (default ../shared/data/clips) is made by the brush with DIS, seed 0,
-at most 640 px wide. The finished frames are measured before they are encoded, by TV-L1 on at most
-480 px and 24 pairs, without pairs across cuts. All values except shares and ratios are divided by
-those of the same clip with `key_frames=every`:
+Each clip of OFGEN_DATA/clips (default ../shared/data/clips) and trials/f_fade.mp4, a shot that
+fades in, are made by the brush with DIS, seed 0, at most 640 px wide. The finished frames are
+measured before they are encoded, by TV-L1 on at most 480 px and 24 pairs, without pairs across
+cuts. All values except shares, ratios and levels are divided by those of the same clip with
+`key_frames=every`:
 
 - warp error: of the film; of the source itself, which is the floor; and of the film encoded with
   the default settings, divided by that of every frame painted and encoded in the same way;
 - sharpness, over all frames;
+- colour: grey levels by which frames differ from the same frames with `key_frames=every`, on the
+  mean of all frames and in the worst one, without detail (method.md, Measures);
+- flickering: mean absolute difference of neighbouring frames where nothing moves;
 - straddling: warp error of pairs with a key frame in them, divided by that of the others;
 - flicker: warp error within the holes that keys leave, divided by that of painting them separately
   in every frame (`hole_lending` off), on the same pixels;
@@ -66,8 +70,8 @@ EBSYNTH = {"mpi_sintel_alley1_f16-25_1024x436": (0.247, 0.67), "asl_walk_256": (
 """Warp error and sharpness of EbSynth on the same frames: brush key frames every 24 frames, both
 sides cross-faded."""
 HEADS = (
-    "warp error", "encoded", "floor", "sharpness", "straddling", "flicker", "painted", "holes",
-    "key difference", "s a frame",
+    "warp error", "encoded", "floor", "sharpness", "colour", "colour, worst", "flickering",
+    "straddling", "flicker", "painted", "holes", "key difference", "s a frame",
 )  # fmt: skip
 EXPLAINED = (
     __doc__.partition("\n\n")[2]
@@ -150,6 +154,19 @@ class Clip:
         found = self.errors(frames, within)
         return float(np.nanmean(found)) if found else float("nan")
 
+    def flickering(self, frames: Sequence[Image]) -> float:
+        """The mean of all pairs judged, in levels."""
+        pairs = [
+            metrics.flickering((frames[i], frames[i + 1]), judgement)
+            for i, judgement in self.judged.items()
+        ]
+        return float(np.nanmean(pairs)) if pairs else float("nan")
+
+    def colours(self, film: Film) -> list[float]:
+        """Of each frame, the levels by which it differs from the one that is painted whole."""
+        pairs = zip(film.frames, self.every.frames, strict=True)
+        return [metrics.colour_difference(image, whole) for image, whole in pairs]
+
 
 def _coded(frames: Sequence[Image], clip: values.Clip, quality: int, path: Path) -> list[Image]:
     """The frames as a player shows them."""
@@ -229,12 +246,15 @@ def row(clip: Clip, film: Film, afresh: Film) -> list[float]:
     for i, error in zip(clip.judged, clip.errors(film.frames), strict=True):
         parts[metrics.straddles(i, set(film.keys))].append(error)
     split = [float(np.nanmean(part)) if part else float("nan") for part in parts.values()]
-    way = seeds_way(clip, set(film.keys))
+    way, colours = seeds_way(clip, set(film.keys)), clip.colours(film)
     return [
         clip.error(film.frames) / clip.error(every.frames),
         clip.error(film.coded) / clip.error(every.coded),
         clip.error(clip.source) / clip.error(every.frames),
         sharpness(film.frames) / sharpness(every.frames),
+        float(np.mean(colours)),
+        max(colours),
+        clip.flickering(film.frames) / clip.flickering(every.frames),
         split[0] / split[1],
         clip.error(film.frames, afresh.holes) / clip.error(afresh.frames, afresh.holes),
         film.painted.painted_mean,
@@ -265,11 +285,12 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="pairs")
     options = parser.parse_args()
     changes = Settings.parse(dict(pair.split("=", 1) for pair in options.pairs))
-    root = Path(os.environ.get("OFGEN_DATA", "../shared/data")) / "clips"
+    root = Path(os.environ.get("OFGEN_DATA", "../shared/data"))
+    clips = [*sorted((root / "clips").glob("*.mp4")), root / "trials" / "f_fade.mp4"]
     heads = ("clip (frames)", "run", "keys", *HEADS)
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     peers = ["| clip | sharpness | warp error | EbSynth's |", "|---|---|---|---|"]
-    for path in options.clips or sorted(root.glob("*.mp4")):
+    for path in options.clips or clips:
         for ours, line in rows(path, changes):
             print(line, flush=True)
             (lines if ours else peers).append(line)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lib_ofgen.report.facts import PairErrors, describe_clip, versions
+from lib_ofgen.report.facts import describe_clip, versions
+from lib_ofgen.report.measures import Flickering, KeyColour, PairErrors, Sharpness
 from lib_ofgen.report.model import (
     FlowFacts,
     FrameFacts,
     KeyFacts,
     Report,
-    Sharpness,
     StageShares,
     StoredFrames,
     TaggerFacts,
@@ -44,6 +44,8 @@ def make_report(
         coverage_mean=0.9715524 if length > len(keys) else None,
         warp_error=errors.warp_error("farneback"),
         flicker=0.0027819 if pairs else None,
+        flickering=Flickering(0.83219, 0.71345),
+        colour=KeyColour(1.5234, 3.0427, 2),
         sharpness=Sharpness(370.6117, 368.6593),
         seconds={"decode": 0.376, "flow": 19.744, "total": 48.337},
         settings=Settings().replace(changes).to_json(),
@@ -53,4 +55,5 @@ def make_report(
         seed=0,
         flow=FlowFacts("dis", "auto", "the best there is"),
         painter="brush 1",
+        left_out=0,
     )

@@ -12,6 +12,7 @@ from lib_ofgen.values import Size
 __all__ = [
     "count_of",
     "css_colour",
+    "exact",
     "image",
     "legend",
     "number",
@@ -22,14 +23,19 @@ __all__ = [
 ]
 
 
+def exact(value: float, text: str) -> str:
+    """Return a text that stands for a number; the element's `value` has all digits of it."""
+    return f'<data value="{value!r}">{text}</data>'
+
+
 def number(value: float | None, form: str) -> str:
     """Return a number in the format `form`; the element's `value` has all digits."""
-    return "none" if value is None else f'<data value="{value!r}">{form.format(value)}</data>'
+    return "none" if value is None else exact(value, form.format(value))
 
 
 def percentage(value: float | None) -> str:
     """Return a share 0..1 in per cent; the element's `value` has all digits."""
-    return "none" if value is None else f'<data value="{value!r}">{100 * value:.1f}&nbsp;%</data>'
+    return "none" if value is None else exact(value, f"{100 * value:.1f}&nbsp;%")
 
 
 def count_of(count: int, name: str) -> str:

@@ -1,7 +1,8 @@
 """The report of a job as a page: one HTML file that needs no other file.
 
 It has no script, loads nothing, and follows the reader's choice of light or dark. Each number of
-the report is in a `data` element, whose value has all digits of the report.
+the report is in a `data` element, whose value has all digits of the report; the text in it may be
+another way to say it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from importlib import resources
 
+from lib_ofgen.report import wording
 from lib_ofgen.report.figures import ERROR_COLOURS, LARGEST_ERROR, Origin, PairView, Thumbnail
 from lib_ofgen.report.html import charts, elements
 from lib_ofgen.report.html.charts import TimePlot
@@ -29,10 +31,6 @@ style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 """
-
-
-_ERROR = "{:.6f}"
-"""Format of a warp error."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +82,21 @@ def _title(report: Report, shown: PageContent) -> str:
 
 def _numbers(report: Report) -> str:
     error, sharp, painted = report.warp_error, report.sharpness, report.painted
-    beside = elements.number(error.source, _ERROR)
-    steps = [error.straddling, error.within]
-    at_keys, between = (elements.number(value, _ERROR) for value in steps)
+    mark = elements.exact
+    measures = {
+        "Warp error": wording.warp_error(error.result, error.source, mark),
+        "Warp error at key frames": wording.at_keys(error, mark),
+        "Flicker in holes": wording.in_holes(report.flicker, error, mark),
+        "Flickering": wording.flickering(report.flickering, mark),
+        "Colour": wording.key_colour(report.colour, mark),
+        "Sharpness": wording.sharpness(
+            sharp.result, sharp.painted, "that of the key frames", mark
+        ),
+    }  # fmt: skip
     keys, holes = elements.percentage(painted.keys), elements.percentage(painted.holes)
     return elements.tiles(
         [
-            ("Warp error", elements.number(error.result, _ERROR), f"the source itself: {beside}"),
-            ("Warp error at key frames", at_keys, f"between key frames: {between}"),
-            ("Flicker in holes", elements.number(report.flicker, _ERROR),
-             "warp error of what was painted as holes"),
-            ("Sharpness", elements.number(sharp.result, "{:.1f}"),
-             f"the key frames: {elements.number(sharp.painted, '{:.1f}')}"),
+            *((name, words.value, words.remark) for name, words in measures.items()),
             ("Coverage", elements.percentage(report.coverage_mean),
              "of frames between keys, supplied by painted frames"),
             ("Painted", elements.percentage(report.painted_mean),
@@ -113,7 +114,7 @@ def _steadiness(report: Report, clip: Clip) -> str:
     """Return the section with the warp error over time."""
     error = report.warp_error
     pairs = [
-        (one, one.result, one.source)
+        (one, wording.error_levels(one.result), wording.error_levels(one.source))
         for one in error.each
         if one.result is not None and one.source is not None
     ]
@@ -127,7 +128,7 @@ def _steadiness(report: Report, clip: Clip) -> str:
         ("result", [result for _, result, _ in pairs]),
     ):
         points = [
-            (one.index + 1.0, value, f"frames {one.index} and {one.index + 1}: {value:.6f}")
+            (one.index + 1.0, value, f"frames {one.index} and {one.index + 1}: {value:.1f} levels")
             for (one, _, _), value in zip(pairs, values, strict=True)
         ]
         marks.append(charts.line(time, [point[:2] for point in points], top, name))
@@ -139,11 +140,13 @@ def _steadiness(report: Report, clip: Clip) -> str:
          ("source", "round", "its source"), *_MARKS]
     )  # fmt: skip
     text = (
-        "Warp error of each judged pair of neighbouring frames: the mean squared difference "
-        "(images 0 to 1) once the source's motion, by "
-        f"{escape(error.judge)}, is taken out. Lower is steadier. Frames and seconds below."
+        "The root of the warp error of each judged pair of neighbouring frames: the grey levels by "
+        f"which they differ once the source's motion, by {escape(error.judge)}, is taken out. "
+        "Lower is steadier. Frames and seconds below."
     )
-    drawn = charts.plot(time, ticks, "".join(marks), "warp error over time")
+    drawn = charts.plot(
+        time, ticks, "".join(marks), "root of the warp error over time, in grey levels"
+    )
     return elements.section("Steadiness", text, f'<div class="card">{legend}{drawn}</div>')
 
 
@@ -202,7 +205,7 @@ def _worst_pairs(views: Sequence[PairView], size: Size) -> str:
 def _pair_card(one: PairView) -> str:
     index = one.pair.index
     key = ", with a key frame" if one.pair.straddles else ""
-    error, source = (elements.number(value, _ERROR) for value in (one.pair.result, one.pair.source))
+    error = wording.warp_error(one.pair.result, one.pair.source, elements.exact).line
     holes = (
         "it was painted whole"
         if one.whole
@@ -226,7 +229,7 @@ def _pair_card(one: PairView) -> str:
     )
     return (
         f'<div class="card pair"><h3>Frames {index} and {index + 1}{key}</h3>\n'
-        f'<span class="soft">Warp error {error}, of the source {source}</span>\n'
+        f'<span class="soft">Warp error: {error}</span>\n'
         f'<div class="pictures">\n{shown}\n</div></div>'
     )
 

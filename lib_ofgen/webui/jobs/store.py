@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lib_ofgen.errors import OfgenError, WorkspaceError
+from lib_ofgen.report import wording
 from lib_ofgen.report.model import Report
 from lib_ofgen.settings import prompt_rows
 from lib_ofgen.store.workspace import write_whole
@@ -84,12 +85,15 @@ class JobRecord:
 
     def note_result(self, report: Report) -> None:
         """Take seed and summary from the report of the film."""
-        clip = report.clip
+        clip, error = report.clip, report.warp_error
         self.seed = report.seed
         self.summary = (
             f"{clip.frames} frames of {clip.size}, {len(report.keys)} key frames, "
             f"{report.seconds['total']:.0f} s"
         )
+        steadiness = wording.warp_error(error.result, error.source)
+        if steadiness.has_number:
+            self.summary += f"; warp error {steadiness.line}"
 
     @property
     def source(self) -> Path:
