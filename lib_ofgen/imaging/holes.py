@@ -16,20 +16,31 @@ from numpy.typing import NDArray
 from lib_ofgen.imaging import images
 from lib_ofgen.values import Box, Image, Mask, Size, check_shape
 
-__all__ = ["MARGIN", "edge_opacity", "find_boxes", "grow", "make_start", "match_colours"]
+__all__ = [
+    "KEY_REACH",
+    "MARGIN",
+    "RING_REACH",
+    "edge_opacity",
+    "find_boxes",
+    "grow",
+    "make_start",
+    "match_colours",
+]
 
 MARGIN = 8
 """px by which a hole's mask is grown before it is painted; the seam is blended inside it."""
 
 
-_REACH = 16
+RING_REACH = 16
 """px over which the difference of colours around a hole is averaged."""
+KEY_REACH = 48
+"""px over which the difference of a key's colours is averaged, which is known nearly everywhere."""
 _GRID = 4
 """px between the points of the grid on which it is averaged."""
 _CURRENT = 24.0
 """Levels by which the source may have changed around used paint, such as by noise and texture."""
 _SAMPLES = np.float32(10.0)
-"""Number of independent strokes or textures within `_REACH`, if all of it is known."""
+"""Number of independent strokes or textures within reach, if all of it is known."""
 _FAINT = 0.02
 """Share of the ring around a place below which the colour difference fades."""
 
@@ -102,10 +113,12 @@ def make_start(image: Image, mask: Mask, original: Image) -> Image:
     return cast("Image", cv2.copyTo(original, mask=mask.astype(np.uint8), dst=image.copy()))
 
 
-def match_colours(picture: Image, around: Image, ring: Mask, misfit: NDArray[np.float32]) -> Image:
+def match_colours(
+    picture: Image, around: Image, ring: Mask, misfit: NDArray[np.float32], reach: int = RING_REACH
+) -> Image:
     """Match the painted picture's colours to those of `around`, on the ring that both show.
 
-    The difference there, averaged over `_REACH` px, is extended into the hole and fades with the
+    The difference there, averaged over `reach` px, is extended into the hole and fades with the
     distance: a painter that fills a hole a little brighter or warmer leaves no seam, and the inner
     part stays as it was painted. A difference that varies as much as its mean is that of strokes
     and textures, and does not count.
@@ -117,7 +130,7 @@ def match_colours(picture: Image, around: Image, ring: Mask, misfit: NDArray[np.
     apart = (around - picture.astype(np.float32)) * known[..., None]
     size = Size(-(-ring.shape[0] // _GRID), -(-ring.shape[1] // _GRID))
     mean, square, weight = (
-        cv2.GaussianBlur(images.resize(plane, size), ksize=(0, 0), sigmaX=_REACH / _GRID)
+        cv2.GaussianBlur(images.resize(plane, size), ksize=(0, 0), sigmaX=reach / _GRID)
         for plane in (apart, np.square(apart), known)
     )
     weight = (weight + np.float32(_FAINT))[..., None]

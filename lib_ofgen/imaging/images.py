@@ -26,6 +26,7 @@ __all__ = [
     "encode_jpeg",
     "encode_png",
     "enlarge",
+    "enlarge_smoothly",
     "fit_size",
     "from_bgr",
     "local_mean",
@@ -128,6 +129,14 @@ def scale_size(size: Size, share: float) -> Size:
 def fit_size(size: Size, box: Size) -> Size:
     """Return the largest size of the same aspect that fits into `box`; see `scale_size`."""
     return scale_size(size, min(box.height / size.height, box.width / size.width))
+
+
+def enlarge_smoothly(image: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
+    """Enlarge an (H, W[, C]) array; bicubic, as players and editors do."""
+    dsize = (size.width, size.height)
+    return cast(
+        "NDArray[np.float32]", cv2.resize(image, dsize=dsize, interpolation=cv2.INTER_CUBIC)
+    )
 
 
 def enlarge(image: NDArray[np.float32], size: Size) -> NDArray[np.float32]:

@@ -25,6 +25,8 @@ class RenderRules:
     """Whether later key frames of a scene are moved there from earlier ones and completed."""
     canvas: bool
     """Whether later key frames of a scene are painted on one canvas beside finished ones."""
+    match_keys: bool
+    """Whether a key frame that is painted whole takes on the colours of earlier ones."""
     track_reach: int
     """Frames on each side over which correspondences are averaged along their tracks."""
     strength: float

@@ -77,6 +77,7 @@ def render_rules(settings: Settings, seed: int) -> RenderRules:
         lend_holes=settings.hole_lending,
         guided=agreement == "guided",
         canvas=agreement == "canvas",
+        match_keys=settings.key_frames != "every",
         track_reach=settings.track_reach,
         strength=settings.strength,
         hole_strength=settings.hole_strength,

@@ -35,7 +35,11 @@ class GapRule:
     longest: int
     """Frames: keys are at most so far apart."""
     close_scene: bool
-    """Whether the last frame of a scene is a key."""
+    """Whether the last frame of a scene is a key, unless the scene is shorter than `shortest`."""
+
+    def closes(self, scene: Scene) -> bool:
+        """Whether the last frame of the scene is a key beside its first."""
+        return self.close_scene and scene.stop - 1 - scene.start >= self.shortest
 
 
 @dataclass(frozen=True)
@@ -85,37 +89,40 @@ def by_coverage(scenes: Sequence[Scene], rule: GapRule, missing: Missing) -> lis
     """
     keys: list[KeyFrame] = []
     for scene in scenes:
-        chosen = _cheapest_keys(_candidate_places(scene, rule), rule, missing)
-        keys += [_key(index, scene, "coverage", rule.close_scene) for index in chosen]
+        closed = rule.closes(scene)
+        chosen = _cheapest_keys(_candidate_places(scene, rule), rule, missing, closed=closed)
+        keys += [_key(index, scene, "coverage", closed) for index in chosen]
     return keys
 
 
 def _candidate_places(scene: Scene, rule: GapRule) -> list[int]:
     """Return the frames of a scene that may be keys, and the end of its last gap."""
-    end = scene.stop - 1 if rule.close_scene else scene.stop
+    end = scene.stop - 1 if rule.closes(scene) else scene.stop
     inner = list(range(scene.start, end, rule.shortest))
     if len(inner) > 1 and end - inner[-1] < rule.shortest / 2:
         inner.pop()
-    return [*inner, end] if end > scene.start else [scene.start]
+    return [*inner, end]
 
 
-def _cheapest_keys(places: Sequence[int], rule: GapRule, missing: Missing) -> list[int]:
-    """Return the keys of the least cost; the first place is always one."""
+def _cheapest_keys(
+    places: Sequence[int], rule: GapRule, missing: Missing, *, closed: bool
+) -> list[int]:
+    """Return the keys of the least cost: the first place, and with `closed` the last one, too."""
     cost = [0.0] + [float("inf")] * (len(places) - 1)
     before = [0] * len(places)
     for here in range(len(places) - 1):
         for there in range(here + 1, min(len(places), here + _MAX_STEPS_AHEAD + 1)):
             if there > here + 1 and places[there] - places[here] > rule.longest:
                 break
-            closed = rule.close_scene or there + 1 < len(places)
-            ends = (places[here], places[there])[: 1 + closed]
+            is_key = closed or there + 1 < len(places)
+            ends = (places[here], places[there])[: 1 + is_key]
             one = estimate_gap(places[here], places[there], ends, missing)
             price = 1 + one.holes + _SHORTFALL_COST * max(0.0, rule.coverage - one.coverage)
             if cost[here] + price < cost[there]:
                 cost[there], before[there] = cost[here] + price, here
             if one.coverage < rule.coverage:
                 break  # a longer gap from here has no better coverage
-    chosen, at = [places[-1]] if rule.close_scene else [], len(places) - 1
+    chosen, at = [places[-1]] if closed else [], len(places) - 1
     while at:
         at = before[at]
         chosen.append(places[at])
@@ -131,8 +138,9 @@ def by_pyramid(scenes: Sequence[Scene], rule: GapRule, missing: Missing) -> list
     """
     keys: list[KeyFrame] = []
     for scene in scenes:
-        end = scene.stop - 1 if rule.close_scene else scene.stop
-        chosen = {scene.start, *([end] if rule.close_scene else [])}
+        closed = rule.closes(scene)
+        end = scene.stop - 1 if closed else scene.stop
+        chosen = {scene.start, *([end] if closed else [])}
         spans = [(scene.start, end)]
         while spans:
             start, stop = spans.pop()
@@ -144,7 +152,7 @@ def by_pyramid(scenes: Sequence[Scene], rule: GapRule, missing: Missing) -> list
             best = max(inner, key=lambda place: (_sum_coverage(place, inner, missing), -place))
             chosen.add(best)
             spans += [(start, best), (best, stop)]
-        keys += [_key(index, scene, "pyramid", rule.close_scene) for index in sorted(chosen)]
+        keys += [_key(index, scene, "pyramid", closed) for index in sorted(chosen)]
     return keys
 
 

@@ -23,6 +23,9 @@ __all__ = [
     "edge_distance",
 ]
 
+_METHOD = 2
+"""Increase it when a rule chooses other frames, so that the old choice is not used."""
+
 
 @dataclass(frozen=True)
 class EdgeRule:
@@ -83,7 +86,7 @@ class KeyFrameRule:
 
     def digest_parts(self) -> tuple[object, ...]:
         """Return what this kind of choice depends on, for the digest of the found key frames."""
-        common = (self.kind, self.gap_min, self.gap_max, self.last)
+        common = (_METHOD, self.kind, self.gap_min, self.gap_max, self.last)
         if self.kind == "edges":
             return (*common, self.threshold)
         return (*common, self.coverage, self.confidence, self.radius, self.mask)
@@ -118,10 +121,14 @@ def by_edges(
     """Choose a key frame wherever the edges have changed enough since the last one.
 
     This is the rule of the method's first publication, with its gaps in seconds. `frames` come in
-    order; with `last`, the last frame of each scene is a key too.
+    order; with `last`, the last frame of each scene that is not shorter than a gap is a key too.
     """
     starts = {scene.start for scene in scenes}
-    ends = {scene.stop - 1 for scene in scenes} if last else set[int]()
+    ends = {
+        scene.stop - 1
+        for scene in scenes
+        if last and clip.seconds(scene.stop - 1) - clip.seconds(scene.start) >= rule.gap_min
+    }
     keys: list[KeyFrame] = []
     since = np.zeros((1, 1), np.uint8)
     for frame in frames:

@@ -36,13 +36,19 @@ def anchors(keys: Sequence[KeyFrame], scenes: Sequence[Scene]) -> dict[int, int]
 
 
 def group_keys(
-    keys: Sequence[KeyFrame], scenes: Sequence[Scene], *, guided: bool, canvas: bool = False
+    keys: Sequence[KeyFrame],
+    scenes: Sequence[Scene],
+    *,
+    guided: bool,
+    canvas: bool = False,
+    match: bool = False,
 ) -> list[Step]:
     """Return how the key frames are made.
 
     Every key is painted whole. If `guided`, only the first key of each scene is; a later one takes
     what it can from the first key, then from the nearest ones before it. With `canvas`, that is
-    what its painting starts from, on a canvas between the nearest key and the first.
+    what its painting starts from, on a canvas between the nearest key and the first. With `match`,
+    a key that is painted whole takes on the colours of these earlier keys.
     """
     steps: list[Step] = []
     for scene in scenes:
@@ -51,7 +57,10 @@ def group_keys(
             sources = _lenders(inner[:place]) if guided or canvas else ()
             shares = (1.0, *(0.0 for _ in sources[1:])) if sources else ()
             beside = (inner[place - 1], inner[0]) if canvas and place else ()
-            steps.append(Step(key, sources, shares, beside=tuple(dict.fromkeys(beside))))
+            matched = _lenders(inner[:place]) if match and not sources else ()
+            steps.append(
+                Step(key, sources, shares, beside=tuple(dict.fromkeys(beside)), matched=matched)
+            )
     return steps
 
 

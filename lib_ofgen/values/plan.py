@@ -44,3 +44,5 @@ class Step:
     """Whether the subject of a masked frame is painted even where sources could supply it."""
     beside: tuple[int, ...] = ()
     """Key frames on its left and right on the canvas on which it is painted whole."""
+    matched: tuple[int, ...] = ()
+    """Earlier key frames whose colours it takes on after it has been painted whole."""

@@ -21,6 +21,10 @@ _LARGEST_SIDE = 16_000
 """px: OpenCV's DIS fails on sides of twice as many."""
 
 
+_SHARES = (0.75, 0.6, 0.5, 0.4, 0.33, 0.25)
+"""Shares of a picture's size that are tried as those at which it has all its detail."""
+_LOST = 0.9
+"""Levels, root mean square, that an enlarged picture may lose: compression and rounding."""
 _FINE_SCALE = 1
 """Coarsest scale of a search around a start: half of the pictures' size."""
 
@@ -41,7 +45,7 @@ class DisEstimator:
     @property
     def identity(self) -> str:
         """Name, preset, calibration and radius."""
-        return f"dis-medium/4 radius={self._radius:g}"
+        return f"dis-medium/5 radius={self._radius:g}"
 
     def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
         """Yield the flow of each (source, target), in order."""
@@ -83,24 +87,47 @@ def both_ways(
 ) -> tuple[Floats, Floats]:
     """Vectors on the target's grid into the source, and on the source's grid into the target.
 
-    Both (2, H, W) px. With `starts`, the same two, only a fine search around them is made.
+    Both (2, H, W) px. With `starts`, the same two, only a fine search around them is made. The
+    search is made at the size at which the pictures have detail: an enlarged picture has no more of
+    it, and the errors of the flow would be enlarged, too.
     """
     size = images.size_of(target)
+    share = max(_detail_share(images.luma(image)) for image in (source, target))
+    there, here = (
+        _grey(images.resize(image, images.scale_size(size, share))) for image in (source, target)
+    )
+    to_source, to_target = starts or (None, None)
+    ways = _dis(here, there, to_source), _dis(there, here, to_target)
+    if share < 1:  # an error that is short where there is detail would be long afterwards
+        ways = tuple(warp.zero_short_vectors(vectors) for vectors in ways)
+    vectors, back = (warp.resize_flow(vectors, size) for vectors in ways)
+    return vectors, back
+
+
+def _detail_share(grey: Floats) -> float:
+    """Return to which share of its size a picture can be shrunk without a loss of detail."""
+    found, size = 1.0, images.size_of(grey)
+    for share in _SHARES:
+        small = images.resize(grey, images.scale_size(size, share))
+        lost = images.enlarge_smoothly(small, size) - grey
+        if np.sqrt(np.square(lost).mean()) > _LOST:
+            break
+        found = share
+    return found
+
+
+def _grey(image: Image) -> NDArray[np.uint8]:
+    """Return the luma of a picture at a size that DIS can search."""
+    size = images.size_of(image)
     grow = max(1.0, _LEAST_SIDE / min(size))
     larger = Size(round(size.height * grow), round(size.width * grow))
     if max(larger) > _LARGEST_SIDE:  # a ribbon is stretched across
         larger = Size(*(max(side, _LEAST_SIDE) for side in size))
-    there, here = (
-        images.luma(images.resize(image, larger)).astype(np.uint8) for image in (source, target)
-    )
-    to_source, to_target = starts or (None, None)
-    return _dis(here, there, size, to_source), _dis(there, here, size, to_target)
+    return images.luma(images.resize(image, larger)).astype(np.uint8)
 
 
-def _dis(
-    here: NDArray[np.uint8], there: NDArray[np.uint8], size: Size, start: Floats | None
-) -> Floats:
-    """Estimate where each of `here`'s pixels is in `there`, on a grid of `size`."""
+def _dis(here: NDArray[np.uint8], there: NDArray[np.uint8], start: Floats | None) -> Floats:
+    """Estimate where each of `here`'s pixels is in `there`, (2, H, W) px."""
     search = cv2.DISOpticalFlow.create(preset=cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     known: Any = None  # OpenCV's stub wants the optional output; None asks for a fresh one
     if start is not None:
@@ -108,5 +135,4 @@ def _dis(
         larger = warp.resize_flow(start, images.size_of(here))
         known = np.ascontiguousarray(np.moveaxis(larger, 0, -1))
     found = search.calc(here, there, known)
-    vectors = np.ascontiguousarray(np.moveaxis(found, -1, 0), dtype=np.float32)
-    return warp.resize_flow(vectors, size)
+    return np.ascontiguousarray(np.moveaxis(found, -1, 0), dtype=np.float32)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen.imaging import canvas, holes, light, tracks
+from lib_ofgen.imaging import canvas, holes, light, metrics, tracks
 from lib_ofgen.imaging.render import Renderer
 from lib_ofgen.pipeline.rendering.context import RenderContext
 from lib_ofgen.values import Box, Draft, Image, Mask, Origin, Painted, Repaint, Stage
@@ -107,6 +107,25 @@ class HoleFiller:
         (picture,) = self._painter.paint(frame.stage, [repaint])
         return np.ascontiguousarray(wide.box.crop(picture))
 
+    def match_key(self, frame: FrameWithHoles, picture: Image) -> tuple[Image, float]:
+        """Match the colours of a key frame that was painted whole to what earlier keys supply.
+
+        Also returns by how many levels they differed, on the mean over the frame.
+        """
+        with self._stopwatch("fuse"):
+            everything, lit = Box(0, 0, *frame.mask.shape), self._lit(frame)
+            plain = self._renderer.plain(lit, everything)
+            misfit = self._source_misfit(lit, everything, frame.index)
+            known = ~frame.draft.holes
+            shown = np.where(known[..., None], plain, picture)
+            apart = metrics.colour_difference(shown, picture)
+            return holes.match_colours(picture, plain, known, misfit, holes.KEY_REACH), apart
+
+    def _source_misfit(self, lit: Draft, box: Box, index: int) -> NDArray[np.float32]:
+        """Return (h, w, 3) levels by which the source differs along a draft, in one light."""
+        moved = self._source_renderer.plain(lit, box).astype(np.float32)
+        return moved - box.crop(self._original(index))
+
     def _original(self, index: int) -> Image:
         return self._frames.frame(index).image
 
@@ -127,10 +146,7 @@ class HoleFiller:
             boxes = holes.find_boxes(mask, self._min_box)
             lit = self._lit(frame)
             warped = [self._renderer.plain(lit, box) for box in boxes]
-            misfits = [
-                self._source_renderer.plain(lit, box).astype(np.float32) - box.crop(original)
-                for box in boxes
-            ]
+            misfits = [self._source_misfit(lit, box, frame.index) for box in boxes]
             starts = [
                 holes.make_start(image, box.crop(mask), box.crop(original))
                 for box, image in zip(boxes, warped, strict=True)

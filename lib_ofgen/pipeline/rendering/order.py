@@ -76,7 +76,8 @@ def plan_order(
     """Return the steps of a job with these key frames."""
     moved = rules.guided or layers.moves_background
     canvas = rules.canvas and not layers.divided
-    steps = schedule.group_keys(keys, scenes, guided=moved, canvas=canvas)
+    match = rules.match_keys and not layers.divided
+    steps = schedule.group_keys(keys, scenes, guided=moved, canvas=canvas, match=match)
     gaps = schedule.group_between(keys, scenes, guided=moved, lend=rules.lend_holes)
     return RenderOrder(layers.mark_fresh(steps, guided=rules.guided), list(gaps))
 

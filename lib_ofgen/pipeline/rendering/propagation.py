@@ -10,7 +10,7 @@ matters, and only there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
@@ -38,6 +38,8 @@ _LENDERS = 16
 _SHARE = sealed_json.number(0, 1)
 _FACTS = sealed_json.record(coverage=_SHARE, painted=_SHARE, holes=sealed_json.truth)
 """The shape of the facts that are kept of a draft."""
+_MATCH = sealed_json.record(colour=sealed_json.number(0, 255))
+"""The shape of the facts that are kept of a matched key frame."""
 
 _Item = TypeVar("_Item")
 
@@ -107,11 +109,36 @@ class Propagator:
             pictures = self._painter.paint("keys", repaints)
             for index, picture in zip(lacking, pictures, strict=True):
                 self._workspace.save_frame(keys[index], picture)
-            for index, key in keys.items():
-                masks = self._layers.mask_digests(index, ())
+            for step in group:
+                key, colour = keys[step.target], None
+                if step.matched:
+                    key, colour = self._match(step, key)
+                masks = self._layers.mask_digests(step.target, ())
                 draft = digest("whole", key, masks) if masks else key
-                self.records[index] = DraftRecord(draft, key, True, 0.0, 1.0, "keys")
+                self.records[step.target] = DraftRecord(draft, key, True, 0.0, 1.0, "keys", colour)
             yield DraftProgress(len(group), len(lacking))
+
+    def _match(self, step: Step, painted: str) -> tuple[str, float | None]:
+        """Match a painted key's colours to earlier keys; return its digest, and their difference.
+
+        `painted` is the digest of the key as the painter gave it.
+        """
+        shares = (1.0, *(0.0 for _ in step.matched[1:]))
+        work = _StepWork(replace(step, sources=step.matched, shares=shares), "")
+        work.key = self._draft_key(work.step)
+        key = digest("matched", painted, work.key)
+        facts = self._workspace.facts(key, _MATCH)
+        if facts is None or not self._workspace.has_frame(key):
+            self._gather_candidates([work])
+            with self._stopwatch("fuse"):
+                draft = self._layers.merge(work.step, work.candidates, self._rules.min_hole)
+            frame = FrameWithHoles(step.target, key, "keys", draft, draft.holes, ~draft.holes)
+            picture = require(step.target, self._workspace.frame(painted), self._workspace.folder)
+            matched, colour = self._filler.match_key(frame, picture)
+            facts = {"colour": round(colour, 3)}
+            self._workspace.save_facts(key, facts)
+            self._workspace.save_frame(key, matched)
+        return key, facts["colour"]
 
     def paint_beside(self, steps: Sequence[Step]) -> Iterator[DraftProgress]:
         """Paint each step whole, on a canvas beside finished key frames; yields after each."""
