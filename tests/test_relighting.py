@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lib_ofgen.imaging import images, light, tracks
+from lib_ofgen.imaging import images, light, metrics, tracks
 from lib_ofgen.imaging.render import Renderer
 from lib_ofgen.values import Box, Contribution, Draft, Image, Light, Origin, Painted, Size
 
@@ -206,6 +207,20 @@ def test_lent_paint_is_lit_once() -> None:
     assert np.abs(_shown(bright, paint).astype(np.float32) - BRIGHT).mean() < 1.5
     again = light.relight(bright, tracks.coarse(bright), _views(sources), 6)
     assert (_shown(again, paint) == _shown(bright, paint)).all()
+
+
+@pytest.mark.parametrize("gain", [0.6, 1.5])
+def test_lit_paint_is_as_sharp_as_it_was_painted(gain: float) -> None:
+    """Half a pixel off: what resampling removes is restored, and no more in another light."""
+    now = _picture(WIDE * np.float32(gain))
+    fine = _picture(WIDE + _texture(9, FRAME, fine=0.8) - 100)
+    painted = Painted(0, fine, np.ones(FRAME, np.bool_))
+    (one,) = _relit({0: BRIGHT, 1: now}, 1, _part(0, slice(None))).contributions
+    assert one.light is not None
+    between = replace(one, vectors=one.vectors + np.float32(0.5))
+    found = Renderer(lambda origin: painted).sharp(Draft((between,), ~painted.mask))
+    wanted = float(np.square(one.light.gain).mean()) * metrics.sharpness(fine)
+    assert metrics.sharpness(found) == pytest.approx(wanted, rel=0.1)
 
 
 # trust

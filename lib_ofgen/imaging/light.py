@@ -23,7 +23,17 @@ from numpy.typing import NDArray
 from lib_ofgen.imaging import images, warp
 from lib_ofgen.values import Box, Contribution, Draft, Image, Light, Size
 
-__all__ = ["GRID", "apply", "fit", "light_up", "moved_view", "relight", "trust", "view"]
+__all__ = [
+    "GRID",
+    "apply",
+    "contrast_of",
+    "fit",
+    "light_up",
+    "moved_view",
+    "relight",
+    "trust",
+    "view",
+]
 
 GRID = Light.GRID
 """px of a frame between the points at which light is measured."""
@@ -75,17 +85,23 @@ def moved_view(source: Image, vectors: Floats) -> Floats:
 
 def light_up(light: Light, picture: Floats, box: Box) -> Floats:
     """Return the (h, w, 3) picture of a region of the frame in the light."""
+    gain, offset = (_enlarge(light, plane, box) for plane in (light.gain, light.offset))
+    return gain * picture + offset
+
+
+def contrast_of(light: Light, box: Box) -> Floats:
+    """(h, w): the factor by which the light changes contrasts of luma in a region of the frame."""
+    return _enlarge(light, cast("Floats", cv2.cvtColor(light.gain, cv2.COLOR_RGB2GRAY)), box)
+
+
+def _enlarge(light: Light, plane: Floats, box: Box) -> Floats:
+    """Return the region of a plane of the light, which lies on the grid, in px of the frame."""
     here = light.box
     left, right = max(here.left, box.left // GRID - 1), min(here.right, -(-box.right // GRID) + 1)
     top, bottom = max(here.top, box.top // GRID - 1), min(here.bottom, -(-box.bottom // GRID) + 1)
     part = Box(top, left, bottom, right)
-    inner = part.relative_to(here)
     wide = Box(*(side * GRID for side in part))
-    gain, offset = (
-        box.relative_to(wide).crop(images.enlarge(inner.crop(plane), wide.size))
-        for plane in (light.gain, light.offset)
-    )
-    return gain * picture + offset
+    return box.relative_to(wide).crop(images.enlarge(part.relative_to(here).crop(plane), wide.size))
 
 
 def relight(draft: Draft, rough: Draft, seen: Callable[[int], Floats], target: int) -> Draft:
