@@ -60,7 +60,7 @@ _BLACK, _BURNT = np.float32(8.0), np.float32(24.0)
 _BRIGHTENED = np.float32(1.25)
 """Paint of the dark shows its own noise when it is lit up, so less is allowed upward."""
 _REST = (10.0, 20.0)
-"""Levels that the light leaves unexplained: up to which they are noise, from which vetoed."""
+"""Levels that the light leaves unexplained: up to which they are noise, from which refused."""
 _SPOT = (48.0, 96.0)
 """The same for the mean of a single point; a strong edge that is one px off changes it."""
 _AROUND = 5
@@ -240,9 +240,9 @@ def _median(apart: Floats, sure: Floats) -> Floats:
 
 def _alike(apart: Floats, levels: tuple[float, float]) -> Floats:
     """(h, w): 1 up to the first number of levels in the worst channel, 0 from the second on."""
-    most, vetoed = levels
+    most, refused = levels
     worst = _worst(apart)
-    return cast("Floats", np.clip((vetoed - worst) / np.float32(vetoed - most), 0, 1))
+    return cast("Floats", np.clip((refused - worst) / np.float32(refused - most), 0, 1))
 
 
 def _worst(planes: Floats) -> Floats:
