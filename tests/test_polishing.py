@@ -93,6 +93,15 @@ def test_deflickering_evens_out_brightness_and_leaves_detail(clip: Path, tmp_pat
     assert outcome.facts.settings["deflicker"] == 1.0
 
 
+def test_deflickering_keeps_the_light_of_the_source(tmp_path: Path) -> None:
+    """Every other frame of the source is brighter by 16 levels, and so is that of the film."""
+    unsteady = [image // 2 + np.uint8(16 * (i % 2)) for i, image in enumerate(pictures(LENGTH))]
+    clip = make_video(tmp_path / "clip.mp4", unsteady)
+    run(clip, tmp_path / "even", Copying(), deflicker=1.0)
+    for image, source in zip(film(tmp_path / "even"), unsteady, strict=True):
+        assert abs(float(image.mean()) - float(source.mean())) < 1.5
+
+
 def test_deflickering_stops_at_a_cut(tmp_path: Path) -> None:
     """Dark before the cut and bright after it: neither side takes on anything of the other."""
     dark = [(image // 3).astype(np.uint8) for image in pictures(8)]

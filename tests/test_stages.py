@@ -454,6 +454,46 @@ def test_paint_takes_on_the_colours_around_its_hole(rng: np.random.Generator) ->
     assert (picture + 20 == around).all(), "the caller's picture stays"
 
 
+HOLE = Box(40, 60, 120, 180)
+
+
+def _matched(apart: NDArray[np.int_], misfit: NDArray[np.float32] | None = None) -> np.ndarray:
+    """(H, W) levels added to paint around a hole, from which what is around differs by `apart`."""
+    holes = np.zeros((160, 240), np.bool_)
+    HOLE.crop(holes)[...] = True
+    around = np.full((*holes.shape, 3), 120, np.uint8)
+    picture = (around - apart[..., None]).astype(np.uint8)
+    away = np.zeros(around.shape, np.float32) if misfit is None else misfit
+    ring = inpaint.grow(holes) & ~holes
+    matched = inpaint.match_colours(picture, around, ring, away).astype(int) - picture
+    return matched[..., 0][holes & inpaint.grow(~holes)]
+
+
+@pytest.mark.parametrize("levels", [-60, -20, -8, 0, 8, 20, 60])
+def test_a_difference_that_is_the_same_all_around_is_matched(levels: int) -> None:
+    added = _matched(np.full((160, 240), levels))
+    assert np.abs(added - levels).max() <= 0.25 * abs(levels)
+
+
+def test_strokes_that_differ_are_not_carried_into_the_hole() -> None:
+    """Strokes of 8 px, each 40 levels darker or brighter by chance; a real difference stays."""
+    carried, kept = [], []
+    for seed in range(20):
+        strokes = np.random.default_rng(seed).choice([-40, 40], (20, 30)).repeat(8, 0).repeat(8, 1)
+        carried.append(np.abs(_matched(strokes)).mean())
+        kept.append(_matched(strokes + 50).mean())
+    assert np.mean(carried) < 4
+    assert np.mean(kept) > 20
+
+
+def test_another_thing_around_the_hole_does_not_count() -> None:
+    apart = np.full((160, 240), 10)
+    misfit = np.zeros((160, 240, 3), np.float32)
+    apart[:, 120:], misfit[:, 120:, 1] = 90, 40
+    assert _matched(apart, misfit).max() <= 10
+    assert _matched(apart).max() > 60
+
+
 # tracks
 
 

@@ -23,7 +23,17 @@ from numpy.typing import NDArray
 from lib_ofgen.imaging import images, warp
 from lib_ofgen.values import Box, Contribution, Draft, Image, Light, Size
 
-__all__ = ["GRID", "apply", "fit", "light_up", "moved_view", "relight", "trust", "view"]
+__all__ = [
+    "GRID",
+    "apply",
+    "contrast_of",
+    "fit",
+    "light_up",
+    "moved_view",
+    "relight",
+    "trust",
+    "view",
+]
 
 GRID = Light.GRID
 """px of a frame between the points at which light is measured."""
@@ -50,7 +60,7 @@ _BLACK, _BURNT = np.float32(8.0), np.float32(24.0)
 _BRIGHTENED = np.float32(1.25)
 """Paint of the dark shows its own noise when it is lit up, so less is allowed upward."""
 _REST = (10.0, 20.0)
-"""Levels that the light leaves unexplained: up to which they are noise, from which vetoed."""
+"""Levels that the light leaves unexplained: up to which they are noise, from which refused."""
 _SPOT = (48.0, 96.0)
 """The same for the mean of a single point; a strong edge that is one px off changes it."""
 _AROUND = 5
@@ -75,17 +85,23 @@ def moved_view(source: Image, vectors: Floats) -> Floats:
 
 def light_up(light: Light, picture: Floats, box: Box) -> Floats:
     """Return the (h, w, 3) picture of a region of the frame in the light."""
+    gain, offset = (_enlarge(light, plane, box) for plane in (light.gain, light.offset))
+    return gain * picture + offset
+
+
+def contrast_of(light: Light, box: Box) -> Floats:
+    """(h, w): the factor by which the light changes contrasts of luma in a region of the frame."""
+    return _enlarge(light, cast("Floats", cv2.cvtColor(light.gain, cv2.COLOR_RGB2GRAY)), box)
+
+
+def _enlarge(light: Light, plane: Floats, box: Box) -> Floats:
+    """Return the region of a plane of the light, which lies on the grid, in px of the frame."""
     here = light.box
     left, right = max(here.left, box.left // GRID - 1), min(here.right, -(-box.right // GRID) + 1)
     top, bottom = max(here.top, box.top // GRID - 1), min(here.bottom, -(-box.bottom // GRID) + 1)
     part = Box(top, left, bottom, right)
-    inner = part.relative_to(here)
     wide = Box(*(side * GRID for side in part))
-    gain, offset = (
-        box.relative_to(wide).crop(images.enlarge(inner.crop(plane), wide.size))
-        for plane in (light.gain, light.offset)
-    )
-    return gain * picture + offset
+    return box.relative_to(wide).crop(images.enlarge(part.relative_to(here).crop(plane), wide.size))
 
 
 def relight(draft: Draft, rough: Draft, seen: Callable[[int], Floats], target: int) -> Draft:
@@ -224,9 +240,9 @@ def _median(apart: Floats, sure: Floats) -> Floats:
 
 def _alike(apart: Floats, levels: tuple[float, float]) -> Floats:
     """(h, w): 1 up to the first number of levels in the worst channel, 0 from the second on."""
-    most, vetoed = levels
+    most, refused = levels
     worst = _worst(apart)
-    return cast("Floats", np.clip((vetoed - worst) / np.float32(vetoed - most), 0, 1))
+    return cast("Floats", np.clip((refused - worst) / np.float32(refused - most), 0, 1))
 
 
 def _worst(planes: Floats) -> Floats:

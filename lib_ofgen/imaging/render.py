@@ -50,8 +50,8 @@ class Renderer:
 
         Resampling and mixing weaken the finest detail, by an amount that changes from frame to
         frame and from place to place. The mean square of the Laplacian around each pixel is
-        restored to that of the contributions where they were painted. A copied pixel has lost
-        nothing and is not changed.
+        restored to that of the contributions where they were painted, in the light that they have
+        taken on. A copied pixel has lost nothing and is not changed.
         """
         mixed = self._mix(fused, Box(0, 0, *fused.holes.shape))
         wanted = np.zeros(mixed.shape[:2], np.float32)
@@ -62,6 +62,8 @@ class Renderer:
             found = warp.warp_backward(
                 self._detail(one.origin), one.vectors, corner=corner, smooth=False
             )
+            if one.light is not None:
+                found *= np.square(light.contrast_of(one.light, one.box))
             one.box.crop(wanted)[...] += one.weight * found
         there = _around(_laplacian(mixed))
         gain = np.sqrt((wanted + _NOISE) / (there + _NOISE))

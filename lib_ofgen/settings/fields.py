@@ -132,7 +132,7 @@ class Settings:
     deflicker: float = declare(
         0.0, "Deflicker",
         "How far brightness and colour of finished frames are moved to their mean along the "
-        "track of each pixel; detail stays. 0: not at all.",
+        "track of each pixel; detail and the source's own changes of light stay. 0: not at all.",
         "Flow", low=0, high=1, step=0.05,
     )  # fmt: skip
 

@@ -32,7 +32,7 @@ _Parts = TypeVar("_Parts", "Features", "Filters")
 
 
 class PDCNetEstimator:
-    """`FlowEstimator` on PDC-Net+; confidence is P_R over its supremum, less `light_change`."""
+    """`FlowEstimator` on PDC-Net+; confidence is P_R over its supremum, as far as light allows."""
 
     def __init__(
         self,
