@@ -35,6 +35,10 @@ __all__ = [
     "tvl1",
 ]
 
+_AROUND = 8.0
+"""px: sigma of the surroundings whose mean and contrast are evened out for a judge."""
+_NOISE = np.float32(4.0)
+"""Levels of contrast that are not amplified: grain and compression."""
 REPORT_WIDEST = 320
 """px: a job's own report judges pictures of at most this width, so that it costs little."""
 
@@ -121,9 +125,18 @@ class Judgement:
         return warp.warp_backward(second, self.forward, smooth=False) - first
 
 
-def judge_pair(source: tuple[Image, Image], judge: Judge, *, widest: int = 480) -> Judgement:
-    """Estimate the motion between a pair of the source's frames."""
+def judge_pair(
+    source: tuple[Image, Image], judge: Judge, *, widest: int = 480, even_out: bool = True
+) -> Judgement:
+    """Estimate the motion between a pair of the source's frames.
+
+    With `even_out`, the judge sees them with their local mean and contrast evened out. A change of
+    light would otherwise look like motion to it: on the car clip, whose camera stands still, TV-L1 claims up to
+    13 px. Its error on MPI-Sintel's alley_1 is the same either way, and on cave_2 smaller.
+    """
     here, there = (images.luma(_shrink(image, widest)) for image in source)
+    if even_out:
+        here, there = _even_out(here), _even_out(there)
     forward, back = judge(here, there), judge(there, here)
     return Judgement(forward, ~find_occlusions(forward, back), widest)
 
@@ -157,6 +170,14 @@ def colour_difference(image: Image, other: Image) -> float:
     """
     apart = image.astype(np.float32) - other  # blurred once: a Gaussian is linear
     return float(np.abs(cv2.GaussianBlur(apart, ksize=(0, 0), sigmaX=_AREA)).mean())
+
+
+def _even_out(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(H, W) about 0..255: local contrast normalisation (Jarrett et al. 2009, section 2)."""
+    apart = luma - cv2.GaussianBlur(luma, ksize=(0, 0), sigmaX=_AROUND)
+    square = cv2.GaussianBlur(np.square(apart), ksize=(0, 0), sigmaX=_AROUND)
+    even = apart / np.sqrt(square + _NOISE**2)
+    return cast("NDArray[np.float32]", np.clip(128 + 51 * even, 0, 255))
 
 
 def straddles(index: int, keys: Collection[int]) -> bool:

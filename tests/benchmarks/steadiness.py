@@ -3,13 +3,16 @@
     python -m tests.benchmarks.steadiness [CLIP]... [--set key=value]...
 
 Each clip of OFGEN_DATA/clips (default ../shared/data/clips) and trials/f_fade.mp4, a shot that
-fades in, are made by the brush with DIS, seed 0, at most 640 px wide. The finished frames are
+fades in, are made by the brush with DIS, seed 0, at most 640 px wide; the smallest one also
+enlarged to 640 px. The finished frames are
 measured before they are encoded, by TV-L1 on at most 480 px and 24 pairs, without pairs across
 cuts. All values except shares, ratios and levels are divided by those of the same clip with
 `key_frames=every`:
 
-- warp error: of the film; of the source itself, which is the floor; and of the film encoded with
-  the default settings, divided by that of every frame painted and encoded in the same way;
+- warp error: of the film; the same by a judge that sees the pictures as they are, and takes changes
+  of light for motion (plain; see `metrics.judge_pair`); of the film encoded with the default
+  settings, divided by that of every frame painted and encoded in the same way; and of the source
+  itself, which is the floor;
 - sharpness, over all frames;
 - colour: grey levels by which frames differ from the same frames with `key_frames=every`, on the
   mean of all frames and in the worst one, without detail (method.md, Measures);
@@ -25,7 +28,7 @@ cuts. All values except shares, ratios and levels are divided by those of the sa
 - seconds per frame of the whole job on the machine that ran it.
 
 The second table has a line for each clip on which EbSynth was measured. The default film is blurred
-until it is as little sharp as EbSynth's; the warp errors of both are given.
+until it is as little sharp as EbSynth's; the plain warp errors of both are given.
 
 Without CLIP the table is written to docs/steadiness.md.
 """
@@ -70,7 +73,7 @@ EBSYNTH = {"mpi_sintel_alley1_f16-25_1024x436": (0.247, 0.67), "asl_walk_256": (
 """Warp error and sharpness of EbSynth on the same frames: brush key frames every 24 frames, both
 sides cross-faded."""
 HEADS = (
-    "warp error", "encoded", "floor", "sharpness", "colour", "colour, worst", "flickering",
+    "warp error", "plain", "encoded", "floor", "sharpness", "colour", "colour, worst", "flickering",
     "straddling", "flicker", "painted", "holes", "key difference", "s a frame",
 )  # fmt: skip
 EXPLAINED = (
@@ -114,6 +117,12 @@ class Clip:
             i: metrics.judge_pair((self.source[i], self.source[i + 1]), metrics.tvl1)
             for i in metrics.pairs(self.scenes)
         }
+        self.plain = {
+            i: metrics.judge_pair(
+                (self.source[i], self.source[i + 1]), metrics.tvl1, even_out=False
+            )
+            for i in self.judged
+        }
         self.every = self.film({"key_frames": "every"})
 
     def film(self, changes: dict[str, object]) -> Film:
@@ -148,6 +157,11 @@ class Clip:
             where = None if masks is None else np.logical_or.reduce(masks)
             found.append(judgement.error((frames[i], frames[i + 1]), where))
         return found
+
+    def plain_error(self, frames: Sequence[Image]) -> float:
+        """The mean error by the judge that sees the pictures as they are."""
+        found = [each.error((frames[i], frames[i + 1])) for i, each in self.plain.items()]
+        return float(np.nanmean(found))
 
     def error(self, frames: Sequence[Image], within: dict[int, Mask] | None = None) -> float:
         """The mean of `errors`."""
@@ -209,7 +223,8 @@ def frontier(clip: Clip, film: Film) -> Iterator[str]:
     """The clip's line of the frontier, if EbSynth has been measured on it."""
     if clip.path.stem in EBSYNTH:
         peer, sharp = EBSYNTH[clip.path.stem]
-        error = clip.error(blurred(clip, film, sharp)) / clip.error(clip.every.frames)
+        frames = blurred(clip, film, sharp)
+        error = clip.plain_error(frames) / clip.plain_error(clip.every.frames)
         yield f"| {clip.path.stem} | {sharp:.2f} | {error:.3f} | {peer:.3f} |"
 
 
@@ -249,6 +264,7 @@ def row(clip: Clip, film: Film, afresh: Film) -> list[float]:
     way, colours = seeds_way(clip, set(film.keys)), clip.colours(film)
     return [
         clip.error(film.frames) / clip.error(every.frames),
+        clip.plain_error(film.frames) / clip.plain_error(every.frames),
         clip.error(film.coded) / clip.error(every.coded),
         clip.error(clip.source) / clip.error(every.frames),
         sharpness(film.frames) / sharpness(every.frames),
@@ -268,11 +284,12 @@ def row(clip: Clip, film: Film, afresh: Film) -> list[float]:
 def rows(path: Path, changes: dict[str, object]) -> Iterator[tuple[bool, str]]:
     """The clip's lines of the table (true) and of the frontier (false)."""
     clip = Clip(path, changes)
+    scaled = f" at {clip.base.width} px" if clip.base.width else ""
     afresh = clip.film({"hole_lending": False, "track_reach": 0})
     for name, run in RUNS.items():
         film = clip.film(run)
         cells = [f"{figure:.3f}" for figure in row(clip, film, afresh)]
-        title = f"{path.stem} ({len(film.frames)})"
+        title = f"{path.stem} ({len(film.frames)}){scaled}"
         yield True, "| " + " | ".join([title, name, str(len(film.keys)), *cells]) + " |"
         if name == "guided":
             yield from ((False, line) for line in frontier(clip, film))
@@ -287,11 +304,14 @@ def main() -> None:
     changes = Settings.parse(dict(pair.split("=", 1) for pair in options.pairs))
     root = Path(os.environ.get("OFGEN_DATA", "../shared/data"))
     clips = [*sorted((root / "clips").glob("*.mp4")), root / "trials" / "f_fade.mp4"]
+    films = [(path, changes) for path in options.clips or clips]
+    if not options.clips:
+        films.append((root / "clips" / "asl_walk_256.mp4", {"width": WIDEST, **changes}))
     heads = ("clip (frames)", "run", "keys", *HEADS)
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     peers = ["| clip | sharpness | warp error | EbSynth's |", "|---|---|---|---|"]
-    for path in options.clips or clips:
-        for ours, line in rows(path, changes):
+    for path, chosen in films:
+        for ours, line in rows(path, chosen):
             print(line, flush=True)
             (lines if ours else peers).append(line)
     both = "\n".join([*lines, "", *peers])
