@@ -252,6 +252,14 @@ def test_keys_by_reach_open_scenes_and_keep_their_distance(
             assert all(gap <= max(rule.longest, 1.5 * least) for gap in apart)
 
 
+@pytest.mark.parametrize("seek", [coverage.by_coverage, coverage.by_pyramid])
+def test_a_scene_that_is_shorter_than_a_gap_has_one_key(seek: Any) -> None:
+    rule = coverage.GapRule(0.85, 8, 60, close_scene=True)
+    scenes = [Scene(0, 2), Scene(2, 10), Scene(10, 19), Scene(19, 20)]
+    keys = [key.index for key in seek(scenes, rule, lambda target, sources: 0.0)]
+    assert keys == [0, 2, 10, 18, 19]
+
+
 def test_keys_stand_where_reach_is_lost() -> None:
     """Where a key on each side shows all, none is needed between; where reach fades, one is."""
 

@@ -137,7 +137,8 @@ def fit(before: Floats, after: Floats, sure: Floats, corner: tuple[int, int] = (
     weight = sure + _LEAST
     gain, offset = _fit(before, after, weight)
     misfit = _worst(gain * before + offset - after)
-    gain, offset = _fit(before, after, weight / (1 + np.square(misfit / _OUTLIER)))
+    fitting = 1 / (1 + np.square(misfit / _OUTLIER))
+    gain, offset = _fit(before, after, cast("Floats", weight * fitting))
     top, left = corner
     height, width = sure.shape
     return Light(Box(top, left, top + height, left + width), gain, offset)
@@ -155,12 +156,14 @@ def _fit(before: Floats, after: Floats, weight: Floats) -> tuple[Floats, Floats]
     )
     gain = 1 + (seen.contrast - 1) * np.square(alike)
     rest = seen.after.square - 2 * gain * seen.both + np.square(gain) * seen.before.square
-    error = _worst(np.clip(rest, 0, None))[..., None] / (_SAMPLES * np.minimum(seen.total, 1))
+    misfit = _worst(cast("Floats", np.clip(rest, 0, None)))[..., None]
+    error = misfit / (_SAMPLES * np.minimum(seen.total, 1))
     change = seen.after.mean - seen.before.mean
     size = np.square(_worst(change))[..., None]
     sense = size / (size + _NOISE + error)
     gain = np.clip(1 + (gain - 1) * sense, *_BOUNDS)
-    return gain, seen.before.mean * (1 - gain) + change * sense
+    offset = seen.before.mean * (1 - gain) + change * sense
+    return cast("Floats", gain), cast("Floats", offset)
 
 
 class _Side(NamedTuple):

@@ -131,8 +131,9 @@ def judge_pair(
     """Estimate the motion between a pair of the source's frames.
 
     With `even_out`, the judge sees them with their local mean and contrast evened out. A change of
-    light would otherwise look like motion to it: on the car clip, whose camera stands still, TV-L1 claims up to
-    13 px. Its error on MPI-Sintel's alley_1 is the same either way, and on cave_2 smaller.
+    light would otherwise look like motion to it: on the car clip, whose camera stands still, TV-L1
+    claims up to 13 px. Its error on MPI-Sintel's alley_1 is the same either way (0.30 px), and on
+    cave_2 it is smaller (2.36 px, else 3.43).
     """
     here, there = (images.luma(_shrink(image, widest)) for image in source)
     if even_out:

@@ -37,7 +37,8 @@ def features(
     check_shape(pair[1], "H W 3", "target")
     miss = warp.forward_backward(vectors, back) / np.float32(radius)
     missed = cast("NDArray[np.float32]", np.log(miss + np.float32(0.05)))
-    likely = np.float32(1) / (1 + np.exp(-(BIAS + ROUND_TRIP * missed)))
+    odds = BIAS + ROUND_TRIP * missed
+    likely = np.float32(1) / (np.float32(1) + np.exp(-odds))
     apart, allowed = compare(pair, vectors, likely)
     return missed, cast("NDArray[np.float32]", np.log1p(apart)), allowed
 

@@ -52,7 +52,8 @@ class ChainedFlow:
         if not 1 < abs(direct.source - direct.target) <= _LONGEST:
             return False
         rules = self._context.rules
-        return np.count_nonzero(direct.confidence < rules.confidence) >= max(1, rules.min_hole)
+        unsure = int(np.count_nonzero(direct.confidence < rules.confidence))
+        return unsure >= max(1, rules.min_hole)
 
     def _surer(self, pair: _Pair, direct: Flow) -> Flow:
         """Return the direct flow, or what a chain and a fine search find where that is surer."""

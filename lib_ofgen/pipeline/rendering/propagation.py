@@ -134,11 +134,16 @@ class Propagator:
                 draft = self._layers.merge(work.step, work.candidates, self._rules.min_hole)
             frame = FrameWithHoles(step.target, key, "keys", draft, draft.holes, ~draft.holes)
             picture = require(step.target, self._workspace.frame(painted), self._workspace.folder)
-            matched, colour = self._filler.match_key(frame, picture)
-            facts = {"colour": round(colour, 3)}
-            self._workspace.save_facts(key, facts)
-            self._workspace.save_frame(key, matched)
+            facts = self._keep_matched(key, frame, picture)
         return key, facts["colour"]
+
+    def _keep_matched(self, key: str, frame: FrameWithHoles, picture: Image) -> dict[str, Any]:
+        """Match a key frame's colours to what earlier keys supply; keep and return its facts."""
+        matched, colour = self._filler.match_key(frame, picture)
+        facts = {"colour": round(colour, 3)}
+        self._workspace.save_facts(key, facts)
+        self._workspace.save_frame(key, matched)
+        return facts
 
     def paint_beside(self, steps: Sequence[Step]) -> Iterator[DraftProgress]:
         """Paint each step whole, on a canvas beside finished key frames; yields after each."""
@@ -146,15 +151,19 @@ class Propagator:
             index, work = step.target, _StepWork(step, self._draft_key(step))
             finished = [self.records[other].painted for other in step.beside]
             key = digest("beside", work.key, finished, self._painter.words("keys", index))
-            painted, facts = self._workspace.has_frame(key), self._facts(work)
+            match, facts = self._workspace.facts(key, _MATCH), self._facts(work)
+            painted = match is not None and self._workspace.has_frame(key)
             if not painted or facts is None:
                 self._gather_candidates([work])
                 frame = self._settle(work)
                 if not painted:
                     picture = self._filler.paint_beside(frame, step.beside)
-                    self._workspace.save_frame(key, picture)
+                    match = self._keep_matched(key, frame, picture)
                 facts = require(index, self._facts(work), self._workspace.folder)
-            self.records[index] = DraftRecord(key, key, True, facts["coverage"], 1.0, "keys")
+            colour = require(index, match, self._workspace.folder)["colour"]
+            self.records[index] = DraftRecord(
+                key, key, True, facts["coverage"], 1.0, "keys", colour
+            )
             yield DraftProgress(1, not painted)
 
     def draft_level(self, steps: Sequence[Step]) -> Iterator[DraftProgress]:
