@@ -29,6 +29,7 @@ __all__ = [
     "contrast_of",
     "fit",
     "light_up",
+    "mean_change",
     "moved_view",
     "relight",
     "trust",
@@ -126,6 +127,12 @@ def _light_of(rough: Contribution, source: Floats, after: Floats) -> Light:
     box = rough.box
     before = warp.warp_backward(source, rough.vectors, corner=(box.top, box.left), smooth=False)
     return fit(before, box.crop(after), rough.weight, (box.top, box.left))
+
+
+def mean_change(before: Floats, after: Floats, sure: Floats) -> Floats:
+    """(h, w, 3) levels: how much brighter `after` is around each point; `sure` (h, w) weights."""
+    seen = _measure(before, after, sure + _LEAST)
+    return cast("Floats", seen.after.mean - seen.before.mean)
 
 
 def _mean(plane: Floats) -> Floats:

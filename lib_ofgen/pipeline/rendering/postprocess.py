@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lib_ofgen.imaging import fusion, holes, images, tracks, warp
+from lib_ofgen.imaging import fusion, holes, images, light, tracks, warp
 from lib_ofgen.pipeline.rendering.context import RenderContext
 from lib_ofgen.pipeline.rendering.frame_pass import FramePass, WindowPass
 from lib_ofgen.pipeline.rendering.neighbour_flow import NeighbourFlow
@@ -26,6 +26,8 @@ from lib_ofgen.values import Flow, Image, Mask, Scene, Size
 
 __all__ = ["Deflicker", "SecondPass"]
 
+_METHOD = 2
+"""Increase it when deflickering gives other pixels, so that old frames are not used."""
 _ALIKE = 24.0
 """Levels of 255: a neighbour that differs by less is taken to show the same."""
 _REACH = 4
@@ -146,7 +148,9 @@ class Deflicker(WindowPass):
 
     def _make(self, target: int, scene: Scene, keys: Sequence[str | None]) -> str:
         flow = self._neighbour_flow
-        key = digest("deflicker", self._frames.key, target, keys, flow.identity, self._strength)
+        key = digest(
+            "deflicker", _METHOD, self._frames.key, target, keys, flow.identity, self._strength
+        )
         if not self._workspace.has_frame(key):
             found = tracks.follow(target, scene, self._reach, flow)
             picture = self._before.picture(target)
@@ -166,8 +170,9 @@ class Deflicker(WindowPass):
         own, source = self._coarse(target), self._frames.view
         total, change = np.ones(own.shape[:2], np.float32), np.zeros_like(own)
         for track in found:
-            there = self._coarse(track.frame) - source(track.frame)
-            difference = warp.look_up(there, track.x, track.y) - (own - source(target))
+            there = warp.look_up(source(track.frame), track.x, track.y)
+            lit = light.mean_change(there, source(target), track.trust)
+            difference = warp.look_up(self._coarse(track.frame), track.x, track.y) + lit - own
             trust = track.trust * (np.abs(difference).mean(axis=2) < _ALIKE)
             total += trust
             change += difference * trust[..., None]
