@@ -137,6 +137,15 @@ def test_what_agrees_is_not_painted_twice(clip: Path, tmp_path: Path) -> None:
     assert not any(one.second for one in outcome.facts.frames)
 
 
+def test_another_light_of_the_source_is_not_painted_twice(tmp_path: Path) -> None:
+    """Every other frame is brighter by 16 levels; the second pass looks for 8."""
+    unsteady = [image // 2 + np.uint8(16 * (i % 2)) for i, image in enumerate(pictures(LENGTH))]
+    clip = make_video(tmp_path / "clip.mp4", unsteady)
+    changes: dict[str, object] = {"second_pass": 0.2, "second_tolerance": 8.0, "hole_min": 200}
+    outcome = run(clip, tmp_path / "lit", Copying(), **changes)
+    assert np.mean([one.second or 0 for one in outcome.facts.frames]) < 0.01
+
+
 def test_passes_repeat_nothing_that_is_done(clip: Path, tmp_path: Path) -> None:
     wanted: dict[str, object] = {
         "second_pass": 0.2, "second_tolerance": 60.0, "deflicker": 0.5,

@@ -22,12 +22,12 @@ from lib_ofgen.pipeline.rendering.neighbour_flow import NeighbourFlow
 from lib_ofgen.store.frame_store import memory_frames
 from lib_ofgen.store.workspace import digest
 from lib_ofgen.system import sealed_json
-from lib_ofgen.values import Flow, Image, Mask, Scene, Size
+from lib_ofgen.values import Box, Flow, Image, Mask, Scene, Size
 
 __all__ = ["Deflicker", "SecondPass"]
 
 _METHOD = 2
-"""Increase it when deflickering gives other pixels, so that old frames are not used."""
+"""Increase it when a pass gives other pixels, so that old frames are not used."""
 _ALIKE = 24.0
 """Levels of 255: a neighbour that differs by less is taken to show the same."""
 _REACH = 4
@@ -51,6 +51,7 @@ class SecondPass(WindowPass):
     def _make(self, target: int, scene: Scene, keys: Sequence[str | None]) -> str:
         rules, painter = self._rules, self._context.painter
         method = (
+            _METHOD,
             rules.second_pass, rules.tolerance, rules.confidence, rules.min_box, rules.min_hole,
         )  # fmt: skip
         words, estimator = painter.words("holes", target), self._context.estimator.identity
@@ -89,10 +90,17 @@ class SecondPass(WindowPass):
         return share
 
     def _warp(self, flow: Flow) -> tuple[Floats, Floats]:
-        """Return a neighbour as the frame sees it, (H, W, 3), and how far to trust it, (H, W)."""
-        warped = warp.warp_backward(self._before.picture(flow.source), flow.vectors)
+        """Return a neighbour as the frame sees it, (H, W, 3), and how far to trust it, (H, W).
+
+        It is in the light of the frame's own source.
+        """
+        picture = self._before.picture(flow.source)
+        warped = warp.warp_backward(picture, flow.vectors).astype(np.float32)
         trust = flow.confidence * (flow.confidence >= self._rules.confidence)
-        return warped.astype(np.float32), trust
+        before = light.moved_view(self._frames.frame(flow.source).image, flow.vectors)
+        after = self._frames.view(flow.target)
+        found = light.fit(before, after, images.resize(trust, images.size_of(after)))
+        return light.light_up(found, warped, Box(0, 0, *trust.shape)), trust
 
     def _paint(self, target: int, start: Image, mask: Mask) -> Image:
         """Return the picture, repainted inside the mask."""
