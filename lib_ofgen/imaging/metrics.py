@@ -76,8 +76,8 @@ def tvl1(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.fl
 def farneback(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
     """Polynomial expansion flow (Farneback 2003) by OpenCV."""
     found = cv2.calcOpticalFlowFarneback(
-        here.astype(np.uint8),
-        there.astype(np.uint8),
+        np.clip(here, 0, 255).astype(np.uint8),
+        np.clip(there, 0, 255).astype(np.uint8),
         flow=cast("Any", None),  # the stub wants the optional output; None asks for a fresh one
         pyr_scale=0.5,
         levels=4,
@@ -178,7 +178,7 @@ def _even_out(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     apart = luma - cv2.GaussianBlur(luma, ksize=(0, 0), sigmaX=_AROUND)
     square = cv2.GaussianBlur(np.square(apart), ksize=(0, 0), sigmaX=_AROUND)
     even = apart / np.sqrt(square + _NOISE**2)
-    return cast("NDArray[np.float32]", np.clip(128 + 51 * even, 0, 255))
+    return cast("NDArray[np.float32]", 128 + 51 * even)
 
 
 def straddles(index: int, keys: Collection[int]) -> bool:
