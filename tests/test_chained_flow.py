@@ -1,4 +1,4 @@
-"""Flow between distant frames, with the flows between neighbours as a second opinion.
+"""Flow between distant frames, supported by the composed flows between neighbours.
 
 A texture slides within a border of another, which stands still; so the true flow is known.
 """

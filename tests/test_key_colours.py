@@ -96,3 +96,12 @@ def test_a_matched_key_is_found_again(shot: Path, tmp_path: Path) -> None:
     again, _ = animate(shot, tmp_path, painter)
     assert painter.jobs == []
     assert again.colour == first.colour
+
+
+def test_with_an_interval_of_one_every_frame_stays_as_it_was_painted(
+    shot: Path, tmp_path: Path
+) -> None:
+    report, film = animate(shot, tmp_path, Tinting(), key_interval=1)
+    assert report.colour is None
+    warmer = film[6].mean(axis=(0, 1)) - film[0].mean(axis=(0, 1))
+    assert np.abs(warmer - TINT).max() < 5

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from lib_ofgen.cli import commands
 from lib_ofgen.errors import SettingsError, VideoError
+from lib_ofgen.models.flow import dis
 from lib_ofgen.models.flow.dis import DisEstimator
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline import run as pipeline
@@ -493,7 +494,7 @@ def test_without_a_mask_nothing_is_another(clip: Path, tmp_path: Path) -> None:
     keys = {i: digest("whole", spool.name, i, (brush, "", "", 0.4, 0)) for i in (0, 6, 12)}
     assert all(workspace.has_frame(key) for key in keys.values())
     settings = Settings()
-    flow = f"{DisEstimator(1.0).identity} chained/{chained_flow._METHOD}"
+    flow = f"{DisEstimator(1.0).identity} chained/{chained_flow._METHOD} {dis.METHOD}"
     how = (propagation._METHOD, flow, settings.confidence, 20)
     sources = [(0, 0.5, keys[0]), (6, 0.5, keys[6])]
     assert workspace.facts(digest("fused", spool.name, 3, sources, how)) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter, sleep
 
 import pytest
 
@@ -11,6 +12,7 @@ from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline.progress import job_progress
 from lib_ofgen.pipeline.progress.job_progress import Pace, RemainingTime
 from lib_ofgen.pipeline.run import Job, run_job
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.settings.fields import Settings
 from lib_ofgen.values import Image
 from support.videos import make_video, walking
@@ -126,3 +128,13 @@ def test_a_whole_job_only_goes_forward_and_has_words_for_each_stage(tmp_path: Pa
 
 def test_what_is_no_stage_stands_for_itself() -> None:
     assert job_progress.words("starting") == "starting"
+
+
+def test_a_phase_inside_itself_counts_once() -> None:
+    stopwatch, begun = Stopwatch(), perf_counter()
+    with stopwatch("flow"), stopwatch("flow"):
+        sleep(0.02)
+    assert 0.02 <= stopwatch.seconds["flow"] <= perf_counter() - begun
+    with stopwatch("flow"):
+        pass
+    assert stopwatch.rendering == stopwatch.seconds["flow"]

@@ -120,8 +120,8 @@ def match_colours(
 
     The difference there, averaged over `reach` px, is extended into the hole and fades with the
     distance: a painter that fills a hole a little brighter or warmer leaves no seam, and the inner
-    part stays as it was painted. A difference that varies as much as its mean is that of strokes
-    and textures, and does not count.
+    part stays as it was painted. A difference no larger than its own standard error is that
+    of strokes and textures, and hardly counts.
 
     `misfit` (h, w, 3) says by how many levels the source differs along the vectors of `around`, in
     the frame's own light. Places where it shows another thing do not count.

@@ -50,22 +50,22 @@ _OUTLIER = np.float32(8.0)
 _NOISE = np.float32(1.0)
 """Squared levels of change that grain makes."""
 _SAMPLES = np.float32(3.0)
-"""Independent points in a full window, over the factor 4 of a change that is sure: points nearer
-than about three err together."""
+"""Independent points in a full window, divided by 4: a change counts half when it is twice its
+error. Points nearer than three err together."""
 _BOUNDS = (0.5, 2.0)
 """Gains that paint takes on."""
 _STEEP = np.float32(2.5)
-"""Gain from which on, and one over it down to which, nothing is trusted."""
+"""Gain, or ratio of contrast, or one over it, from which nothing is trusted."""
 _BLACK, _BURNT = np.float32(8.0), np.float32(24.0)
 """Levels from black and from white that hold too little structure to be lit."""
 _BRIGHTENED = np.float32(1.25)
-"""Paint of the dark shows its own noise when it is lit up, so less is allowed upward."""
+"""Paint of dark places shows its noise when it is brightened, so less is allowed upward."""
 _REST = (10.0, 20.0)
 """Levels that the light leaves unexplained: up to which they are noise, from which refused."""
 _SPOT = (48.0, 96.0)
 """The same for the mean of a single point; a strong edge that is one px off changes it."""
 _AROUND = 5
-"""Points on each side of the square whose median is what the light leaves unexplained."""
+"""Points along a side of the square whose median is what the light leaves unexplained."""
 
 Floats = NDArray[np.float32]
 

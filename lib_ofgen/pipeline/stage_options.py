@@ -69,7 +69,10 @@ def reach_rule(settings: Settings) -> ReachRule:
 
 def render_rules(settings: Settings, seed: int) -> RenderRules:
     """Return how frames are rendered; `seed` is that of the job."""
-    agreement = settings.key_agreement if settings.key_frames != "every" else "independent"
+    every = settings.key_frames == "every" or (
+        settings.key_frames == "interval" and settings.key_interval == 1
+    )
+    agreement = "independent" if every else settings.key_agreement
     return RenderRules(
         confidence=settings.confidence,
         min_hole=settings.hole_min,
@@ -77,7 +80,7 @@ def render_rules(settings: Settings, seed: int) -> RenderRules:
         lend_holes=settings.hole_lending,
         guided=agreement == "guided",
         canvas=agreement == "canvas",
-        match_keys=settings.key_frames != "every",
+        match_keys=not every,
         track_reach=settings.track_reach,
         strength=settings.strength,
         hole_strength=settings.hole_strength,

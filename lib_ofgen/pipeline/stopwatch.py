@@ -18,6 +18,7 @@ class Stopwatch:
     def __init__(self) -> None:
         """Start with zero seconds in every phase."""
         self.seconds: dict[str, float] = dict.fromkeys(_PHASES, 0.0)
+        self._running: set[str] = set()
 
     @property
     def rendering(self) -> float:
@@ -26,9 +27,14 @@ class Stopwatch:
 
     @contextlib.contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
-        """Add the time that is spent inside to `phase`."""
+        """Add the time that is spent inside to `phase`; a phase inside itself counts once."""
+        if phase in self._running:
+            yield
+            return
+        self._running.add(phase)
         begun = perf_counter()
         try:
             yield
         finally:
+            self._running.discard(phase)
             self.seconds[phase] += perf_counter() - begun

@@ -35,7 +35,7 @@ class GapRule:
     longest: int
     """Frames: keys are at most so far apart."""
     close_scene: bool
-    """Whether the last frame of a scene is a key, unless the scene is shorter than `shortest`."""
+    """Whether the last frame of a scene is a key, if it is `shortest` frames after the first."""
 
     def closes(self, scene: Scene) -> bool:
         """Whether the last frame of the scene is a key beside its first."""

@@ -121,7 +121,7 @@ def by_edges(
     """Choose a key frame wherever the edges have changed enough since the last one.
 
     This is the rule of the method's first publication, with its gaps in seconds. `frames` come in
-    order; with `last`, the last frame of each scene that is not shorter than a gap is a key too.
+    order; with `last`, the last frame of a scene is a key too, if it is `gap_min` after the first.
     """
     starts = {scene.start for scene in scenes}
     ends = {

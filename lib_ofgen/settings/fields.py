@@ -75,7 +75,7 @@ class Settings:
     key_last: bool = declare(
         True, "Last frame is a key",
         "Make the last frame of each scene a key frame, so that every frame has a key frame "
-        "on both sides.",
+        "on both sides; not in scenes shorter than the shortest key gap.",
         "Key frames", needs="key_frames=coverage|pyramid|edges|interval", advanced=True,
     )  # fmt: skip
     key_agreement: str = declare(

@@ -41,7 +41,7 @@ class Flow:
 class Light:
     """A change of light that paint takes on: each value becomes `gain` times it plus `offset`.
 
-    It lies on a grid of every `GRID`-th pixel of a frame; the paint's own detail stays as it is.
+    It lies on a grid of every `GRID`-th pixel of a frame, so no detail of the source gets in.
     """
 
     GRID: ClassVar[int] = 4

@@ -26,8 +26,8 @@ class DraftRecord:
     stage: Stage
     """The stage in which it was painted."""
     colour: float | None = None
-    """Levels by which the paint of a key that was painted whole differs, on the mean, from what
-    earlier keys supply there; None: nothing was compared."""
+    """Levels by which the paint of a key that was painted whole differs from what earlier keys
+    supply, on the mean over what they supply; None: nothing was compared."""
 
 
 @dataclass(frozen=True)

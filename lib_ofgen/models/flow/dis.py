@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -13,7 +13,10 @@ from lib_ofgen.imaging import images, warp
 from lib_ofgen.models.flow import confidence, global_motion
 from lib_ofgen.values import Flow, Frame, Image, Size
 
-__all__ = ["DisEstimator"]
+__all__ = ["METHOD", "DisEstimator", "both_ways"]
+
+METHOD = "dis-medium/5"
+"""Name, preset and version; a new version makes old flow unused."""
 
 _LEAST_SIDE = 64
 """px: DIS's coarsest grid needs room for its 8 px patches; smaller pictures are enlarged."""
@@ -22,11 +25,9 @@ _LARGEST_SIDE = 16_000
 
 
 _SHARES = (0.75, 0.6, 0.5, 0.4, 0.33, 0.25)
-"""Shares of a picture's size that are tried as those at which it has all its detail."""
+"""Smaller sizes, as shares, at which a picture may still have all its detail."""
 _LOST = 0.9
 """Levels, root mean square, that an enlarged picture may lose: compression and rounding."""
-_FINE_SCALE = 1
-"""Coarsest scale of a search around a start: half of the pictures' size."""
 
 Floats = NDArray[np.float32]
 
@@ -45,7 +46,7 @@ class DisEstimator:
     @property
     def identity(self) -> str:
         """Name, preset, calibration and radius."""
-        return f"dis-medium/5 radius={self._radius:g}"
+        return f"{METHOD} radius={self._radius:g}"
 
     def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
         """Yield the flow of each (source, target), in order."""
@@ -53,7 +54,7 @@ class DisEstimator:
             yield self._judge(source, target, *self._both_ways(source.image, target.image))
 
     def refine(self, source: Frame, target: Frame, starts: tuple[Floats, Floats]) -> Flow:
-        """Return the flow of a fine search from `starts`.
+        """Return the flow that a search around `starts` finds.
 
         They are (2, H, W) px vectors: on the target's grid into the source, and on the source's
         grid into the target.
@@ -87,7 +88,7 @@ def both_ways(
 ) -> tuple[Floats, Floats]:
     """Vectors on the target's grid into the source, and on the source's grid into the target.
 
-    Both (2, H, W) px. With `starts`, the same two, only a fine search around them is made. The
+    Both (2, H, W) px. With `starts`, the same two, only what they leave is searched. The
     search is made at the size at which the pictures have detail: an enlarged picture has no more of
     it, and the errors of the flow would be enlarged, too.
     """
@@ -98,7 +99,7 @@ def both_ways(
     )
     to_source, to_target = starts or (None, None)
     ways = _dis(here, there, to_source), _dis(there, here, to_target)
-    if share < 1:  # an error that is short where there is detail would be long afterwards
+    if share < 1:  # an error that is negligible at this size would not be at the full size
         ways = tuple(warp.zero_short_vectors(vectors) for vectors in ways)
     vectors, back = (warp.resize_flow(vectors, size) for vectors in ways)
     return vectors, back
@@ -127,12 +128,14 @@ def _grey(image: Image) -> NDArray[np.uint8]:
 
 
 def _dis(here: NDArray[np.uint8], there: NDArray[np.uint8], start: Floats | None) -> Floats:
-    """Estimate where each of `here`'s pixels is in `there`, (2, H, W) px."""
+    """Estimate where each of `here`'s pixels is in `there`, (2, H, W) px.
+
+    With a `start`, `there` is moved along it, and what is left is searched.
+    """
     search = cv2.DISOpticalFlow.create(preset=cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    known: Any = None  # OpenCV's stub wants the optional output; None asks for a fresh one
-    if start is not None:
-        search.setCoarsestScale(_FINE_SCALE)
-        larger = warp.resize_flow(start, images.size_of(here))
-        known = np.ascontiguousarray(np.moveaxis(larger, 0, -1))
-    found = search.calc(here, there, known)
-    return np.ascontiguousarray(np.moveaxis(found, -1, 0), dtype=np.float32)
+    known = None if start is None else warp.resize_flow(start, images.size_of(here))
+    seen = there if known is None else warp.warp_backward(there, known, smooth=False)
+    # OpenCV's stub wants the optional output; None asks for a fresh one.
+    found = search.calc(here, seen, cast("Any", None))
+    rest = np.ascontiguousarray(np.moveaxis(found, -1, 0), dtype=np.float32)
+    return rest if known is None else warp.compose(rest, known)

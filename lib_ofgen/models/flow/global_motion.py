@@ -46,7 +46,7 @@ _AROUND = 16.0
 _FEW = 0.02
 """Share of sure vectors around a pixel below which there are none."""
 _SAME = 0.0
-"""`Guess.apart` up to which both vectors say the same, so that the estimated one is kept."""
+"""`GlobalMotion.apart` up to which both vectors say the same, so that the estimated one is kept."""
 _OTHER = 16.0
 """Grey levels of difference that are another thing than what the target shows."""
 
@@ -87,7 +87,7 @@ def complete_by_global_motion(
 ) -> tuple[Floats, Floats]:
     """Return vectors and confidence of (source, target); the dominant motion's where it is surer.
 
-    Shapes as in `guess`.
+    Shapes as in `estimate_global_motion`.
     """
     found = estimate_global_motion(vectors, sure, radius)
     if found is None:

@@ -1,8 +1,9 @@
-"""Flow between distant frames, with a second opinion from the flows between neighbours.
+"""Flow between distant frames, supported by the composed flows between neighbours.
 
-Far apart, a direct search finds the wrong place where much has moved or the light has changed. From
-neighbour to neighbour little changes. Their flows, composed along time, end near the right place,
-and a fine search from there finds it exactly. Of both answers the surer one counts, at each pixel.
+Between distant frames, a direct search finds the wrong place where much has moved or the light has
+changed. Between neighbours little changes. Their flows, composed along time, end near the right
+place, and a search from there finds it exactly. At each pixel the answer with the higher confidence
+counts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib_ofgen.imaging import images, warp
-from lib_ofgen.models.flow.dis import DisEstimator
+from lib_ofgen.models.flow import dis
 from lib_ofgen.pipeline.rendering.context import RenderContext
 from lib_ofgen.pipeline.rendering.neighbour_flow import NeighbourFlow
 from lib_ofgen.values import Flow, Frame
@@ -40,7 +41,7 @@ class ChainedFlow:
     @property
     def identity(self) -> str:
         """Identity of all that changes a vector."""
-        return f"{self._context.estimator.identity} chained/{_METHOD}"
+        return f"{self._context.estimator.identity} chained/{_METHOD} {dis.METHOD}"
 
     def estimate(self, pairs: Sequence[_Pair]) -> Iterator[Flow]:
         """Yield the flow of each (source, target), in order."""
@@ -59,7 +60,7 @@ class ChainedFlow:
         """Return the direct flow, or what a chain and a fine search find where that is surer."""
         source, target = pair
         ways = self._chain(source, target), self._chain(target, source)
-        refined = DisEstimator(direct.radius).refine(source, target, ways)
+        refined = dis.DisEstimator(direct.radius).refine(source, target, ways)
         better = refined.confidence > direct.confidence
         return replace(
             direct,

@@ -107,10 +107,11 @@ class HoleFiller:
         (picture,) = self._painter.paint(frame.stage, [repaint])
         return np.ascontiguousarray(wide.box.crop(picture))
 
-    def match_key(self, frame: FrameWithHoles, picture: Image) -> tuple[Image, float]:
+    def match_key(self, frame: FrameWithHoles, picture: Image) -> tuple[Image, float | None]:
         """Match the colours of a key frame that was painted whole to what earlier keys supply.
 
-        Also returns by how many levels they differed, on the mean over the frame.
+        Also returns by how many levels they differed, on the mean over what they supply; None if
+        they supply nothing.
         """
         with self._stopwatch("fuse"):
             everything, lit = Box(0, 0, *frame.mask.shape), self._lit(frame)
@@ -118,8 +119,9 @@ class HoleFiller:
             misfit = self._source_misfit(lit, everything, frame.index)
             known = ~frame.draft.holes
             shown = np.where(known[..., None], plain, picture)
-            apart = metrics.colour_difference(shown, picture)
-            return holes.match_colours(picture, plain, known, misfit, holes.KEY_REACH), apart
+            share, apart = float(known.mean()), metrics.colour_difference(shown, picture)
+            colour = min(255.0, apart / share) if share else None
+            return holes.match_colours(picture, plain, known, misfit, holes.KEY_REACH), colour
 
     def _source_misfit(self, lit: Draft, box: Box, index: int) -> NDArray[np.float32]:
         """Return (h, w, 3) levels by which the source differs along a draft, in one light."""

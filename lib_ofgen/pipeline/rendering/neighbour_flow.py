@@ -13,7 +13,7 @@ __all__ = ["NeighbourFlow"]
 _BYTES = 256 << 20
 """Memory for flows; at 640x360 it is enough for half a minute."""
 _LEAST = 128
-"""Flows that are kept in any case: enough for the window of one frame."""
+"""Flows that are kept in any case: enough for a frame's window and the longest chain both ways."""
 
 
 class NeighbourFlow:

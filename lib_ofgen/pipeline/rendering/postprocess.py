@@ -100,7 +100,8 @@ class SecondPass(WindowPass):
         before = light.moved_view(self._frames.frame(flow.source).image, flow.vectors)
         after = self._frames.view(flow.target)
         found = light.fit(before, after, images.resize(trust, images.size_of(after)))
-        return light.light_up(found, warped, Box(0, 0, *trust.shape)), trust
+        lit = light.light_up(found, warped, Box(0, 0, *trust.shape))
+        return cast("Floats", np.clip(lit, 0, 255)), trust
 
     def _paint(self, target: int, start: Image, mask: Mask) -> Image:
         """Return the picture, repainted inside the mask."""

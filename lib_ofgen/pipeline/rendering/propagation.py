@@ -38,7 +38,7 @@ _LENDERS = 16
 _SHARE = sealed_json.number(0, 1)
 _FACTS = sealed_json.record(coverage=_SHARE, painted=_SHARE, holes=sealed_json.truth)
 """The shape of the facts that are kept of a draft."""
-_MATCH = sealed_json.record(colour=sealed_json.number(0, 255))
+_MATCH = sealed_json.record(colour=sealed_json.maybe(sealed_json.number(0, 255)))
 """The shape of the facts that are kept of a matched key frame."""
 
 _Item = TypeVar("_Item")
@@ -124,8 +124,8 @@ class Propagator:
         `painted` is the digest of the key as the painter gave it.
         """
         shares = (1.0, *(0.0 for _ in step.matched[1:]))
-        work = _StepWork(replace(step, sources=step.matched, shares=shares), "")
-        work.key = self._draft_key(work.step)
+        moved = replace(step, sources=step.matched, shares=shares)
+        work = _StepWork(moved, self._draft_key(moved))
         key = digest("matched", painted, work.key)
         facts = self._workspace.facts(key, _MATCH)
         if facts is None or not self._workspace.has_frame(key):
@@ -140,7 +140,7 @@ class Propagator:
     def _keep_matched(self, key: str, frame: FrameWithHoles, picture: Image) -> dict[str, Any]:
         """Match a key frame's colours to what earlier keys supply; keep and return its facts."""
         matched, colour = self._filler.match_key(frame, picture)
-        facts = {"colour": round(colour, 3)}
+        facts = {"colour": None if colour is None else round(colour, 3)}
         self._workspace.save_facts(key, facts)
         self._workspace.save_frame(key, matched)
         return facts

@@ -161,7 +161,8 @@ class Stabiliser:
 
     def _relight(self, draft: Draft, target: int) -> Draft:
         """Return the draft in the light of the target's own frame of the source."""
-        return light.relight(draft, tracks.coarse(draft), self._frames.view, target)
+        with self._stopwatch("fuse"):
+            return light.relight(draft, tracks.coarse(draft), self._frames.view, target)
 
     def _coarse_draft(self, index: int) -> Draft:
         """Return a draft on the tracks' grid."""
