@@ -251,7 +251,7 @@ def test_the_estimator_gives_the_networks_flow(
     pair = frames[0].image, frames[1].image
     assert (flow.confidence <= sure + 1e-3).all()
     assert inside.any()
-    _, followed = confidence.compare(pair, flow.vectors, sure)
+    _, followed = confidence.compare(pair, vectors, sure)
     assert np.abs(flow.confidence - sure * followed)[inside].max() < 1e-3
     x = np.arange(256) + flow.vectors[0]
     assert not flow.confidence[x < 0].any()
