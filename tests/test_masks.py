@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 
 from lib_ofgen.cli import commands
 from lib_ofgen.errors import SettingsError, VideoError
-from lib_ofgen.models.flow import dis
 from lib_ofgen.models.flow.dis import DisEstimator
 from lib_ofgen.models.painters.brush import BrushPainter
 from lib_ofgen.pipeline import run as pipeline
-from lib_ofgen.pipeline.rendering import chained_flow, propagation
+from lib_ofgen.pipeline.rendering import propagation
 from lib_ofgen.pipeline.run import Job, JobResult, run_job
 from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.settings.fields import Settings
@@ -494,9 +493,10 @@ def test_without_a_mask_nothing_is_another(clip: Path, tmp_path: Path) -> None:
     keys = {i: digest("whole", spool.name, i, (brush, "", "", 0.4, 0)) for i in (0, 6, 12)}
     assert all(workspace.has_frame(key) for key in keys.values())
     settings = Settings()
-    flow = f"{DisEstimator(1.0).identity} chained/{chained_flow._METHOD} {dis.METHOD}"
+    flow = DisEstimator(1.0).identity
     how = (propagation._METHOD, flow, settings.confidence, 20)
-    sources = [(0, 0.5, keys[0]), (6, 0.5, keys[6])]
+    start = digest("fused", spool.name, 6, [(0, 1.0, keys[0])], how)
+    sources = [(0, 0.5, keys[0]), (6, 0.5, digest("matched", keys[6], start))]
     assert workspace.facts(digest("fused", spool.name, 3, sources, how)) is not None
 
 

@@ -53,14 +53,6 @@ class DisEstimator:
         for source, target in pairs:
             yield self._judge(source, target, *self._both_ways(source.image, target.image))
 
-    def refine(self, source: Frame, target: Frame, starts: tuple[Floats, Floats]) -> Flow:
-        """Return the flow that a search around `starts` finds.
-
-        They are (2, H, W) px vectors: on the target's grid into the source, and on the source's
-        grid into the target.
-        """
-        return self._judge(source, target, *both_ways(source.image, target.image, starts))
-
     def _judge(self, source: Frame, target: Frame, vectors: Floats, back: Floats) -> Flow:
         """Return the flow with its confidence, completed by the dominant motion."""
         pair = source.image, target.image
@@ -83,12 +75,10 @@ class DisEstimator:
         self._last = None
 
 
-def both_ways(
-    source: Image, target: Image, starts: tuple[Floats, Floats] | None = None
-) -> tuple[Floats, Floats]:
+def both_ways(source: Image, target: Image) -> tuple[Floats, Floats]:
     """Vectors on the target's grid into the source, and on the source's grid into the target.
 
-    Both (2, H, W) px. With `starts`, the same two, only what they leave is searched. The
+    Both (2, H, W) px. The
     search is made at the size at which the pictures have detail: an enlarged picture has no more of
     it, and the errors of the flow would be enlarged, too.
     """
@@ -97,8 +87,7 @@ def both_ways(
     there, here = (
         _grey(images.resize(image, images.scale_size(size, share))) for image in (source, target)
     )
-    to_source, to_target = starts or (None, None)
-    ways = _dis(here, there, to_source), _dis(there, here, to_target)
+    ways = _dis(here, there), _dis(there, here)
     if share < 1:  # an error that is negligible at this size would not be at the full size
         ways = tuple(warp.zero_short_vectors(vectors) for vectors in ways)
     vectors, back = (warp.resize_flow(vectors, size) for vectors in ways)
@@ -127,15 +116,9 @@ def _grey(image: Image) -> NDArray[np.uint8]:
     return images.luma(images.resize(image, larger)).astype(np.uint8)
 
 
-def _dis(here: NDArray[np.uint8], there: NDArray[np.uint8], start: Floats | None) -> Floats:
-    """Estimate where each of `here`'s pixels is in `there`, (2, H, W) px.
-
-    With a `start`, `there` is moved along it, and what is left is searched.
-    """
+def _dis(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> Floats:
+    """Estimate where each of `here`'s pixels is in `there`, (2, H, W) px."""
     search = cv2.DISOpticalFlow.create(preset=cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    known = None if start is None else warp.resize_flow(start, images.size_of(here))
-    seen = there if known is None else warp.warp_backward(there, known, smooth=False)
     # OpenCV's stub wants the optional output; None asks for a fresh one.
-    found = search.calc(here, seen, cast("Any", None))
-    rest = np.ascontiguousarray(np.moveaxis(found, -1, 0), dtype=np.float32)
-    return rest if known is None else warp.compose(rest, known)
+    found = search.calc(here, there, cast("Any", None))
+    return np.ascontiguousarray(np.moveaxis(found, -1, 0), dtype=np.float32)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lib_ofgen.pipeline.rendering.chained_flow import ChainedFlow
 from lib_ofgen.pipeline.rendering.context import RenderContext
 from lib_ofgen.pipeline.rendering.frame_pass import FramePass, run_passes
 from lib_ofgen.pipeline.rendering.layers import SingleLayer
@@ -85,8 +84,7 @@ def plan_order(
 def make_renderers(context: RenderContext, keys: Sequence[KeyFrame]) -> Renderers:
     """Return what drafts and stabilises frames, and the further passes of the rules."""
     flow = NeighbourFlow(context)
-    anchors = schedule.anchors(keys, context.scenes)
-    propagator = Propagator(context, anchors, ChainedFlow(context, flow))
+    propagator = Propagator(context, schedule.anchors(keys, context.scenes))
     stabiliser = Stabiliser(context, propagator, flow)
     passes: list[FramePass] = [stabiliser]
     second = None

@@ -19,7 +19,6 @@ import numpy as np
 
 from lib_ofgen.imaging import holes
 from lib_ofgen.imaging.fusion import Candidate
-from lib_ofgen.pipeline.rendering.chained_flow import ChainedFlow
 from lib_ofgen.pipeline.rendering.context import RenderContext
 from lib_ofgen.pipeline.rendering.hole_filling import FrameWithHoles, HoleFiller
 from lib_ofgen.store.workspace import digest, require
@@ -76,15 +75,13 @@ def steps_at_once(size: Size) -> int:
 class Propagator:
     """Drafts groups of steps, one after the other. `records` has every frame that is drafted."""
 
-    def __init__(
-        self, context: RenderContext, anchors: Mapping[int, int], flow: ChainedFlow
-    ) -> None:
+    def __init__(self, context: RenderContext, anchors: Mapping[int, int]) -> None:
         """`anchors` gives the first key frame of each frame's scene.
 
         Nothing is loaded or painted before the first step that needs it.
         """
         self.records: dict[int, DraftRecord] = {}
-        self._flow, self._anchors = flow, anchors
+        self._flow, self._anchors = context.estimator, anchors
         self._rules, self._frames, self._layers = context.rules, context.frames, context.layers
         self._workspace, self._painter = context.workspace, context.painter
         self._stopwatch = context.stopwatch
