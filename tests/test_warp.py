@@ -59,30 +59,6 @@ def test_a_true_way_back_leads_home() -> None:
     assert np.allclose(warp.forward_backward(_constant(5, 1), _constant(-5, 2)), 3)
 
 
-def test_two_flows_in_a_row_are_one() -> None:
-    composed = warp.compose(_constant(5, 1), _constant(-2, 3))
-    assert composed.dtype == np.float32
-    assert np.allclose(composed, _constant(3, 4))
-    further = np.stack([np.arange(67) * np.ones((40, 1)), np.zeros(SIZE)]).astype(np.float32)
-    there = warp.compose(_constant(5, 0), further)  # looked up where the first one leads
-    assert np.allclose(there[0, :, :62], 5 + np.arange(5, 67))
-    assert np.allclose(there[0, :, 62:], 5 + 66), "outside is the nearest edge"
-    halfway = warp.compose(_constant(0.5, 0), further)
-    assert np.allclose(halfway[0, :, :66], 0.5 + np.arange(66) + 0.5)
-
-
-@given(st.integers(-6, 6), st.integers(-6, 6), st.integers(-6, 6), st.integers(-6, 6))
-@settings(max_examples=20, deadline=None)
-def test_a_picture_moved_twice_is_where_the_composed_flow_brings_it(
-    x: int, y: int, u: int, v: int
-) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    first, then = _constant(x, y), _constant(u, v)
-    twice = warp.warp_backward(warp.warp_backward(image, then), first)
-    once = warp.warp_backward(image, warp.compose(first, then))
-    assert (twice == once)[12:-12, 12:-12].all()
-
-
 def test_nothing_is_written_to_what_the_caller_holds(rng: np.random.Generator) -> None:
     image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     vectors = rng.normal(0, 1, (2, *SIZE)).astype(np.float32)

@@ -24,7 +24,6 @@ from lib_ofgen.imaging import images, warp
 from lib_ofgen.values import Box, Contribution, Draft, Image, Light, Size
 
 __all__ = [
-    "GRID",
     "apply",
     "contrast_of",
     "fit",
@@ -37,7 +36,6 @@ __all__ = [
 ]
 
 GRID = Light.GRID
-"""px of a frame between the points at which light is measured."""
 
 _WINDOW = 3.0
 """Points: sigma of the window of a fit."""

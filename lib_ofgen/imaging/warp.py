@@ -18,7 +18,6 @@ from lib_ofgen.values import Size, check_shape
 __all__ = [
     "FINEST",
     "KERNEL_RADIUS",
-    "compose",
     "forward_backward",
     "inside",
     "look_up",
@@ -111,16 +110,6 @@ def forward_backward(
     return cast(
         "NDArray[np.float32]", np.hypot(vectors[0] + home[..., 0], vectors[1] + home[..., 1])
     )
-
-
-def compose(vectors: NDArray[np.float32], further: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (2, H, W) px: `vectors`, and then `further` from the places that they look up.
-
-    `further` is on the grid of the frame into which `vectors` lead.
-    """
-    planes = np.ascontiguousarray(np.moveaxis(further, 0, -1))
-    there = warp_backward(planes, vectors, smooth=False)
-    return vectors + np.moveaxis(there, -1, 0)
 
 
 def resize_flow(vectors: NDArray[np.float32], size: Size) -> NDArray[np.float32]:

@@ -4,10 +4,9 @@
 
 Each clip of OFGEN_DATA/clips (default ../shared/data/clips) and trials/f_fade.mp4, a shot that
 fades in, are made by the brush with DIS, seed 0, at most 640 px wide; the smallest one also
-enlarged to 640 px. The finished frames are
-measured before they are encoded, by TV-L1 on at most 480 px and 24 pairs, without pairs across
-cuts. All values except shares, ratios and levels are divided by those of the same clip with
-`key_frames=every`:
+enlarged to 640 px. The finished frames are measured before they are encoded, by TV-L1 on at most
+480 px and 24 pairs, without pairs across cuts. All values except shares, ratios and levels are
+divided by those of the same clip with `key_frames=every`:
 
 - warp error: of the film; the same by a judge that sees the pictures as they are, and takes changes
   of light for motion (plain; see `metrics.judge_pair`); of the film encoded with the default
@@ -291,7 +290,7 @@ def rows(path: Path, changes: dict[str, object]) -> Iterator[tuple[bool, str]]:
         cells = [f"{figure:.3f}" for figure in row(clip, film, afresh)]
         title = f"{path.stem} ({len(film.frames)}){scaled}"
         yield True, "| " + " | ".join([title, name, str(len(film.keys)), *cells]) + " |"
-        if name == "guided":
+        if name == "guided" and "width" not in changes:
             yield from ((False, line) for line in frontier(clip, film))
 
 

@@ -10,10 +10,8 @@ from lib_ofgen.values import Flow
 
 __all__ = ["NeighbourFlow"]
 
-_BYTES = 256 << 20
-"""Memory for flows; at 640x360 it is enough for half a minute."""
-_LEAST = 128
-"""Flows that are kept in any case: enough for a frame's window and the longest chain both ways."""
+_KEPT = 128
+"""Flows in memory, each a sixteenth of a frame's size: enough for the window of one frame."""
 
 
 class NeighbourFlow:
@@ -22,9 +20,6 @@ class NeighbourFlow:
     def __init__(self, context: RenderContext) -> None:
         """Prepare; each flow is estimated when it is needed."""
         self._context = context
-        height, width = context.frames.clip.size
-        points = height * width // tracks.GRID**2
-        self._most = max(_LEAST, _BYTES // (3 * 4 * points))
         self._kept: OrderedDict[tuple[int, int], Flow] = OrderedDict()
 
     @property
@@ -40,7 +35,7 @@ class NeighbourFlow:
             with self._context.stopwatch("flow"):
                 for flow in self._context.estimator.estimate([pair, (pair[1], pair[0])]):
                     self._kept[flow.source, flow.target] = tracks.coarse_flow(flow)
-            while len(self._kept) > self._most:
+            while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end((source, target))
         return self._kept[source, target]

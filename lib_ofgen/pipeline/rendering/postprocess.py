@@ -22,7 +22,7 @@ from lib_ofgen.pipeline.rendering.neighbour_flow import NeighbourFlow
 from lib_ofgen.store.frame_store import memory_frames
 from lib_ofgen.store.workspace import digest
 from lib_ofgen.system import sealed_json
-from lib_ofgen.values import Box, Flow, Image, Mask, Scene, Size
+from lib_ofgen.values import Box, Flow, Image, Mask, Scene
 
 __all__ = ["Deflicker", "SecondPass"]
 
@@ -189,6 +189,4 @@ class Deflicker(WindowPass):
 
     def _shrink(self, index: int) -> Floats:
         """Return a finished frame on the tracks' grid."""
-        picture = self._before.picture(index)
-        height, width = (side // tracks.GRID for side in images.size_of(picture))
-        return images.resize(picture.astype(np.float32), Size(height, width))
+        return light.view(self._before.picture(index))
