@@ -93,7 +93,9 @@ class HoleFiller:
         """Return the whole frame, painted on one canvas with finished frames; see `canvas`."""
         with self._stopwatch("fuse"):
             original = self._original(frame.index)
-            plain = self._renderer.plain(self._lit(frame), Box(0, 0, *frame.mask.shape))
+            plain = self._renderer.plain(
+                self._lit(frame.index, frame.draft), Box(0, 0, *frame.mask.shape)
+            )
             start = holes.make_start(plain, frame.mask, original)
             middle = canvas.Column(start, original)
             finished = [
@@ -107,17 +109,17 @@ class HoleFiller:
         (picture,) = self._painter.paint(frame.stage, [repaint])
         return np.ascontiguousarray(wide.box.crop(picture))
 
-    def match_key(self, frame: FrameWithHoles, picture: Image) -> tuple[Image, float | None]:
-        """Match the colours of a key frame that was painted whole to what earlier keys supply.
+    def match_key(self, index: int, draft: Draft, picture: Image) -> tuple[Image, float | None]:
+        """Match the colours of key frame `index`, painted whole, to what other keys supply.
 
-        Also returns by how many levels they differed, on the mean over what they supply; None if
-        they supply nothing.
+        `draft` says what they supply. Also returns by how many levels they differed, on the mean
+        over what they supply; None if they supply nothing.
         """
         with self._stopwatch("fuse"):
-            everything, lit = Box(0, 0, *frame.mask.shape), self._lit(frame)
+            everything, lit = Box(0, 0, *picture.shape[:2]), self._lit(index, draft)
             plain = self._renderer.plain(lit, everything)
-            misfit = self._source_misfit(lit, everything, frame.index)
-            known = ~frame.draft.holes
+            misfit = self._source_misfit(lit, everything, index)
+            known = ~draft.holes
             shown = np.where(known[..., None], plain, picture)
             share, apart = float(known.mean()), metrics.colour_difference(shown, picture)
             colour = min(255.0, apart / share) if share else None
@@ -131,10 +133,9 @@ class HoleFiller:
     def _original(self, index: int) -> Image:
         return self._frames.frame(index).image
 
-    def _lit(self, frame: FrameWithHoles) -> Draft:
-        """Return the draft in the light of its own frame."""
-        rough = tracks.coarse(frame.draft)
-        return light.relight(frame.draft, rough, self._frames.view, frame.index)
+    def _lit(self, index: int, draft: Draft) -> Draft:
+        """Return the draft of frame `index` in the light of that frame."""
+        return light.relight(draft, tracks.coarse(draft), self._frames.view, index)
 
     def _lend_source(self, origin: Origin) -> Painted:
         """Return the source's frame as if all of it had been painted there."""
@@ -146,7 +147,7 @@ class HoleFiller:
         mask, original = frame.mask, self._original(frame.index)
         with self._stopwatch("fuse"):
             boxes = holes.find_boxes(mask, self._min_box)
-            lit = self._lit(frame)
+            lit = self._lit(frame.index, frame.draft)
             warped = [self._renderer.plain(lit, box) for box in boxes]
             misfits = [self._source_misfit(lit, box, frame.index) for box in boxes]
             starts = [

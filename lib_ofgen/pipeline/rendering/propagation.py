@@ -109,59 +109,60 @@ class Propagator:
             for step in group:
                 key, colour = keys[step.target], None
                 if step.matched:
-                    key, colour = self._match(step, key)
+                    key, colour = self._match(self._matched_work(step), key)
                 masks = self._layers.mask_digests(step.target, ())
                 draft = digest("whole", key, masks) if masks else key
                 self.records[step.target] = DraftRecord(draft, key, True, 0.0, 1.0, "keys", colour)
             yield DraftProgress(len(group), len(lacking))
 
-    def _match(self, step: Step, painted: str) -> tuple[str, float | None]:
-        """Match a painted key's colours to earlier keys; return its digest, and their difference.
-
-        `painted` is the digest of the key as the painter gave it.
-        """
+    def _matched_work(self, step: Step) -> _StepWork:
+        """Return the work of moving to a key frame what the keys that it is matched to show."""
         shares = (1.0, *(0.0 for _ in step.matched[1:]))
         moved = replace(step, sources=step.matched, shares=shares)
-        work = _StepWork(moved, self._draft_key(moved))
+        return _StepWork(moved, self._draft_key(moved))
+
+    def _match(
+        self, work: _StepWork, painted: str, draft: Draft | None = None
+    ) -> tuple[str, float | None]:
+        """Match a painted key's colours to what other keys supply.
+
+        Returns the digest of the matched key, and by how many levels the colours differed.
+        `painted` is the digest of the key as the painter gave it. `draft` is what the others
+        supply; without it, it is made here if the workspace lacks the matched key.
+        """
         key = digest("matched", painted, work.key)
         facts = self._workspace.facts(key, _MATCH)
         if facts is None or not self._workspace.has_frame(key):
-            self._gather_candidates([work])
-            with self._stopwatch("fuse"):
-                draft = self._layers.merge(work.step, work.candidates, self._rules.min_hole)
-            frame = FrameWithHoles(step.target, key, "keys", draft, draft.holes, ~draft.holes)
-            picture = require(step.target, self._workspace.frame(painted), self._workspace.folder)
-            facts = self._keep_matched(key, frame, picture)
+            index = work.step.target
+            if draft is None:
+                self._gather_candidates([work])
+                with self._stopwatch("fuse"):
+                    draft = self._layers.merge(work.step, work.candidates, self._rules.min_hole)
+            picture = require(index, self._workspace.frame(painted), self._workspace.folder)
+            matched, colour = self._filler.match_key(index, draft, picture)
+            facts = {"colour": None if colour is None else round(colour, 3)}
+            self._workspace.save_facts(key, facts)
+            self._workspace.save_frame(key, matched)
         return key, facts["colour"]
-
-    def _keep_matched(self, key: str, frame: FrameWithHoles, picture: Image) -> dict[str, Any]:
-        """Match a key frame's colours to what earlier keys supply; keep and return its facts."""
-        matched, colour = self._filler.match_key(frame, picture)
-        facts = {"colour": None if colour is None else round(colour, 3)}
-        self._workspace.save_facts(key, facts)
-        self._workspace.save_frame(key, matched)
-        return facts
 
     def paint_beside(self, steps: Sequence[Step]) -> Iterator[DraftProgress]:
         """Paint each step whole, on a canvas beside finished key frames; yields after each."""
         for step in steps:
-            index, work = step.target, _StepWork(step, self._draft_key(step))
+            index, work, draft = step.target, _StepWork(step, self._draft_key(step)), None
             finished = [self.records[other].painted for other in step.beside]
-            key = digest("beside", work.key, finished, self._painter.words("keys", index))
-            match, facts = self._workspace.facts(key, _MATCH), self._facts(work)
-            painted = match is not None and self._workspace.has_frame(key)
-            if not painted or facts is None:
+            painted = digest("beside", work.key, finished, self._painter.words("keys", index))
+            lacking = not self._workspace.has_frame(painted)
+            if lacking or self._facts(work) is None:
                 self._gather_candidates([work])
                 frame = self._settle(work)
-                if not painted:
+                draft = frame.draft
+                if lacking:
                     picture = self._filler.paint_beside(frame, step.beside)
-                    match = self._keep_matched(key, frame, picture)
-                facts = require(index, self._facts(work), self._workspace.folder)
-            colour = require(index, match, self._workspace.folder)["colour"]
-            self.records[index] = DraftRecord(
-                key, key, True, facts["coverage"], 1.0, "keys", colour
-            )
-            yield DraftProgress(1, not painted)
+                    self._workspace.save_frame(painted, picture)
+            coverage = require(index, self._facts(work), self._workspace.folder)["coverage"]
+            key, colour = self._match(work, painted, draft)
+            self.records[index] = DraftRecord(key, key, True, coverage, 1.0, "keys", colour)
+            yield DraftProgress(1, lacking)
 
     def draft_level(self, steps: Sequence[Step]) -> Iterator[DraftProgress]:
         """Draft steps from frames that were painted before; yields after each batch of holes.
