@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -140,7 +142,30 @@ def test_a_job_takes_no_more_room_than_was_told(
     tmp_path: Path, name: str, changes: dict[str, Any]
 ) -> None:
     """Nor less than a third of it, its drafts before they are dropped and its film included."""
-    clip = make_video(tmp_path / "clip.mp4", CLIPS[name], options={"crf": "0"})
+    told, most = _told_and_taken(tmp_path, CLIPS[name], changes)
+    assert most <= told <= 3 * most, (told, most)
+
+
+@pytest.mark.parametrize("agreement", ["independent", "canvas"])
+def test_the_room_for_keys_that_are_kept_as_painted_too_is_told(
+    tmp_path: Path, agreement: str
+) -> None:
+    """Half of the frames are keys, and the frames are large beside the rest of what is kept."""
+    rng = np.random.default_rng(3)
+    noise = cv2.GaussianBlur(rng.normal(0, 1, (192, 384 + 2 * FRAMES, 3)), (0, 0), sigmaX=1)
+    wide = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    shown = [wide[:, 2 * place : 2 * place + 384] for place in range(FRAMES)]
+    changes = {"key_frames": "interval", "key_interval": 2, "key_agreement": agreement,
+               "track_reach": 0}  # fmt: skip
+    told, most = _told_and_taken(tmp_path, shown, changes)
+    assert most <= told, (told, most)
+
+
+def _told_and_taken(
+    tmp_path: Path, shown: Sequence[Image], changes: dict[str, Any]
+) -> tuple[int, int]:
+    """Bytes that a plan tells of a job, and the most that the job takes."""
+    clip = make_video(tmp_path / "clip.mp4", shown, options={"crf": "0"})
     settings = Settings().replace({"hole_box": 64, **changes})
     folder = tmp_path / "made"
     workspace, scale = Workspace(folder / "out.ofgen"), _Scale(folder)
@@ -153,9 +178,10 @@ def test_a_job_takes_no_more_room_than_was_told(
         _taken(workspace.folder / "spool"),
         gaps,
         waiting=estimate.count_waiting_drafts(FRAMES, whole, keys, gaps, settings.track_reach),
+        matched=run.count_matched_frames(known, settings),
         passes=bool(settings.second_pass) + bool(settings.deflicker),
         quality=settings.quality,
     )
     run_job(Job(clip, folder / "out.mp4", workspace.folder, settings), BrushPainter(), scale)
     scale.step("measure", 1, 1)
-    assert scale.most <= told <= 3 * scale.most, (told, scale.most)
+    return told, scale.most

@@ -25,6 +25,7 @@ from lib_ofgen.pipeline.rendering.context import RenderContext
 from lib_ofgen.pipeline.rendering.layers import SingleLayer, SubjectLayers
 from lib_ofgen.pipeline.rendering.order import (
     Renderers,
+    RenderOrder,
     make_renderers,
     plan_order,
     render_frames,
@@ -47,6 +48,7 @@ __all__ = [
     "JobResult",
     "SourceAnalysis",
     "analyse_source",
+    "count_matched_frames",
     "count_whole_frames",
     "draw_frame_flow",
     "estimate_gaps",
@@ -101,8 +103,19 @@ def estimate_gaps(
 
 def count_whole_frames(analysis: SourceAnalysis, settings: Settings) -> int:
     """Return how many frames are painted whole; with a mask, the whole of what is painted."""
+    return _plan_without_seed(analysis, settings).whole_count
+
+
+def count_matched_frames(analysis: SourceAnalysis, settings: Settings) -> int:
+    """Return how many key frames take on the colours of earlier ones after they are painted."""
+    steps = _plan_without_seed(analysis, settings).key_steps
+    return sum(bool(step.matched or step.beside) for step in steps)
+
+
+def _plan_without_seed(analysis: SourceAnalysis, settings: Settings) -> RenderOrder:
+    """Return the order of a job that is only planned: no step of it depends on the seed."""
     rules = stage_options.render_rules(settings, seed=0)
-    return plan_order(analysis.keys, analysis.scenes, analysis.layers, rules).whole_count
+    return plan_order(analysis.keys, analysis.scenes, analysis.layers, rules)
 
 
 def run_job(

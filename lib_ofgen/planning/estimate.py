@@ -121,6 +121,7 @@ def disk_space(
     gaps: Sequence[Gap],
     *,
     waiting: int,
+    matched: int,
     passes: int = 0,
     quality: int = 18,
 ) -> int:
@@ -131,6 +132,7 @@ def disk_space(
         spool: bytes of the source's frames in the workspace.
         gaps: the gaps between key frames.
         waiting: number of frames that are drafted before the first of them is finished.
+        matched: number of key frames that are kept both as painted and with matched colours.
         passes: number of passes over finished frames.
         quality: CRF of x264; a lower one gives a larger film.
     """
@@ -144,7 +146,7 @@ def disk_space(
     shown = page + each * min(area, _PAGE_PICTURE) * (most + min(most, todo.calls))
     waiting = min(waiting, todo.frames)
     drafts = draft * area * waiting + frames * (1 - waiting / todo.frames)
-    kept = spool + painted + _FACTS_BYTES * todo.frames
+    kept = spool + painted + _FRAME_BYTES * area * matched + _FACTS_BYTES * todo.frames
     return math.ceil(kept + max(drafts, frames + shown) + film)
 
 

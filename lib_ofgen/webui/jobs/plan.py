@@ -235,6 +235,7 @@ def _make_html(plan: Plan) -> str:
         waiting=estimate.count_waiting_drafts(
             clip.length, whole, len(known.keys), gaps, settings.track_reach
         ),
+        matched=run.count_matched_frames(known, settings),
         passes=bool(settings.second_pass) + bool(settings.deflicker),
         quality=settings.quality,
     )
