@@ -80,11 +80,12 @@ class Settings:
     )  # fmt: skip
     key_agreement: str = declare(
         "guided", "Key agreement",
-        "independent: every key frame is painted whole. guided: the first key frame of a "
-        "scene is painted whole; later ones are moved from it along the flow and completed. "
-        "canvas: later key frames are painted whole beside finished ones on one canvas, up to "
-        "three times as wide, so that a model with self-attention copies the style; with a "
-        "mask the same as independent.",
+        "independent: every key frame is painted whole; without a mask, later ones of a scene "
+        "then take on the colours of earlier ones. guided: the first key frame of a scene is "
+        "painted whole; later ones are moved from it along the flow and completed. canvas: later "
+        "key frames are painted whole beside finished ones on one canvas, up to three times as "
+        "wide, so that a model with self-attention copies the style; these take on colours too. "
+        "With a mask canvas is the same as independent.",
         "Key frames", options=("independent", "guided", "canvas"),
         needs="key_frames=coverage|pyramid|edges|interval|chosen",
     )  # fmt: skip
