@@ -2,13 +2,13 @@
 
     python -m tests.benchmarks.calibrate [MODELS_DIR]...
 
-Features are `confidence.features` of DIS both ways on MPI-Sintel's pairs, and those of
-`global_motion` where that confidence is under `UNSURE`; fitted is the chance that a vector errs by
-at most 1 px where the light can be followed. Printed are the coefficients from each sequence alone
-and from both, weighted equally, and how often those right are right, by tenth of what is promised:
-said/true. The same of the confidence of every estimator whose weights are in one of the folders, as
-it is, on all pixels; and of how many pixels the light takes half or more of the confidence, and how
-many of those vectors are right.
+Features are `confidence.features` of DIS both ways on MPI-Sintel's pairs (the round trip's miss,
+and the difference in the target's light), and those of `global_motion` where that confidence is
+under `UNSURE`; fitted is the chance that a vector errs by at most 1 px where light allows all of
+it. Printed are the coefficients from each sequence alone and from both, weighted equally, and how
+often vectors are right, by tenth of what is promised: said/true. The same of the confidence of
+every estimator whose weights are in one of the folders, as it is, on all pixels; and of how many
+pixels the light takes half or more of the confidence, and how many of those vectors are right.
 
 The dominant motion's constant in use is lower than the fitted one: a guess that is taken because it
 says that it is surer than the estimate says so too readily. It was lowered until
@@ -61,22 +61,23 @@ def _samples(folder: Path) -> list[tuple[Floats, NDArray[np.bool_]]]:
         target, source = (images.decode_png(path.read_bytes()) for path in paths[:2])
         truth = flow_io.from_flo(paths[2].read_bytes())
         vectors, back = both_ways(source, target)
-        *features, followed = confidence.features((source, target), vectors, back)
-        tenth = np.random.default_rng(0).random(followed.shape) < 0.1
-        agreeing.append(_right(vectors, truth, tuple(features), tenth & (followed == 1)))
+        missed, apart, allowed = confidence.features((source, target), vectors, back)
+        tenth = np.random.default_rng(0).random(allowed.shape) < 0.1
+        agreeing.append(_right(vectors, truth, (missed, apart), tenth & (allowed == 1)))
         sure = confidence.confidence((source, target), vectors, back)
         found = global_motion.estimate_global_motion(vectors, sure, 1.0)
         if found is not None:
-            both, free = (found.following, found.apart), _free((source, target), found.vectors)
-            guessed.append(_right(found.vectors, truth, both, (sure < UNSURE) & (free == 1)))
+            both = found.following, found.apart
+            asked = (sure < UNSURE) & (_allowed((source, target), found.vectors) == 1)
+            guessed.append(_right(found.vectors, truth, both, asked))
     return [
         (np.concatenate([rows for rows, _ in model]), np.concatenate([right for _, right in model]))
         for model in (agreeing, guessed)
     ]
 
 
-def _free(pair: tuple[Image, Image], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(H, W) 0..1: how far the light can be followed, if every vector is sure."""
+def _allowed(pair: tuple[Image, Image], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(H, W) 0..1: how far light allows the vectors, if every one of them is sure."""
     return confidence.compare(pair, vectors, np.ones(vectors.shape[1:], np.float32))[1]
 
 
@@ -131,19 +132,22 @@ def _said(name: str, models: Sequence[Path], folder: Path) -> str:
     return _tenths(np.concatenate(said), np.concatenate(right))
 
 
-def _vetoed(folder: Path) -> str:
-    """Of the pixels whose vector stays within the source: share that is vetoed, and right there."""
-    free: list[NDArray[np.float32]] = []
+def _doubted(folder: Path) -> str:
+    """Of how many pixels light takes half or more, and how many of those vectors are right.
+
+    Only pixels whose vector stays within the source count.
+    """
+    allowed: list[NDArray[np.float32]] = []
     right: list[NDArray[np.bool_]] = []
     for paths in pairs(folder):
         target, source = (images.decode_png(path.read_bytes()) for path in paths[:2])
         vectors, _ = both_ways(source, target)
         inside = warp.inside(vectors, images.size_of(target))
-        free.append(_free((source, target), vectors)[inside])
+        allowed.append(_allowed((source, target), vectors)[inside])
         error = np.hypot(*(vectors - flow_io.from_flo(paths[2].read_bytes())))
         right.append(error[inside] <= 1)
-    vetoed = np.concatenate(free) <= 0.5
-    return f"{vetoed.mean():.4f} of the pixels, {np.concatenate(right)[vetoed].mean():.3f} right"
+    doubted = np.concatenate(allowed) <= 0.5
+    return f"{doubted.mean():.4f} of the pixels, {np.concatenate(right)[doubted].mean():.3f} right"
 
 
 def _fits(known: dict[str, tuple[Floats, NDArray[np.bool_]]], used: tuple[float, ...]) -> None:
@@ -171,9 +175,9 @@ def main() -> None:
     for place, (what, used) in enumerate((("agreement", agreeing), ("dominant motion", guessing))):
         print(f"{what}:")
         _fits({name: both[place] for name, both in known.items()}, used)
-    print("vetoed by light:")
+    print("half or more taken by light:")
     for name in SEQUENCES:
-        print(f"  on {name:8} {_vetoed(root / name)}")
+        print(f"  on {name:8} {_doubted(root / name)}")
     for name in ESTIMATORS:
         try:
             lines = [f"  on {other:8} {_said(name, models, root / other)}" for other in SEQUENCES]
