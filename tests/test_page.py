@@ -26,7 +26,7 @@ from lib_ofgen.report.figures import (
 from lib_ofgen.report.html import charts
 from lib_ofgen.report.html.charts import Span, TimePlot
 from lib_ofgen.report.html.page import PageContent, report_html
-from lib_ofgen.report.measures import Flickering, PairError, PairErrors
+from lib_ofgen.report.measures import Flickering, PairError, PairErrors, Sharpness
 from lib_ofgen.report.model import FrameFacts, Report
 from lib_ofgen.values import Image, KeyFrame, Mask, Scene, Size
 from support.html_reader import Reader
@@ -187,7 +187,7 @@ def test_what_was_not_measured_says_why() -> None:
     tiles = tiles_of(facts)
     assert tiles["Warp error"] == ("none", "no pair could be judged")
     assert tiles["Warp error at key frames"] == ("none", "no pairs of both kinds are known")
-    assert tiles["Flicker in holes"] == ("none", "there are no holes")
+    assert tiles["Flicker in holes"] == ("none", "no hole was judged")
     assert tiles["Flickering"] == ("none", "nothing in the picture stands still")
     assert tiles["Colour"] == ("none", "no key frame was compared with earlier paint")
 
@@ -196,7 +196,36 @@ def test_a_source_without_motion_is_no_measure_of_its_film() -> None:
     facts = facts_of()
     errors = replace(facts.warp_error, result=(2 / 255) ** 2, source=1e-9)
     tiles = tiles_of(replace(facts, warp_error=errors))
-    assert tiles["Warp error"] == ("2.0 levels", "once motion is taken out; the source 0.0")
+    assert tiles["Warp error"] == (
+        "2.0 levels", "once motion is taken out; the source's own 0.0",
+    )  # fmt: skip
+
+
+def test_an_error_of_nought_is_known_and_not_missing() -> None:
+    facts, three = facts_of(), (3 / 255) ** 2
+    still = replace(
+        facts.warp_error, result=0.0, source=0.0, straddling=three, within=0.0,
+    )  # fmt: skip
+    tiles = tiles_of(replace(facts, warp_error=still, flicker=0.0))
+    assert tiles["Warp error"][0] == "0.0 levels"
+    assert tiles["Warp error at key frames"] == (
+        "3.0 levels", "once motion is taken out; that between them 0.0",
+    )  # fmt: skip
+    assert tiles["Flicker in holes"] == (
+        "0.0 levels", "once motion is taken out; the film's warp error 0.0",
+    )  # fmt: skip
+    moving = replace(facts.warp_error, straddling=0.0)
+    tiles = tiles_of(replace(facts, warp_error=moving, flicker=0.0))
+    assert tiles["Warp error at key frames"] == ("0.00 times", "that between them")
+    assert tiles["Flicker in holes"] == ("0.00 times", "the film's warp error")
+
+
+def test_flat_key_frames_are_no_measure_of_sharpness_but_were_measured() -> None:
+    flat, missing = (
+        tiles_of(replace(facts_of(), sharpness=Sharpness(2.0, painted))) for painted in (0.0, None)
+    )
+    assert flat["Sharpness"] == ("none", "that of the key frames is 0")
+    assert missing["Sharpness"] == ("none", "no frame was measured")
 
 
 def test_only_what_differs_from_the_defaults_is_listed() -> None:

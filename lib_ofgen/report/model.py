@@ -155,7 +155,7 @@ class Report:
     """Share 0..1 of the pixels between key frames that painted frames could supply."""
     warp_error: WarpError
     flicker: float | None
-    """Mean warp error of pixels that were painted as holes; None: there are none."""
+    """Mean warp error of pixels that were painted as holes; None: no hole was judged."""
     flickering: Flickering
     colour: KeyColour | None
     """None: no key frame was compared."""

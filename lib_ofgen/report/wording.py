@@ -53,7 +53,7 @@ class Words(NamedTuple):
 
 _NONE = "none"
 _STILL = 0.05
-"""Grey levels: a source that differs less by has nothing of which a multiple would make sense."""
+"""Grey levels: a warp error below it is too small for a multiple of it to make sense."""
 _OWN = "the source's own"
 
 
@@ -61,13 +61,24 @@ def _plain(_: float, text: str) -> str:
     return text
 
 
-def _multiple(
-    value: float | None, base: float | None, base_name: str, lack: str, mark: Mark
-) -> Words:
-    """Return `1.03 times BASE_NAME`, or none with `lack`, the reason."""
-    if value is None or not base:
-        return Words(_NONE, lack)
+def _multiple(value: float, base: float, base_name: str, mark: Mark) -> Words:
+    """Return `1.03 times BASE_NAME`."""
     return Words(f"{mark(value, f'{value / base:.2f}')} times", mark(base, base_name))
+
+
+def _beside(
+    error: float | None, base: float | None, base_name: str, lack: str, mark: Mark
+) -> Words:
+    """Return a warp error beside another one, which is named; in levels if that is almost none.
+
+    Without one of both, `lack` is the reason.
+    """
+    if error is None or base is None:
+        return Words(_NONE, lack)
+    if error_levels(base) >= _STILL:
+        return _multiple(error, base, base_name, mark)
+    here, there = (mark(one, f"{error_levels(one):.1f}") for one in (error, base))
+    return Words(f"{here} levels", f"once motion is taken out; {base_name} {there}")
 
 
 def error_levels(error: float) -> float:
@@ -77,15 +88,14 @@ def error_levels(error: float) -> float:
 
 def sharpness(value: float | None, base: float | None, name: str, mark: Mark = _plain) -> Words:
     """Return a sharpness beside another one, which is named."""
-    return _multiple(value, base, name, "the pictures are flat", mark)
+    if value is None or base is None:
+        return Words(_NONE, "no frame was measured")
+    return _multiple(value, base, name, mark) if base else Words(_NONE, f"{name} is 0")
 
 
 def warp_error(result: float | None, source: float | None, mark: Mark = _plain) -> Words:
-    """Return a warp error beside that of the source; in levels if the source has almost none."""
-    if result is None or source is None or error_levels(source) >= _STILL:
-        return _multiple(result, source, _OWN, "no pair could be judged", mark)
-    here, there = (mark(one, f"{error_levels(one):.1f}") for one in (result, source))
-    return Words(f"{here} levels", f"once motion is taken out; the source {there}")
+    """Return a warp error beside that of the source."""
+    return _beside(result, source, _OWN, "no pair could be judged", mark)
 
 
 def flickering(measured: Flickering, mark: Mark = _plain) -> Words:
@@ -118,12 +128,12 @@ def _levels_off(mean: float, worst: float, where: str, mark: Mark) -> Words:
 def at_keys(error: WarpError, mark: Mark = _plain) -> Words:
     """Return the warp error of pairs with a key frame beside that of the other pairs."""
     lack = "no pairs of both kinds are known"
-    return _multiple(error.straddling, error.within, "that between them", lack, mark)
+    return _beside(error.straddling, error.within, "that between them", lack, mark)
 
 
 def in_holes(flicker: float | None, error: WarpError, mark: Mark = _plain) -> Words:
     """Return the warp error of what was painted as holes beside that of the whole film."""
-    return _multiple(flicker, error.result, "the film's warp error", "there are no holes", mark)
+    return _beside(flicker, error.result, "the film's warp error", "no hole was judged", mark)
 
 
 def report_lines(report: Report) -> list[str]:
