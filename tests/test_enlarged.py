@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lib_ofgen.imaging import metrics
-from lib_ofgen.models.flow.dis import DisEstimator
+from lib_ofgen.models.flow.dis import DisEstimator, both_ways
 from lib_ofgen.values import Frame, Image
 
 FACTOR = 2.5
@@ -46,6 +46,22 @@ def test_what_stands_still_in_an_enlarged_clip_with_grain_is_copied(
         pair.append(Frame(index, enlarged(grainy)))
     (flow,) = DisEstimator().estimate([(pair[0], pair[1])])
     assert (flow.vectors == 0).all(axis=0).mean() > 0.95
+
+
+@pytest.mark.parametrize("size", [(8, 8), (8, 200), (72, 128)])
+@pytest.mark.parametrize("flat", [True, False])
+def test_pictures_without_detail_or_of_the_smallest_size_have_a_flow(
+    size: tuple[int, int], flat: bool
+) -> None:
+    """How far a picture can be shrunk is found for these, too."""
+    height, width = size
+    picture = np.full((*size, 3), 90, np.uint8) if flat else texture()[:height, :width]
+    for vectors in both_ways(picture, picture.copy()):
+        assert vectors.shape == (2, height, width)
+        assert not vectors.any()
+    (flow,) = DisEstimator().estimate([(Frame(0, picture), Frame(1, picture.copy()))])
+    assert not flow.vectors.any()
+    assert (flow.confidence > 0.5).all()
 
 
 @pytest.mark.parametrize("judge", [metrics.tvl1, metrics.farneback])

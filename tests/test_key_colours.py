@@ -14,8 +14,10 @@ import pytest
 from lib_ofgen.imaging import metrics
 from lib_ofgen.pipeline import run as pipeline
 from lib_ofgen.pipeline.run import Job
+from lib_ofgen.pipeline.stopwatch import Stopwatch
 from lib_ofgen.report.model import Report
 from lib_ofgen.settings.fields import Settings
+from lib_ofgen.store.workspace import Workspace
 from lib_ofgen.values import Image, Repaint
 from lib_ofgen.video.reader import open_video
 from support.jobs import Counting, Patience
@@ -52,11 +54,11 @@ def shot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def animate(
-    shot: Path, folder: Path, painter: Counting, **changes: object
+    shot: Path, folder: Path, painter: Counting, mask: Path | None = None, **changes: object
 ) -> tuple[Report, list[Image]]:
     output = folder / "film.mkv"
     settings = Settings().replace({**BASE, **changes})
-    job = Job(shot, output, folder / "workspace", settings)
+    job = Job(shot, output, folder / "workspace", settings, mask=mask)
     result = pipeline.run_job(job, painter, Patience())
     with open_video(output) as film:
         report = Report.from_json(json.loads(result.report.read_text("utf-8")))
@@ -105,3 +107,78 @@ def test_with_an_interval_of_one_every_frame_stays_as_it_was_painted(
     assert report.colour is None
     warmer = film[6].mean(axis=(0, 1)) - film[0].mean(axis=(0, 1))
     assert np.abs(warmer - TINT).max() < 5
+
+
+# masks
+
+SUBJECT = np.s_[8:88, 8:152]
+
+
+@pytest.fixture(scope="module")
+def mask(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mask of nearly the whole frame."""
+    grey = np.zeros((96, 160, 3), np.uint8)
+    grey[SUBJECT] = 255
+    path = tmp_path_factory.mktemp("mask") / "mask.png"
+    assert cv2.imwrite(str(path), grey)
+    return path
+
+
+@pytest.mark.parametrize("agreement", ["independent", "canvas"])
+def test_keys_with_a_mask_stay_as_they_were_painted(
+    shot: Path, mask: Path, tmp_path: Path, agreement: str
+) -> None:
+    changes = {"key_agreement": agreement, "track_reach": 0}  # no mean over neighbours
+    report, film = animate(shot, tmp_path, Tinting(), mask, **changes)
+    assert report.colour is None
+    inner = [film[index][20:76, 20:140].mean(axis=(0, 1)) for index in (0, 6, 12)]
+    for later in inner[1:]:
+        assert np.abs(later - inner[0] - TINT).max() < 5
+
+
+@pytest.mark.parametrize("background", ["keep", "once"])
+@pytest.mark.parametrize("agreement", ["independent", "canvas"])
+def test_a_plan_matches_no_key_if_there_is_a_mask(
+    shot: Path, mask: Path, tmp_path: Path, agreement: str, background: str
+) -> None:
+    settings = Settings().replace({**BASE, "key_agreement": agreement, "background": background})
+    matched = []
+    for place, given in enumerate((None, mask)):
+        workspace = Workspace(tmp_path / str(place))
+        known = pipeline.analyse_source(shot, workspace, settings, Patience(), Stopwatch(), given)
+        matched.append(pipeline.count_matched_frames(known, settings))
+    assert matched == [2, 0]
+
+
+# being killed
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("agreement", ["independent", "canvas"])
+def test_a_kill_between_the_facts_and_the_picture_of_a_matched_key_changes_nothing(
+    shot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agreement: str
+) -> None:
+    folders = [tmp_path / name for name in ("through", "killed")]
+    for folder in folders:
+        folder.mkdir()
+    through, painter = Tinting(), Tinting()
+    whole, film = animate(shot, folders[0], through, key_agreement=agreement)
+    save = Workspace.save_frame
+
+    def save_or_die(space: Workspace, key: str, image: Image) -> None:
+        if space.facts(key) is not None:
+            raise Killed
+        save(space, key, image)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workspace, "save_frame", save_or_die)
+        with pytest.raises(Killed):
+            animate(shot, folders[1], painter, key_agreement=agreement)
+    assert [job.target for job in painter.jobs] == [0, 6]
+    again, resumed = animate(shot, folders[1], painter, key_agreement=agreement)
+    assert again.colour == whole.colour
+    assert [job.target for job in painter.jobs] == [job.target for job in through.jobs]
+    assert all(np.array_equal(one, other) for one, other in zip(resumed, film, strict=True))

@@ -151,6 +151,19 @@ def test_the_shortest_gap_holds_where_everything_changes(rng: np.random.Generato
     assert keys[1].distance > 1
 
 
+def test_a_scene_shorter_than_the_shortest_gap_has_one_key_by_edges_too(
+    rng: np.random.Generator,
+) -> None:
+    """Whether its edges change or not; a longer scene closes with a key."""
+    scenes = [Scene(0, 2), Scene(2, 10), Scene(10, 19), Scene(19, 20)]
+    rule = keyframes.EdgeRule(threshold=1, gap_min=0.75, gap_max=10)
+    changing = [Frame(index, _texture(rng, SIZE)) for index in range(20)]
+    for frames, cause in ((changing, "change"), (_still(20), "last")):
+        keys = keyframes.by_edges(frames, scenes, _clip(20), rule, last=True)
+        assert [key.index for key in keys] == [0, 2, 10, 18, 19]
+        assert keys[3].cause == cause
+
+
 def test_each_cut_is_a_key_and_a_scene_may_close_with_one() -> None:
     scenes = [Scene(0, 7), Scene(7, 8), Scene(8, 30)]
     keys = keyframes.by_interval(scenes, 10, last=True)
