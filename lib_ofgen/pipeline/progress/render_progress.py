@@ -15,13 +15,12 @@ from lib_ofgen.values import Step
 
 __all__ = ["ExpectedDraft", "ExpectedWork", "expect_drafts", "measure_progress"]
 
-_SECONDS = {"flow": (0.004, 0.4e-6), "finish": (0.012, 1.2e-6), "rest": (0.013, 0.9e-6)}
+_SECONDS = {"flow": (0.005, 0.45e-6), "finish": (0.014, 1.2e-6), "rest": (0.006, 0.9e-6)}
 """Guessed seconds of a step, and per pixel of it, until one has been timed.
 
-Measured with DIS on clips of 160x72 to 512x216 in seconds of one core, then multiplied by 2.6, as
-the same jobs took 1.8, 2.6 and 3.6 times as long on two busy cores. `flow` is the flow from one
-source of a draft, with its fusion; `rest` is one pair of frames that the report measures, with
-all other work after the last frame.
+Chosen on jobs that `tests.benchmarks.time_left` made with DIS on clips of 192x80 to 512x288, on two
+busy cores. `flow` is the flow from one source of a draft, with its fusion; `rest` is one pair of
+frames that the report measures, with all other work after the last frame.
 """
 _JUDGED = 320 * 320
 """px: larger pictures are made smaller before they are measured."""
