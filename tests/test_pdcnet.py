@@ -15,10 +15,11 @@ from support.pdcnet import seeded
 torch = pytest.importorskip("torch", reason="torch is not installed, so no network can run")
 
 from lib_ofgen.errors import FlowError, WeightsError  # noqa: E402
+from lib_ofgen.imaging import images, warp  # noqa: E402
 from lib_ofgen.models.flow import confidence  # noqa: E402
 from lib_ofgen.models.flow._pdcnet import Estimate, PDCNet  # noqa: E402 - it imports torch  # noqa: E402 - it imports torch
 from lib_ofgen.models.flow.pdcnet import PDCNetEstimator  # noqa: E402  # noqa: E402
-from lib_ofgen.values import Frame  # noqa: E402
+from lib_ofgen.values import Frame, Size  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -251,7 +252,12 @@ def test_the_estimator_gives_the_networks_flow(
     pair = frames[0].image, frames[1].image
     assert (flow.confidence <= sure + 1e-3).all()
     assert inside.any()
-    _, followed = confidence.compare(pair, vectors, sure)
+    size = Size(*sure.shape)
+    half = confidence.half(size)
+    views = confidence.view(pair[0], half), confidence.view(pair[1], half)
+    small = warp.resize_flow(vectors, half), images.resize(sure, half)
+    _, followed = confidence.compare(views, *small, confidence.fit_light(views, *small))
+    followed = images.enlarge(followed, size)
     assert np.abs(flow.confidence - sure * followed)[inside].max() < 1e-3
     x = np.arange(256) + flow.vectors[0]
     assert not flow.confidence[x < 0].any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -565,10 +566,15 @@ class _World:
             parts.append(Contribution.of(Origin(origin), flow.vectors + jitter, np.float32(weight)))
         return Draft.normalise(parts, np.zeros(GRIDDED, np.bool_))
 
+    def _coarse_flow(self, source: int, target: int) -> Flow:
+        """The flow on the grid of the tracks, in its px."""
+        flow = self.flow(source, target)
+        grid = Size(*(side // tracks.GRID for side in GRIDDED))
+        vectors = warp.resize_flow(flow.vectors, grid)
+        return replace(flow, vectors=vectors, confidence=images.resize(flow.confidence, grid))
+
     def steadied(self, target: int, reach: int) -> Draft:
-        found = tracks.follow(
-            target, self.scene, reach, lambda *pair: tracks.coarse_flow(self.flow(*pair))
-        )
+        found = tracks.follow(target, self.scene, reach, self._coarse_flow)
         assert {track.frame for track in found} == {
             i for i in range(self.scene.stop) if 0 < abs(i - target) <= reach
         }

@@ -39,6 +39,8 @@ GRID = Light.GRID
 
 _WINDOW = 3.0
 """Points: sigma of the window of a fit."""
+_TAPS = (19, 19)
+"""Points of the window: three sigma on each side."""
 _LEAST = np.float32(1e-3)
 """Weight of points without confidence. If all around are such, they count equally."""
 _FLAT = np.float32(6.0**2)
@@ -68,18 +70,16 @@ _AROUND = 5
 Floats = NDArray[np.float32]
 
 
-def view(picture: Image) -> Floats:
-    """Return the (H, W, 3) picture on the grid, (ceil(H / GRID), ceil(W / GRID), 3)."""
+def view(picture: Image, step: int = GRID) -> Floats:
+    """Return the (H, W, 3) picture on a grid of every `step`-th px, (ceil(H / step), ..., 3)."""
     height, width = images.size_of(picture)
-    return images.resize(picture.astype(np.float32), Size(-(-height // GRID), -(-width // GRID)))
+    return images.resize(picture.astype(np.float32), Size(-(-height // step), -(-width // step)))
 
 
-def moved_view(source: Image, vectors: Floats) -> Floats:
-    """Return the view of the source, moved along (2, H, W) px vectors on the target's grid."""
-    small = view(source)
-    height, width = vectors.shape[1:]
-    grid = Size(-(-height // GRID), -(-width // GRID))
-    return warp.warp_backward(small, warp.resize_flow(vectors, grid), smooth=False)
+def moved_view(seen: Floats, vectors: Floats) -> Floats:
+    """Return the view of a source, moved along (2, H, W) vectors on the target's own grid."""
+    moved = warp.resize_flow(vectors, images.size_of(seen))
+    return warp.warp_backward(seen, moved, smooth=False)
 
 
 def light_up(light: Light, picture: Floats, box: Box) -> Floats:
@@ -134,7 +134,7 @@ def mean_change(before: Floats, after: Floats, sure: Floats) -> Floats:
 
 
 def _mean(plane: Floats) -> Floats:
-    return cast("Floats", cv2.GaussianBlur(plane, ksize=(0, 0), sigmaX=_WINDOW))
+    return cast("Floats", cv2.GaussianBlur(plane, ksize=_TAPS, sigmaX=_WINDOW))
 
 
 def fit(before: Floats, after: Floats, sure: Floats, corner: tuple[int, int] = (0, 0)) -> Light:
@@ -161,11 +161,11 @@ def _fit(before: Floats, after: Floats, weight: Floats) -> tuple[Floats, Floats]
     )
     gain = 1 + (seen.contrast - 1) * np.square(alike)
     rest = seen.after.square - 2 * gain * seen.both + np.square(gain) * seen.before.square
-    misfit = _worst(cast("Floats", np.clip(rest, 0, None)))[..., None]
+    misfit = _worst(cast("Floats", np.clip(rest, 0, None)))
     error = misfit / (_SAMPLES * np.minimum(seen.total, 1))
     change = seen.after.mean - seen.before.mean
-    size = np.square(_worst(change))[..., None]
-    sense = size / (size + _NOISE + error)
+    size = np.square(_worst(change))
+    sense = images.for_each_channel(cast("Floats", size / (size + _NOISE + error)))
     gain = np.clip(1 + (gain - 1) * sense, *_BOUNDS)
     offset = seen.before.mean * (1 - gain) + change * sense
     return cast("Floats", gain), cast("Floats", offset)
@@ -188,7 +188,7 @@ class _Measured(NamedTuple):
     both: Floats
     """(h, w, 3): their covariance."""
     total: Floats
-    """(h, w, 1): the mean weight."""
+    """(h, w): the mean weight."""
 
     @property
     def contrast(self) -> Floats:
@@ -198,11 +198,11 @@ class _Measured(NamedTuple):
 
 def _measure(before: Floats, after: Floats, weight: Floats) -> _Measured:
     """Return means and (co)variances in the window around each point, weighted by (h, w)."""
-    total = _mean(weight)[..., None]
-    share = weight[..., None]
+    total, share = _mean(weight), images.for_each_channel(weight)
+    each = images.for_each_channel(total)
 
     def mean(plane: Floats) -> Floats:
-        return cast("Floats", _mean(cast("Floats", plane * share)) / total)
+        return cast("Floats", _mean(cast("Floats", plane * share)) / each)
 
     here, there = mean(before), mean(after)
     a, b = before - here, after - there
@@ -239,8 +239,8 @@ def _median(apart: Floats, sure: Floats) -> Floats:
     What is unsure, such as what has been covered meanwhile, counts as what is sure around it. For a
     median, edges a px beside their place are the minority.
     """
-    weight = np.square(sure)[..., None] + _LEAST
-    total = cv2.GaussianBlur(weight, ksize=(0, 0), sigmaX=_AROUND / 2)[..., None]
+    weight = images.for_each_channel(cast("Floats", np.square(sure) + _LEAST))
+    total = cv2.GaussianBlur(weight, ksize=(0, 0), sigmaX=_AROUND / 2)
     around = cv2.GaussianBlur(apart * weight, ksize=(0, 0), sigmaX=_AROUND / 2) / total
     known = cast("Floats", around + weight * (apart - around))
     return cast("Floats", cv2.medianBlur(known, ksize=_AROUND))

@@ -68,7 +68,9 @@ class Renderer:
         there = _around(_laplacian(mixed))
         gain = np.sqrt((wanted + _NOISE) / (there + _NOISE))
         more = (np.clip(gain, 1, _GAIN) - 1) * (copied < _COPIED)
-        mixed += more[..., None] * (mixed - cv2.GaussianBlur(mixed, ksize=(0, 0), sigmaX=_FINE))
+        mixed += images.for_each_channel(more) * (
+            mixed - cv2.GaussianBlur(mixed, ksize=(0, 0), sigmaX=_FINE)
+        )
         return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
 
     def _mix(self, fused: Draft, box: Box) -> Floats:
@@ -81,7 +83,7 @@ class Renderer:
             if one.light is not None:
                 moved = light.light_up(one.light, moved.astype(np.float32), one.box)
             part = one.box.relative_to(box).crop(mixed)
-            part += moved * one.weight[..., None]
+            part += moved * images.for_each_channel(one.weight)
         return mixed
 
     def _detail_of(self, origin: Origin) -> Floats:

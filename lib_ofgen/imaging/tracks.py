@@ -16,7 +16,6 @@ DIS on MPI-Sintel fall to 1/e of their correlation over 10 px and more.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple, cast
 
 import cv2
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from lib_ofgen.imaging import images, warp
 from lib_ofgen.values import Box, Contribution, Draft, Flow, Light, Origin, Scene, Size
 
-__all__ = ["GRID", "Track", "coarse", "coarse_flow", "follow", "refine", "steady"]
+__all__ = ["GRID", "Track", "coarse", "follow", "refine", "steady"]
 
 GRID = Light.GRID
 """px of a frame between two points of the coarse grid; the sides of frames are multiples of 8."""
@@ -52,15 +51,6 @@ class Track(NamedTuple):
     """(H, W) px."""
     trust: Floats
     """(H, W) 0..1: how much the neighbour counts, beside 1 for the frame itself."""
-
-
-def coarse_flow(flow: Flow) -> Flow:
-    """Return the flow on the coarse grid, its vectors in px of that grid."""
-    height, width = flow.confidence.shape
-    size = Size(height // GRID, width // GRID)
-    planes = (*(flow.vectors / np.float32(GRID)), flow.confidence)
-    *vectors, sure = (_shrink(plane, size) for plane in planes)
-    return replace(flow, vectors=np.stack(vectors), confidence=sure)
 
 
 def coarse(fused: Draft) -> Draft:
@@ -138,6 +128,7 @@ def follow(target: int, scene: Scene, reach: int, flow: Callable[[int, int], Flo
 def _follow_one_way(
     target: int, scene: Scene, reach: int, flow: Callable[[int, int], Flow]
 ) -> Iterator[Track]:
+    """Yield the tracks in one direction of time, the nearest first; `reach` < 0: backwards."""
     way = 1 if reach > 0 else -1
     track: Track | None = None
     sure = np.float32(1)

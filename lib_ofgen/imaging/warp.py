@@ -18,6 +18,7 @@ from lib_ofgen.values import Size, check_shape
 __all__ = [
     "FINEST",
     "KERNEL_RADIUS",
+    "STILL",
     "forward_backward",
     "inside",
     "look_up",
@@ -30,6 +31,8 @@ __all__ = [
 
 FINEST = 32
 """Steps per px to which looked-up places are rounded; OpenCV's resampling has no finer ones."""
+STILL = 0.15
+"""px: shorter vectors are mostly errors of a flow."""
 KERNEL_RADIUS = 2
 """px: distance from the looked-up place within which pixels are sampled (4 taps)."""
 
@@ -129,7 +132,7 @@ def round_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return cast("NDArray[np.float32]", np.rint(vectors * FINEST) / np.float32(FINEST))
 
 
-def zero_short_vectors(vectors: NDArray[np.float32], least: float = 0.15) -> NDArray[np.float32]:
+def zero_short_vectors(vectors: NDArray[np.float32], least: float = STILL) -> NDArray[np.float32]:
     """Set vectors shorter than `least` px to zero, so that still pixels are copied.
 
     Resampling at a fraction of a pixel blurs; so small a fraction is mostly an error of the flow.

@@ -35,8 +35,9 @@ from lib_ofgen.models.flow import (
     confidence,
     global_motion,
 )
-from lib_ofgen.models.flow.dis import both_ways
-from lib_ofgen.values import Frame, Image, Size
+from lib_ofgen.models.flow.confidence import View
+from lib_ofgen.models.flow.dis import DisEstimator
+from lib_ofgen.values import Frame, Size
 
 Floats = NDArray[np.float64]
 SEQUENCES = ("alley_1", "cave_2")
@@ -60,36 +61,46 @@ def _samples(folder: Path) -> list[tuple[Floats, NDArray[np.bool_]]]:
     for paths in pairs(folder):
         target, source = (images.decode_png(path.read_bytes()) for path in paths[:2])
         truth = flow_io.from_flo(paths[2].read_bytes())
-        vectors, back = both_ways(source, target)
-        missed, apart, allowed = confidence.features((source, target), vectors, back)
-        tenth = np.random.default_rng(0).random(allowed.shape) < 0.1
-        agreeing.append(_right(vectors, truth, (missed, apart), tenth & (allowed == 1)))
-        sure = confidence.confidence((source, target), vectors, back)
-        found = global_motion.estimate_global_motion(vectors, sure, 1.0)
+        pair, vectors, back, _, scale = DisEstimator().search(source, target)
+        judged = confidence.features(pair, vectors, back, scale)
+        tenth = np.random.default_rng(0).random(truth.shape[1:]) < 0.1
+        inputs = judged.missed, judged.different
+        agreeing.append(_right(vectors, truth, inputs, tenth, judged.allowed == 1))
+        sure = confidence.confidence(judged)
+        found = global_motion.estimate_global_motion(vectors, sure, scale)
         if found is not None:
             both = found.following, found.apart
-            asked = (sure < UNSURE) & (_allowed((source, target), found.vectors) == 1)
-            guessed.append(_right(found.vectors, truth, both, asked))
+            asked = (sure < UNSURE) & (_allowed(pair, found.vectors) == 1)
+            guessed.append(_right(found.vectors, truth, both, tenth, asked))
     return [
         (np.concatenate([rows for rows, _ in model]), np.concatenate([right for _, right in model]))
         for model in (agreeing, guessed)
     ]
 
 
-def _allowed(pair: tuple[Image, Image], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _allowed(pair: tuple[View, View], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """(H, W) 0..1: how far light allows the vectors, if every one of them is sure."""
-    return confidence.compare(pair, vectors, np.ones(vectors.shape[1:], np.float32))[1]
+    sure = np.ones(vectors.shape[1:], np.float32)
+    return confidence.compare(pair, vectors, sure, confidence.fit_light(pair, vectors, sure))[1]
 
 
 def _right(
     vectors: NDArray[np.float32],
     truth: NDArray[np.float32],
     features: tuple[NDArray[np.float32], NDArray[np.float32]],
-    taken: NDArray[np.bool_],
+    sample: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Rows of the pixels taken that stay within the source, and whether their vectors are right."""
-    taken = taken & warp.inside(vectors, Size(*taken.shape))
-    rows = np.stack([np.ones(taken.sum()), *(each[taken] for each in features)], axis=1)
+    """Rows of the sampled pixels that stay within the source, and whether their vectors are right.
+
+    Vectors, features and what is `judged` are on the grid of the search; truth and sample are not.
+    """
+    size = Size(*sample.shape)
+    vectors = warp.resize_flow(vectors, size)
+    taken = sample & warp.inside(vectors, size)
+    taken &= images.enlarge(judged.astype(np.float32), size) == 1
+    larger = (images.enlarge(each, size) for each in features)
+    rows = np.stack([np.ones(taken.sum()), *(each[taken] for each in larger)], axis=1)
     return rows, np.hypot(*(vectors - truth))[taken] <= 1
 
 
@@ -141,9 +152,11 @@ def _doubted(folder: Path) -> str:
     right: list[NDArray[np.bool_]] = []
     for paths in pairs(folder):
         target, source = (images.decode_png(path.read_bytes()) for path in paths[:2])
-        vectors, _ = both_ways(source, target)
-        inside = warp.inside(vectors, images.size_of(target))
-        allowed.append(_allowed((source, target), vectors)[inside])
+        size = images.size_of(target)
+        pair, found, *_ = DisEstimator().search(source, target)
+        vectors = warp.resize_flow(found, size)
+        inside = warp.inside(vectors, size)
+        allowed.append(images.enlarge(_allowed(pair, found), size)[inside])
         error = np.hypot(*(vectors - flow_io.from_flo(paths[2].read_bytes())))
         right.append(error[inside] <= 1)
     doubted = np.concatenate(allowed) <= 0.5

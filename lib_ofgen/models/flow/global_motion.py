@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from lib_ofgen.imaging import images
 from lib_ofgen.models.flow import confidence
-from lib_ofgen.values import Image
+from lib_ofgen.models.flow.confidence import View
+from lib_ofgen.values import Light
 
 __all__ = [
     "APART",
@@ -37,12 +38,12 @@ The constant is lower than the fitted one, see `tests.benchmarks.calibrate`."""
 
 _SURE = 0.6
 """Confidence of the vectors that the homography is fitted to."""
-_GRID = 8
+_GRID = 4
 """px between the vectors that it is fitted to."""
 _LEAST = 64
 """Fewest vectors to which a homography is fitted."""
-_AROUND = 16.0
-"""px: sigma of the surroundings of a pixel; 24, 32 and 48 tell right from wrong less well."""
+_AROUND = 8.0
+"""px: sigma of the surroundings of a pixel; 12, 16 and 24 tell right from wrong less well."""
 _FEW = 0.02
 """Share of sure vectors around a pixel below which there are none."""
 _SAME = 0.0
@@ -52,7 +53,7 @@ _OTHER = 16.0
 
 Floats = NDArray[np.float32]
 
-_around = partial(images.local_mean, sigma=_AROUND, grid=8)
+_around = partial(images.local_mean, sigma=_AROUND, grid=4)
 
 
 class GlobalMotion(NamedTuple):
@@ -83,18 +84,20 @@ def estimate_global_motion(vectors: Floats, sure: Floats, radius: float) -> Glob
 
 
 def complete_by_global_motion(
-    pair: tuple[Image, Image], vectors: Floats, sure: Floats, radius: float
+    pair: tuple[View, View], vectors: Floats, sure: Floats, radius: float, light: Light
 ) -> tuple[Floats, Floats]:
     """Return vectors and confidence of (source, target); the dominant motion's where it is surer.
 
-    Shapes as in `estimate_global_motion`.
+    Shapes as in `estimate_global_motion`; the pictures are compared in the light.
     """
     found = estimate_global_motion(vectors, sure, radius)
     if found is None:
         return vectors, sure
     odds = BIAS + FOLLOWING * found.following + APART * found.apart
-    likely = np.float32(1) / (np.float32(1) + np.exp(-odds))
-    apart, allowed = confidence.compare(pair, found.vectors, likely)
+    likely = confidence.chance(cast("Floats", odds))
+    if not (likely > sure).any():
+        return vectors, sure
+    apart, allowed = confidence.compare(pair, found.vectors, likely, light)
     likely *= np.exp(-np.square(apart / _OTHER)) * allowed
     better = likely > sure
     other = better & (found.apart > _SAME)

@@ -70,7 +70,7 @@ class PDCNetEstimator:
         """Name, weights, precision, iterations and radius."""
         first, then = self._iterations
         kind = "half" if self._half else "single"
-        return f"pdcnet-plus/2 {self._digest[:16]} {kind} {first}/{then} radius={self._radius:g}"
+        return f"pdcnet-plus/3 {self._digest[:16]} {kind} {first}/{then} radius={self._radius:g}"
 
     def estimate(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Flow]:
         """Yield the flow of each (source, target), in order.
@@ -144,11 +144,15 @@ class PDCNetEstimator:
     def _flow(self, pair: _Pair, view: Image, vectors: Any, sure: Any) -> Flow:
         """The pair's flow; `view` is the source at the target's size."""
         source, target = pair
-        _, allowed = confidence.compare((view, target.image), vectors, sure)
-        sure = sure * allowed
-        return Flow(
-            source.index, target.index, warp.zero_short_vectors(vectors), sure, self._radius
-        )
+        size = images.size_of(view)
+        half = confidence.half(size)
+        there, here = (confidence.view(image, half) for image in (view, target.image))
+        small = warp.resize_flow(vectors, half), images.resize(sure, half)
+        found = confidence.fit_light((there, here), *small)
+        _, allowed = confidence.compare((there, here), *small, found)
+        vectors = warp.zero_short_vectors(vectors)
+        sure = sure * images.enlarge(allowed, size) * warp.inside(vectors, size)
+        return Flow(source.index, target.index, vectors, sure, self._radius)
 
 
 class _Known:

@@ -49,7 +49,7 @@ class RaftEstimator:
     @property
     def identity(self) -> str:
         """Name, weights, iterations and radius."""
-        return f"raft-large/2 {self._digest[:16]} {_UPDATES} radius={self._radius:g}"
+        return f"raft-large/3 {self._digest[:16]} {_UPDATES} radius={self._radius:g}"
 
     def estimate(self, pairs: Sequence[_Pair]) -> Iterator[Flow]:
         """Yield the flow of each (source, target), in order.
@@ -79,11 +79,15 @@ class RaftEstimator:
     def _flow(
         self, pair: _Pair, source: Image, vectors: NDArray[np.float32], back: NDArray[np.float32]
     ) -> Flow:
-        views = (source, pair[1].image)
-        sure = confidence.confidence(views, vectors, back, radius=self._radius)
-        return Flow(
-            pair[0].index, pair[1].index, warp.zero_short_vectors(vectors), sure, self._radius
-        )
+        size = images.size_of(source)
+        half = confidence.half(size)
+        there, here = (confidence.view(image, half) for image in (source, pair[1].image))
+        ways = (warp.resize_flow(each, half) for each in (vectors, back))
+        found = confidence.features((there, here), *ways, radius=self._radius / 2)
+        sure = confidence.confidence(found)
+        vectors = warp.zero_short_vectors(vectors)
+        sure = images.enlarge(sure, size) * warp.inside(vectors, size)
+        return Flow(pair[0].index, pair[1].index, vectors, sure, self._radius)
 
 
 def network_of(checkpoint: Path) -> Any:

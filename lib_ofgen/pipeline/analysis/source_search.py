@@ -21,7 +21,7 @@ from lib_ofgen.values import Cause, Frame, KeyFrame, Reporter, Scene
 
 __all__ = ["find_key_frames", "find_scenes"]
 
-_METHOD = 2
+_METHOD = 3
 """Increase it when the same rule finds other key frames, so that old ones are not used."""
 _CHOOSE = {"coverage": coverage.by_coverage, "pyramid": coverage.by_pyramid}
 

@@ -26,7 +26,7 @@ from lib_ofgen.values import Box, Flow, Image, Mask, Scene
 
 __all__ = ["Deflicker", "SecondPass"]
 
-_METHOD = 2
+_METHOD = 3
 """Increase it when a pass gives other pixels, so that old frames are not used."""
 _ALIKE = 24.0
 """Levels of 255: a neighbour that differs by less is taken to show the same."""
@@ -97,7 +97,7 @@ class SecondPass(WindowPass):
         picture = self._before.picture(flow.source)
         warped = warp.warp_backward(picture, flow.vectors).astype(np.float32)
         trust = flow.confidence * (flow.confidence >= self._rules.confidence)
-        before = light.moved_view(self._frames.frame(flow.source).image, flow.vectors)
+        before = light.moved_view(self._frames.view(flow.source), flow.vectors)
         after = self._frames.view(flow.target)
         found = light.fit(before, after, images.resize(trust, images.size_of(after)))
         lit = light.light_up(found, warped, Box(0, 0, *trust.shape))

@@ -27,7 +27,7 @@ from lib_ofgen.values import Draft, DraftRecord, Image, Mask, Painted, Size, Sta
 
 __all__ = ["DraftProgress", "Propagator", "steps_at_once"]
 
-_METHOD = 5
+_METHOD = 6
 """Increase it when fusion or compositing gives other pixels, so that old drafts are not used."""
 _BATCH = 8
 """Steps whose flow is estimated together, for frames up to 640x360; fewer for larger ones."""

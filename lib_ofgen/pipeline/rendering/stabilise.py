@@ -26,7 +26,7 @@ from lib_ofgen.values import NOT_PAINTED, Draft, FrameRecord, Image, Scene
 
 __all__ = ["Stabiliser"]
 
-_METHOD = 5
+_METHOD = 6
 """Increase it when averaging or rendering gives other pixels, so that old frames are not used."""
 _MAP = 192
 """px: the longest side of a kept map of origins."""
