@@ -1,6 +1,7 @@
 """The flow between neighbouring frames, on the grid of the tracks.
 
-It is always that of DIS: neighbours differ little, so a network would find no better tracks.
+It is always that of DIS. Neighbours differ little, and a network would need the device on which
+the painter works.
 """
 
 from __future__ import annotations
